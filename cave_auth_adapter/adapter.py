@@ -1,0 +1,126 @@
+"""The second door: an adapter that signs each request that passes through it, hop by hop.
+
+https://requests.readthedocs.io/en/latest/user/advanced/#transport-adapters
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from requests import PreparedRequest, RequestException, Response
+from requests.adapters import BaseAdapter, HTTPAdapter
+
+from .auth import PROGRAMMATIC, CaveAuth
+from .signature import copy_of, sign
+
+_OWN = ("auth", "wrapped")
+
+
+class CaveAdapter(HTTPAdapter):
+    """An :class:`requests.adapters.HTTPAdapter` that signs requests to trusted CAVE hosts.
+
+    It decides for each request by the request's own URL, never by the prefix on which it is
+    mounted: ``requests`` matches prefixes by their first characters, and
+    ``https://global.daf-apis.com.evil.example`` begins with ``https://global.daf-apis.com``.
+    It signs a copy, so that no token is left in ``response.request``, and it leaves alone a
+    request that comes with an ``Authorization`` header of the caller's own.
+
+    :param auth: what to sign with; None: a :class:`CaveAuth` without arguments.
+    :param wrapped: an adapter that does the sending, with its own retries and connection pool;
+        None: this adapter sends by itself.
+    :param http_adapter_options: the arguments of :class:`requests.adapters.HTTPAdapter`
+        (``max_retries``, ``pool_maxsize`` and so on) for an adapter without ``wrapped``.
+    :raises TypeError: if both ``wrapped`` and options are given.
+
+    >>> import requests
+    >>> session = requests.Session()
+    >>> session.mount("https://global.daf-apis.com", CaveAdapter(max_retries=3))
+    """
+
+    def __init__(
+        self,
+        auth: CaveAuth | None = None,
+        *,
+        wrapped: BaseAdapter | None = None,
+        **http_adapter_options: Any,
+    ):
+        if wrapped is not None and http_adapter_options:
+            names = ", ".join(sorted(http_adapter_options))
+            raise TypeError(f"{names}: give these to the wrapped adapter, which does the sending")
+        self.auth = CaveAuth() if auth is None else auth
+        self.wrapped = wrapped
+        if wrapped is None:
+            super().__init__(**http_adapter_options)
+
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        """Send a request, signed if its host may see a token and one is known.
+
+        The arguments are those of :meth:`requests.adapters.HTTPAdapter.send`, or whatever the
+        wrapped adapter takes.
+
+        :raises CaveAuthError: before anything is sent, if a token or secret file is bad.
+        """
+        send = super().send if self.wrapped is None else self.wrapped.send
+        proxies = args[4] if len(args) > 4 else kwargs.get("proxies")
+        outgoing = self._outgoing(request, proxies)
+        try:
+            response = send(outgoing, *args, **kwargs)
+        except RequestException as error:
+            if error.request is outgoing:
+                error.request = request
+            raise
+        if response.request is outgoing:
+            response.request = request
+        return response
+
+    def close(self) -> None:
+        """Close the adapter that sends."""
+        if self.wrapped is None:
+            super().close()
+        else:
+            self.wrapped.close()
+
+    def _outgoing(self, request: PreparedRequest, proxies: Any) -> PreparedRequest:
+        """What goes over the wire: a signed copy, or the request itself."""
+        origin = self.auth.origin_for(request.url or "", proxies)
+        if origin is None:
+            return request
+        token = self.auth.credentials.token_for(origin)
+        # In this order: the token for the host must be known before one can be recognised.
+        if "Authorization" in request.headers and not self.auth.is_ours(request, origin):
+            return request
+        outgoing = copy_of(request)
+        if token:
+            sign(outgoing.headers, token.value)
+        else:
+            outgoing.headers.setdefault(*PROGRAMMATIC)
+        return outgoing
+
+    # With a wrapped adapter, this one is a skin: what it does not have is the wrapped adapter's
+    # (its pool manager, say), and a setting changed on it is changed there.
+
+    def __getattr__(self, name: str) -> Any:
+        wrapped = self.__dict__.get("wrapped")
+        if wrapped is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(wrapped, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        wrapped = self.__dict__.get("wrapped")
+        if wrapped is None or name in _OWN:
+            super().__setattr__(name, value)
+        else:
+            setattr(wrapped, name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = {"auth": self.auth, "wrapped": self.wrapped}
+        return own if self.wrapped is not None else {**super().__getstate__(), **own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(auth=state["auth"], wrapped=state["wrapped"])
+        if self.wrapped is None:
+            super().__setstate__(state)
+
+    def __repr__(self) -> str:
+        wrapped = "" if self.wrapped is None else f", wrapped={self.wrapped!r}"
+        return f"{type(self).__name__}({self.auth!r}{wrapped})"

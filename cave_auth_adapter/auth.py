@@ -1,0 +1,235 @@
+"""The first door: ``session.auth = CaveAuth()``, the documented ``requests`` way.
+
+https://requests.readthedocs.io/en/latest/user/authentication/#new-forms-of-authentication
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from datetime import timedelta
+from time import perf_counter
+from typing import Any
+
+from requests import PreparedRequest, Response
+from requests.auth import AuthBase, HTTPBasicAuth
+from requests.utils import (
+    get_auth_from_url,
+    get_environ_proxies,
+    get_netrc_auth,
+    select_proxy,
+)
+
+from .credentials import Credentials, KnownHosts, Token
+from .replay import discard, rewind
+from .signature import bearer_token, copy_of, sign, unsign
+from .tokens import DEFAULT_KEY
+from .trust import Origin, TrustedHosts
+from .verdicts import login_page, redirect_target
+
+#: Makes a protected service answer 401 in JSON where it would redirect a browser to log in.
+PROGRAMMATIC = ("X-Requested-With", "cave-auth-adapter")
+
+
+class CaveAuth(AuthBase):
+    """Signs requests to trusted CAVE hosts, and leaves all others as they are.
+
+    :param token: a token to use for every trusted host. None: the first that exists of
+        ``token_file``/``token_key``, the variables ``CAVE_TOKEN`` and ``CAVE_TOKEN_FILE``, and
+        the secret files in ``~/.cloudvolume/secrets``.
+    :param token_file: a secret file to read the token from.
+    :param token_key: the key of the token in the secret file.
+    :param hosts: the hosts to trust, exactly: ``host``, ``*.suffix``, ``host:port``,
+        ``https://host:port`` or ``http://loopback:port``. None: the known CAVE deployments, every
+        server that has a secret file of its own, and those in the variable ``CAVE_AUTH_HOSTS``.
+    :raises InvalidToken: (also a :class:`ValueError`) if ``token`` can't be one.
+    :raises InvalidHostSpec: (also a :class:`ValueError`) if an entry of ``hosts`` is not one.
+
+    No file is read and nothing is sent before the first request needs it. Objects compare equal
+    by configuration, can be pickled and copied, and are safe to share between threads.
+
+    >>> import requests
+    >>> session = requests.Session()
+    >>> session.auth = CaveAuth("0123456789abcdef", hosts=["cave.example.org"])
+    >>> request = requests.Request("GET", "https://cave.example.org/info")
+    >>> session.prepare_request(request).headers["Authorization"]
+    'Bearer 0123456789abcdef'
+    >>> request = requests.Request("GET", "https://elsewhere.example.org/")
+    >>> "Authorization" in session.prepare_request(request).headers
+    False
+    """
+
+    def __init__(
+        self,
+        token: str | None = None,
+        *,
+        token_file: str | os.PathLike[str] | None = None,
+        token_key: str = DEFAULT_KEY,
+        hosts: Iterable[str] | None = None,
+    ):
+        if hosts is not None and not isinstance(hosts, (str, bytes)):
+            hosts = tuple(hosts)
+        self.hosts = KnownHosts() if hosts is None else TrustedHosts(hosts)
+        self.credentials = Credentials(token, token_file, token_key)
+        hidden = None if token is None else Token(token, "code")
+        file = None if token_file is None else os.fspath(token_file)
+        self._configuration = (hidden, file, token_key, hosts)
+
+    def trusts(self, url: str) -> bool:
+        """Whether a URL may see a token.
+
+        :raises InvalidHostSpec: if the variable ``CAVE_AUTH_HOSTS`` has a bad entry.
+        """
+        return self.hosts.trusted_origin(url) is not None
+
+    def token_for(self, url: str) -> str | None:
+        """The token that a request to a URL would carry; None: not trusted, or none is known.
+
+        :raises InvalidToken: if ``CAVE_TOKEN`` can't be a token.
+        :raises TokenFileError: if a secret file can't be used.
+        """
+        origin = self.hosts.trusted_origin(url)
+        token = self.credentials.token_for(origin) if origin else None
+        return token.value if token else None
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Sign a request while it is prepared (the :class:`requests.auth.AuthBase` protocol)."""
+        url = request.url or ""
+        # The proxies of the session are not known here; those of the environment are.
+        proxies = get_environ_proxies(url, None) if url[:5].lower() == "http:" else None
+        origin = self.origin_for(url, proxies)
+        token = self.credentials.token_for(origin) if origin else None
+        if token:
+            sign(request.headers, token.value)
+        else:
+            _authenticate_as_without_us(request)
+            if origin:
+                request.headers.setdefault(*PROGRAMMATIC)
+        request.hooks["response"].append(self._answered)
+        return request
+
+    def origin_for(self, url: str, proxies: dict[str, str] | None) -> Origin | None:
+        """The origin of a request that may be signed; None where it may not.
+
+        Plain ``http`` to a loopback address is private only while no proxy stands between.
+        """
+        origin = self.hosts.trusted_origin(url)
+        if origin and origin.scheme == "http" and proxies and select_proxy(url, proxies):
+            return None
+        return origin
+
+    def is_ours(self, request: PreparedRequest, origin: Origin) -> bool:
+        """Whether a request bears a token that we gave out for its host, now or earlier."""
+        token = bearer_token(request.headers)
+        return token is not None and self.credentials.gave_out(origin, token)
+
+    def _answered(self, response: Response, **kwargs: Any) -> Response:
+        """The response hook: it travels with the request, over every hop of a redirect."""
+        request = response.request
+        origin = self.origin_for(request.url or "", kwargs.get("proxies"))
+        if origin:
+            if "Authorization" not in request.headers and self._refused(response):
+                response = self._sign_and_send_again(response, origin, kwargs)
+            if response.is_redirect:
+                self._prepare_next_hop(request, origin, redirect_target(response))
+        response.request = self._without_footprints(request, origin)
+        return response
+
+    def _refused(self, response: Response) -> bool:
+        if response.status_code == 401:
+            return True
+        page = login_page(response)
+        return page is not None and self.trusts(page)
+
+    def _sign_and_send_again(
+        self, response: Response, origin: Origin, kwargs: dict[str, Any]
+    ) -> Response:
+        """A hop from another host: requests took the signature off, so it came here without."""
+        request = response.request
+        token = self.credentials.token_for(origin)
+        if token is None or not rewind(request):
+            return response
+        signed = copy_of(request)
+        sign(signed.headers, token.value)
+        discard(response)
+        start = perf_counter()
+        again = response.connection.send(signed, **kwargs)
+        again.elapsed = response.elapsed + timedelta(seconds=perf_counter() - start)
+        again.request = request
+        return again
+
+    def _prepare_next_hop(
+        self, request: PreparedRequest, origin: Origin, target: str | None
+    ) -> None:
+        """Change what requests will copy into the next hop; what was sent is sent already.
+
+        A session may keep the header on a redirect (by its own ``rebuild_auth``, say), and would
+        take the token of this host to the next one.
+        """
+        next_origin = self.hosts.trusted_origin(target or "")
+        if next_origin == origin:
+            return
+        if self.is_ours(request, origin):
+            unsign(request.headers)
+        name, value = PROGRAMMATIC
+        if next_origin:
+            request.headers.setdefault(name, value)
+        elif request.headers.get(name) == value:
+            del request.headers[name]
+
+    def _without_footprints(
+        self, request: PreparedRequest, origin: Origin | None
+    ) -> PreparedRequest:
+        """What the caller sees as ``response.request``: it may be pickled, cached or printed."""
+        twin = copy_of(request)
+        if origin and self.is_ours(request, origin):
+            unsign(twin.headers)
+        # The hook would take this object, and a token= given to it, along into a pickle.
+        hooks = [hook for hook in request.hooks["response"] if hook != self._answered]
+        twin.hooks = {**request.hooks, "response": hooks}
+        return twin
+
+    def __repr__(self) -> str:
+        token, file, key, hosts = self._configuration
+        shown = {
+            "token": "<hidden>" if token else None,
+            "token_file": file,
+            "token_key": None if key == DEFAULT_KEY else key,
+            "hosts": hosts,
+        }
+        arguments = (f"{name}={value!r}" for name, value in shown.items() if value is not None)
+        return f"{type(self).__name__}({', '.join(arguments)})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, CaveAuth):
+            return NotImplemented
+        return self._configuration == other._configuration
+
+    def __hash__(self) -> int:
+        return hash(self._configuration)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        token, file, key, hosts = self._configuration
+        return _rebuild, (type(self), token.value if token else None, file, key, hosts)
+
+
+def _rebuild(
+    cls: type[CaveAuth],
+    token: str | None,
+    file: str | None,
+    key: str,
+    hosts: tuple[str, ...] | None,
+) -> CaveAuth:
+    return cls(token, token_file=file, token_key=key, hosts=hosts)
+
+
+def _authenticate_as_without_us(request: PreparedRequest) -> None:
+    """Do for a request what requests does for one without ``auth=``: netrc, else the URL.
+
+    It asks neither once ``session.auth`` is set (``Session.prepare_request``,
+    ``PreparedRequest.prepare_auth``).
+    """
+    url = request.url or ""
+    user, password = get_netrc_auth(url) or get_auth_from_url(url)
+    if user or password:
+        HTTPBasicAuth(user, password)(request)

@@ -1,0 +1,299 @@
+"""The secret files that CAVEclient, cloud-volume and cloud-files read: read, write, delete.
+
+A file is a JSON object, key -> token, in ``$CLOUD_VOLUME_DIR/secrets`` or
+``~/.cloudvolume/secrets``: ``{server}-cave-secret.json`` for one server,
+``cave-secret.json`` for all. Writing is atomic and locked, and keeps every other key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from .errors import InvalidToken, TokenFileError
+from .trust import server_name, trusted_by_file
+
+DEFAULT_KEY = "token"
+DEFAULT_FILE = "cave-secret.json"
+DEPRECATED_FILE = "chunkedgraph-secret.json"
+
+_SERVER_SUFFIX = "-" + DEFAULT_FILE
+_LOCK_TIMEOUT = 10.0  # seconds; a write takes milliseconds, so a longer wait means a stuck process
+_MAX_BYTES = 1 << 20  # a secret file is some hundred bytes; nothing bigger is read into memory
+_B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*\Z", re.ASCII)  # RFC 6750, section 2.1
+
+#: Counts the writes of this process, so that whoever remembers a file knows at once to look again.
+writes = 0
+
+
+def check_token(token: object, origin: str) -> str:
+    """Return a token that can be sent as a bearer token.
+
+    :param token: what should be one.
+    :param origin: where it came from, for the message: ``"the variable CAVE_TOKEN"``.
+    :raises InvalidToken: (also a :class:`ValueError`) if it can't be one; the message never
+        holds the token itself.
+
+    >>> check_token("0123456789abcdef", "this example")
+    '0123456789abcdef'
+    """
+    if not isinstance(token, str):
+        raise InvalidToken(f"{origin} is not a string but {type(token).__name__}. {_COPY_AGAIN}")
+    if not token:
+        raise InvalidToken(f"{origin} is empty. {_COPY_AGAIN}")
+    if not _B64TOKEN.match(token):
+        raise InvalidToken(f"{origin} {_describe_bad_characters(token)}. {_COPY_AGAIN}")
+    return token
+
+
+class TokenStore:
+    """The directory of secret files.
+
+    :param directory: where the files are; None: ``$CLOUD_VOLUME_DIR/secrets``, else
+        ``~/.cloudvolume/secrets``, looked up anew at each call.
+
+    >>> import tempfile
+    >>> store = TokenStore(tempfile.mkdtemp())
+    >>> store.save("0123456789abcdef", "localhost:8443").name
+    'localhost:8443-cave-secret.json'
+    >>> store.load("localhost:8443")
+    '0123456789abcdef'
+    >>> store.delete("localhost:8443")
+    True
+    """
+
+    def __init__(self, directory: str | os.PathLike[str] | None = None):
+        self._directory = None if directory is None else Path(directory).expanduser()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.directory)!r})"
+
+    @property
+    def directory(self) -> Path:
+        """The directory that holds the files; it need not exist."""
+        if self._directory is not None:
+            return self._directory
+        cloud_volume_dir = os.environ.get("CLOUD_VOLUME_DIR")
+        return Path(cloud_volume_dir or os.path.expanduser("~/.cloudvolume")) / "secrets"
+
+    def path_for(self, server: str | None = None) -> Path:
+        """The file of a server; the default file without one.
+
+        :param server: ``host``, ``host:port`` or ``https://host:port``.
+        :raises InvalidHostSpec: (also a :class:`ValueError`) if it is none of these.
+        """
+        if server is None:
+            return self.directory / DEFAULT_FILE
+        return self.directory / (server_name(server) + _SERVER_SUFFIX)
+
+    def servers(self) -> list[str]:
+        """The servers that are trusted because they have a secret file of their own, sorted.
+
+        :raises TokenFileError: if the directory can't be listed.
+        """
+        try:
+            names = os.listdir(self.directory)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise TokenFileError(self.directory, _reason(error), _MAKE_READABLE) from error
+        found = (n.removesuffix(_SERVER_SUFFIX) for n in names if n.endswith(_SERVER_SUFFIX))
+        return sorted(server for server in found if trusted_by_file(server))
+
+    def load(self, server: str | None = None, key: str = DEFAULT_KEY) -> str | None:
+        """The token under a key of a server's file; None if the file or the key is missing.
+
+        :raises TokenFileError: if the file can't be read, is not a JSON object, or what it
+            holds under the key is not a token.
+        """
+        path = self.path_for(server)
+        return token_in(read_secrets(path) or {}, key, path)
+
+    def save(
+        self,
+        token: str,
+        server: str | None = None,
+        key: str = DEFAULT_KEY,
+        *,
+        overwrite: bool = False,
+    ) -> Path:
+        """Save a token and return the path of the file.
+
+        The write is atomic, under a lock shared with other processes, mode 0600 in a directory
+        made 0700; links are followed to their target; other keys are kept. Saving what is
+        already there changes nothing.
+
+        :param overwrite: whether another token under this key may be replaced.
+        :raises InvalidToken: if the token can't be one.
+        :raises TokenFileError: if the key holds another token and ``overwrite`` is False, or the
+            file can't be read or written; the old content then stands.
+        """
+        check_token(token, "the token to save")
+        path = self.path_for(server)
+        with _locked(path) as target:
+            secrets = read_secrets(target) or {}
+            present = secrets.get(key)
+            if present == token:
+                return path
+            if present is not None and not overwrite:
+                raise TokenFileError(
+                    path,
+                    f"holds another token under the key {key!r} already",
+                    "Pass overwrite=True to replace it, or choose another key.",
+                )
+            _write(target, {**secrets, key: token})
+        return path
+
+    def delete(self, server: str | None = None, key: str = DEFAULT_KEY) -> bool:
+        """Delete a token; the file goes with its last key. Return whether there was one.
+
+        :raises TokenFileError: if the file can't be read or written.
+        """
+        path = self.path_for(server)
+        if not path.exists():
+            return False
+        with _locked(path) as target:
+            secrets = read_secrets(target) or {}
+            if key not in secrets:
+                return False
+            del secrets[key]
+            _write(target, secrets)
+            if not secrets:
+                # An empty file would still make its server a trusted one.
+                path.unlink(missing_ok=True)
+        return True
+
+
+def read_secrets(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a secret file; None if there is no such file.
+
+    :raises TokenFileError: if it can't be read or is not a JSON object.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise TokenFileError(path, _reason(error), _MAKE_READABLE) from error
+    if len(content) > _MAX_BYTES:
+        raise TokenFileError(path, f"has more than {_MAX_BYTES} bytes", _EXPECTED)
+    try:
+        secrets = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        # Not chained: a JSONDecodeError carries the whole document, and so the token.
+        where = ""
+        if isinstance(error, json.JSONDecodeError):
+            where = f" ({error.msg}, line {error.lineno})"
+        raise TokenFileError(path, f"is not JSON{where}", _EXPECTED) from None
+    if not isinstance(secrets, dict):
+        raise TokenFileError(
+            path, f"holds a JSON {type(secrets).__name__} and not an object", _EXPECTED
+        )
+    return secrets
+
+
+def token_in(secrets: dict[str, Any], key: str, path: Path) -> str | None:
+    """The token under a key of a secret file's content; None where it has none.
+
+    :raises TokenFileError: if what is there can't be a token.
+    """
+    token = secrets.get(key)
+    if token is None or token == "":  # CAVEclient saves null where it had no token
+        return None
+    try:
+        return check_token(token, f"the value of {key!r}")
+    except InvalidToken as error:
+        raise TokenFileError(path, str(error).rstrip("."), _EXPECTED) from None
+
+
+_COPY_AGAIN = "Copy it again, without quotes, spaces or line breaks."
+_EXPECTED = (
+    'A secret file holds one JSON object: {"token": "…"}. Mend it by hand, or move it away '
+    "and save the token again with cave_auth_adapter.TokenStore().save(token)."
+)
+_MAKE_READABLE = "Make it a file that you can read: chmod u+rw, or chown it to yourself."
+_MAKE_WRITABLE = (
+    "Save to a directory that you can write, and name it with the variable CLOUD_VOLUME_DIR, "
+    "or give the token in the variable CAVE_TOKEN."
+)
+
+
+def _describe_bad_characters(token: str) -> str:
+    for name, characters in (
+        ("a line break", "\r\n"),
+        ("white space", " \t\v\f\xa0"),
+        ("quotes", "\"'`“”‘’"),  # noqa: RUF001 - the quotes that word processors make
+    ):
+        if any(character in token for character in characters):
+            return f"has {name} in it"
+    return "has characters in it that no bearer token has (RFC 6750)"
+
+
+def _reason(error: OSError) -> str:
+    return f"can't be used: {(error.strerror or type(error).__name__).lower()}"
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[Path]:
+    """Hold the lock of the file that a path leads to, and turn what goes wrong into our error.
+
+    The target of a link is what is locked and written: a link stays a link.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=_LOCK_TIMEOUT, mode=0o600)
+        with lock:
+            yield target
+    except Timeout:
+        problem = f"another process has held its lock for {_LOCK_TIMEOUT:.0f} seconds"
+        remedy = f"End that process, or remove {lock.lock_file}."
+        raise TokenFileError(path, problem, remedy) from None
+    except TokenFileError:
+        raise
+    except OSError as error:
+        raise TokenFileError(path, _reason(error), _MAKE_WRITABLE) from error
+
+
+def _write(target: Path, secrets: dict[str, Any]) -> None:
+    """Replace a file at once, whole, so that whoever reads it, or is killed, sees old or new."""
+    global writes
+    prefix = f".{target.name}.new-"
+    # We hold the lock, so a temporary file that is there belongs to a process that was killed.
+    for stale in target.parent.glob(glob.escape(prefix) + "*"):
+        stale.unlink(missing_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=prefix, dir=target.parent)  # mode 0600
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            json.dump(secrets, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    finally:
+        writes += 1
+    _sync_directory(target.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make a rename last (fsync(2)): the new name is in the directory, not in the file."""
+    if os.name == "nt":  # a directory can't be opened there, and needs not be
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
