@@ -20,6 +20,7 @@ from requests.adapters import BaseAdapter
 from .adapter import CaveAdapter
 from .auth import CaveAuth
 from .errors import CaveAuthError
+from .integrations import cloudvolume
 
 logger = logging.getLogger("cave_auth_adapter")
 
@@ -105,6 +106,10 @@ def _install(auth: CaveAuth | None) -> CaveAuth | None:
         elif auth is None and _hook is not None and Session.get_adapter is _hook:
             Session.get_adapter = _original  # type: ignore[method-assign, assignment]
             _hook = _original = None
+        if auth is None:
+            cloudvolume.detach()
+        else:
+            cloudvolume.attach(_find_token)
         return previous
 
 
@@ -123,6 +128,16 @@ def _make_hook(original: _Hook) -> _Hook:
         return _InstalledAdapter(auth, wrapped=adapter) if trusted else adapter
 
     return get_adapter
+
+
+def _find_token(host: str) -> str | None:
+    """The token for a host as CloudVolume and cloud-files ask for it."""
+    auth = _auth
+    try:
+        return auth.token_for(f"https://{host}") if auth else None
+    except CaveAuthError as error:
+        _warn_once(str(error))
+        return None
 
 
 class _InstalledAdapter(CaveAdapter):

@@ -1,0 +1,45 @@
+# On a fresh machine `make demo` and `make test` do all the set-up themselves: a virtual
+# environment in .venv with this package and what the demo and the tests need.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test lint format clean
+
+help:
+	@echo "make demo     see it work against a small CAVE deployment on this machine"
+	@echo "make test     lint, check types and run all tests"
+	@echo "make lint     ruff and mypy alone"
+	@echo "make format   let ruff lay out the code"
+	@echo "make clean    remove the virtual environment and all caches"
+	@echo
+	@echo "PYTHON=python3.12 VENV=.venv-3.12 choose another interpreter (3.10 or later)."
+
+demo: $(READY)
+	$(BIN)/python examples/demo.py
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(READY): setup.cfg
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	    { echo "Python 3.10 or later is needed; name one: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@echo "Installing the demo's and the tests' tools into $(VENV); this takes a minute or two ..."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $(READY)
+
+clean:
+	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

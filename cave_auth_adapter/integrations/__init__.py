@@ -1,0 +1,1 @@
+"""Thin bridges to other people's libraries, each useless without its library."""
