@@ -1,0 +1,5 @@
+"""A small CAVE deployment on this machine, to try and to test tools without the real one."""
+
+from .process import RecordedRequest, Sandbox
+
+__all__ = ["RecordedRequest", "Sandbox"]

@@ -1,0 +1,188 @@
+"""The servers' side: six servers in one process that obeys its parent's lines on stdin.
+
+One JSON object a line comes in, one goes out. The process ends when stdin closes, and with it
+when its parent is killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import ssl
+import sys
+import tempfile
+import threading
+import traceback
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
+
+import trustme
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+
+from .accounts import Accounts
+from .https import Server
+from .record import Application, Log
+
+NAMES = ("localhost", "127.0.0.1", "127.0.0.2", "::1")
+
+
+class Control:
+    """What the parent may ask for: each public method is one request."""
+
+    def __init__(self, cache_seconds: int, ca_bundle: Path) -> None:
+        self._ca_bundle = str(ca_bundle)
+        self._accounts = Accounts()
+        self._log = Log()
+        self._ca = trustme.CA()
+        self._servers = self._start(cache_seconds)
+        self._user = self._accounts.create_user(
+            "Sandbox User",
+            ["default", "sandbox"],
+            {"sandbox": ["view", "edit"], "sandbox_terms": ["view"]},
+            [],
+        )
+
+    def _start(self, cache_seconds: int) -> dict[str, Server]:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._ca.issue_cert(*NAMES).configure_cert(context)
+        servers = {
+            server.name: server
+            for server in (
+                Server("auth_server", "localhost", context),
+                Server("data_server", "localhost", context),
+                Server("other_data_server", "127.0.0.1", context),
+                Server("foreign_server", "127.0.0.1", context),
+                Server("plain_server", "localhost"),
+                # Where the services ask the auth service, as within a real cluster; the other
+                # one then sees its clients only.
+                Server("internal", "localhost", context),
+            )
+        }
+        for server in servers.values():
+            server.prepare()
+        self._ca.cert_pem.write_to_path(self._ca_bundle)
+        os.environ.update(_environment(servers, cache_seconds), REQUESTS_CA_BUNDLE=self._ca_bundle)
+        self._mount(servers)
+        for server in servers.values():
+            threading.Thread(target=server.serve, daemon=True).start()
+        return servers
+
+    def _mount(self, servers: dict[str, Server]) -> None:
+        # Imported here, since middle_auth_client reads the environment when it is imported.
+        from .authservice import auth_app
+        from .dataservice import data_app
+        from .foreign import foreign_app
+        from .infoservice import info_app
+
+        service = self._accounts.create_user("Sandbox Service", [], {}, [], service_account=True)
+        token = self._accounts.create_token(service).token
+        auth, data, foreign = auth_app(self._accounts), data_app(token), foreign_app()
+        info = info_app(servers["data_server"].address, token)
+        apps: dict[str, Application] = {
+            "auth_server": DispatcherMiddleware(auth, {"/info": info}),
+            "data_server": data,
+            "other_data_server": data,
+            "foreign_server": foreign,
+            "plain_server": foreign,
+        }
+        for name, app in apps.items():
+            address = servers[name].address
+            servers[name].wsgi_app = self._log.watch(address, app, body=app is foreign)
+        servers["internal"].wsgi_app = auth
+
+    def describe(self) -> dict[str, Any]:
+        from .volume import LAYERS, layer_of, parents
+
+        public = {name: each.address for name, each in self._servers.items() if name != "internal"}
+        return {
+            **public,
+            "ca_bundle": self._ca_bundle,
+            "user": self._user.id,
+            "token": self._accounts.create_token(self._user).token,
+            "datastack": "minisandbox",
+            "datastack_middleauth": "minisandbox_middleauth",
+            "roots": sorted({each for each in parents().values() if layer_of(each) == LAYERS}),
+            "supervoxels": sorted(each for each in parents() if layer_of(each) == 1),
+        }
+
+    def create_user(self, **details: Any) -> int:
+        return self._accounts.create_user(**details).id
+
+    def create_token(self, user: int | None, ttl: float | None) -> str:
+        owner = self._accounts.user(user) if user is not None else self._user
+        return self._accounts.create_token(owner, ttl=ttl).token
+
+    def revoke(self, token: str) -> None:
+        from .protect import forget
+
+        self._accounts.remove(token)
+        forget(token)
+
+    def requests(self, server: str | None) -> list[dict[str, Any]]:
+        return self._log.entries(server)
+
+    def clear_requests(self) -> None:
+        self._log.clear()
+
+    def record_requests(self, enabled: bool) -> None:
+        self._log.enabled = enabled
+
+    def connections(self, server: str) -> int:
+        accepted = {each.address: each.accepted for each in self._servers.values()}
+        if server not in accepted:
+            raise ValueError(f"No such server: {server}. The sandbox has: {', '.join(accepted)}")
+        return accepted[server]
+
+
+def _environment(servers: dict[str, Server], cache_seconds: int) -> dict[str, str]:
+    def without_scheme(name: str) -> str:
+        return servers[name].address.partition("://")[2]
+
+    return {
+        "AUTH_URL": without_scheme("internal") + "/auth",
+        "STICKY_AUTH_URL": without_scheme("auth_server") + "/sticky_auth",
+        "TOKEN_CACHE_TTL": str(cache_seconds),
+        # After 20 refusals for want of a group in 5 minutes, the decorator fails with 500.
+        "TOKEN_CACHE_SKIP_LIMIT": "1000000000",
+    }
+
+
+def _obey(control: Control, line: str) -> dict[str, Any]:
+    request = json.loads(line)
+    try:
+        return {"result": getattr(control, request["method"])(**request["arguments"])}
+    except (KeyError, ValueError) as error:
+        return {"error": f"{request['method']}: {error}"}
+
+
+def _reserve_stdout() -> TextIO:
+    """Return stdout, and let nobody else print to it."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return answers
+
+
+def _serve(cache_seconds: int, answers: TextIO) -> None:
+    with tempfile.TemporaryDirectory(prefix="cave-sandbox-") as directory:
+        control = Control(cache_seconds, Path(directory, "ca.pem"))
+        print(json.dumps({"result": control.describe()}), file=answers, flush=True)
+        for line in sys.stdin:
+            print(json.dumps(_obey(control, line)), file=answers, flush=True)
+
+
+def main(cache_seconds: int) -> NoReturn:
+    """Serve until stdin closes or a signal comes, then end the process."""
+    status = 1
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: sys.exit())
+        _serve(cache_seconds, _reserve_stdout())
+        status = 0
+    except (BrokenPipeError, SystemExit):
+        status = 0  # the parent is gone, or wants us to be
+    except Exception:
+        traceback.print_exc()
+    finally:
+        # Not sys.exit(): it would wait for the worker threads, and those for slow requests.
+        os._exit(status)

@@ -1,0 +1,169 @@
+"""The real CloudVolume, cloud-files and CAVEclient, each in an interpreter of its own.
+
+They look for secret files and read variables when they are imported, so each script gets a fresh
+home directory and a fresh process.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cave_auth_adapter import TokenStore
+from cave_auth_adapter.sandbox import Sandbox
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+SCRIPTS = {
+    "graphene roots": """
+        from cloudvolume import CloudVolume
+        volume = CloudVolume(graphene, use_https=True)
+        print("roots", len(set(map(int, volume.get_roots(supervoxels)))))
+    """,
+    "graphene mesh": """
+        from cloudvolume import CloudVolume
+        volume = CloudVolume(graphene, use_https=True)
+        print("vertices", len(volume.mesh.get(root)[root].vertices))
+    """,
+    "cut-out over https": """
+        from cloudvolume import CloudVolume
+        print("voxels", CloudVolume(volume_path, use_https=True)[:32, :32, :16].any())
+    """,
+    "cut-out over middleauth+https": """
+        from cloudvolume import CloudVolume
+        print("voxels", CloudVolume(middleauth)[:32, :32, :16].any())
+    """,
+    "cloud-files": """
+        from cloudfiles import CloudFiles
+        print("info", CloudFiles(volume_path.removeprefix("precomputed://")).get_json("info")["type"])
+    """,
+    "CAVEclient": """
+        from caveclient import CAVEclient
+        client = CAVEclient(datastack, server_address=auth_server)
+        print("volume", client.info.get_datastack_info()["aligned_volume"]["name"])
+    """,
+}
+RESULTS = {
+    "graphene roots": "roots 2",
+    "graphene mesh": "vertices 3686",
+    "cut-out over https": "voxels True",
+    "cut-out over middleauth+https": "voxels True",
+    "cloud-files": "info segmentation",
+    "CAVEclient": "volume sandbox_volume",
+}
+INSTALL = "import cave_auth_adapter; cave_auth_adapter.install()"
+
+
+@pytest.fixture
+def run(sandbox: Sandbox, tmp_path: Path) -> Run:
+    """Run a script in a new interpreter, with the home directory and environment of the test.
+
+    The names of `names` are variables in it; `before` and `after` go around its first line, which
+    imports the tool.
+    """
+    names = {
+        "graphene": sandbox.graphene_path,
+        "graphene_middleauth": sandbox.graphene_path_middleauth,
+        "volume_path": sandbox.volume_path,
+        "middleauth": sandbox.volume_path_middleauth,
+        "datastack": sandbox.datastack,
+        "auth_server": sandbox.auth_server,
+        "supervoxels": list(sandbox.supervoxels),
+        "root": sandbox.roots[0],
+        "token": sandbox.token,
+        "data_servers": [sandbox.data_server, sandbox.other_data_server],
+    }
+
+    def run(
+        script: str, before: str = "", after: str = "", **environ: str
+    ) -> subprocess.CompletedProcess[str]:
+        lines = textwrap.dedent(script).strip().splitlines()
+        variables = (f"{name} = {value!r}" for name, value in names.items())
+        return subprocess.run(
+            [sys.executable, "-c", "\n".join([*variables, before, lines[0], after, *lines[1:]])],
+            env={**os.environ, **environ},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return run
+
+
+@pytest.fixture
+def trusted(sandbox: Sandbox) -> dict[str, str]:
+    """The token in a variable and nowhere else, with the sandbox's servers trusted by name."""
+    hosts = f"{sandbox.auth_server},{sandbox.data_server}"
+    return {"CAVE_TOKEN": sandbox.token, "CAVE_AUTH_HOSTS": hosts}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_with_a_token_in_a_variable_a_tool_is_refused_without_us(
+    run: Run, trusted: dict[str, str], name: str
+) -> None:
+    result = run(SCRIPTS[name], **trusted)
+
+    assert result.returncode != 0
+    assert RESULTS[name] not in result.stdout
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_with_install_before_or_after_its_import_the_same_script_works(
+    run: Run, trusted: dict[str, str], name: str, place: str
+) -> None:
+    result = run(SCRIPTS[name], **{place: INSTALL}, **trusted)
+
+    assert result.stdout.strip().splitlines()[-1:] == [RESULTS[name]], result.stderr
+    assert trusted["CAVE_TOKEN"] not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("name", ["graphene", "cut-out over middleauth+https", "CAVEclient"])
+def test_what_we_save_the_tools_read_without_us(run: Run, sandbox: Sandbox, name: str) -> None:
+    TokenStore().save(sandbox.token)
+    graphene = """
+        from cloudvolume import CloudVolume
+        print("roots", len(set(map(int, CloudVolume(graphene_middleauth).get_roots(supervoxels)))))
+    """
+    result = run(SCRIPTS.get(name, graphene))
+
+    expected = RESULTS.get(name, "roots 2")
+    assert result.stdout.strip().splitlines()[-1:] == [expected], result.stderr
+
+
+def test_what_caveclient_saves_we_read(run: Run, sandbox: Sandbox) -> None:
+    saving = """
+        from caveclient.auth import AuthClient
+        AuthClient(server_address=auth_server).save_token(token)
+    """
+    assert run(saving).returncode == 0
+    assert TokenStore().load() == sandbox.token
+    assert TokenStore().load(sandbox.auth_server) == sandbox.token
+
+
+def test_cloud_files_with_different_tokens_on_two_servers_in_one_process(
+    run: Run, sandbox: Sandbox
+) -> None:
+    """Without us cloud-files takes for all servers what it found first (its issue 113)."""
+    tokens = [sandbox.create_token(), sandbox.create_token()]
+    servers = [sandbox.data_server, sandbox.other_data_server]
+    for server, token in zip(servers, tokens, strict=True):
+        TokenStore().save(token, server)
+    script = """
+        from cloudfiles import CloudFiles
+        for server in data_servers:
+            print(CloudFiles(f"middleauth+{server}/volume/sandbox").get_json("info")["type"])
+    """
+    result = run(script, INSTALL)
+
+    assert result.stdout.split() == ["segmentation", "segmentation"], result.stderr
+    for server, token in zip(servers, tokens, strict=True):
+        arrived = {request.header("Authorization") for request in sandbox.requests(server)}
+        assert arrived == {f"Bearer {token}"}
