@@ -10,9 +10,20 @@
 from ._version import __version__
 from .adapter import CaveAdapter
 from .auth import CaveAuth
-from .errors import CaveAuthError, InvalidHostSpec, InvalidToken, TokenFileError
+from .errors import (
+    CaveAuthError,
+    InvalidHostSpec,
+    InvalidToken,
+    PermissionMissing,
+    TermsNotAccepted,
+    TokenFileError,
+    TokenNotFound,
+    TokenRefused,
+)
 from .install import install, installed, mount, uninstall
+from .integrations.ipython import load_ipython_extension, unload_ipython_extension
 from .tokens import TokenStore
+from .verdicts import explain, raise_for_auth
 
 __all__ = [
     # the three doors
@@ -24,10 +35,20 @@ __all__ = [
     "installed",
     # the secret files
     "TokenStore",
-    # what can go wrong
+    # refusals
+    "explain",
+    "raise_for_auth",
+    "TokenNotFound",
+    "TokenRefused",
+    "TermsNotAccepted",
+    "PermissionMissing",
+    # what else can go wrong
     "CaveAuthError",
     "InvalidHostSpec",
     "InvalidToken",
     "TokenFileError",
+    # %load_ext cave_auth_adapter
+    "load_ipython_extension",
+    "unload_ipython_extension",
     "__version__",
 ]

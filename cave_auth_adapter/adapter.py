@@ -5,13 +5,15 @@ https://requests.readthedocs.io/en/latest/user/advanced/#transport-adapters
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from requests import PreparedRequest, RequestException, Response
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from .auth import PROGRAMMATIC, CaveAuth
+from .auth import MAX_REPEATS, PROGRAMMATIC, CaveAuth
 from .signature import copy_of, sign
+from .trust import Origin
 
 _OWN = ("auth", "wrapped")
 
@@ -60,17 +62,28 @@ class CaveAdapter(HTTPAdapter):
 
         :raises CaveAuthError: before anything is sent, if a token or secret file is bad.
         """
-        send = super().send if self.wrapped is None else self.wrapped.send
+        stream = args[0] if args else kwargs.get("stream")
         proxies = args[4] if len(args) > 4 else kwargs.get("proxies")
-        outgoing = self._outgoing(request, proxies)
+        send = self._sender(request, proxies)
+        origin = self._origin(request, proxies)
+        if origin is None:
+            return send(request, *args, **kwargs)
+        sent = self._outgoing(request, origin)
         try:
-            response = send(outgoing, *args, **kwargs)
+            response = send(sent, *args, **kwargs)
+            for _ in range(MAX_REPEATS):
+                again = self._again(sent, origin, response)
+                if again is None:
+                    break
+                sent = again
+                response = send(sent, *args, **kwargs)
         except RequestException as error:
-            if error.request is outgoing:
+            if error.request is sent:
                 error.request = request
             raise
-        if response.request is outgoing:
+        if response.request is sent:
             response.request = request
+        self.auth.conclude(sent, origin, response, bool(stream))
         return response
 
     def close(self) -> None:
@@ -80,14 +93,19 @@ class CaveAdapter(HTTPAdapter):
         else:
             self.wrapped.close()
 
-    def _outgoing(self, request: PreparedRequest, proxies: Any) -> PreparedRequest:
-        """What goes over the wire: a signed copy, or the request itself."""
-        origin = self.auth.origin_for(request.url or "", proxies)
-        if origin is None:
-            return request
+    def _sender(self, request: PreparedRequest, proxies: Any) -> Callable[..., Response]:
+        """The method that sends."""
+        return super().send if self.wrapped is None else self.wrapped.send
+
+    def _origin(self, request: PreparedRequest, proxies: Any) -> Origin | None:
+        """The origin of a request that may be signed; None where it may not."""
+        return self.auth.origin_for(request.url or "", proxies)
+
+    def _outgoing(self, request: PreparedRequest, origin: Origin) -> PreparedRequest:
+        """What goes over the wire to a trusted host: a signed copy, or the request itself."""
         token = self.auth.credentials.token_for(origin)
         # In this order: the token for the host must be known before one can be recognised.
-        if "Authorization" in request.headers and not self.auth.is_ours(request, origin):
+        if "Authorization" in request.headers and not self.auth.our_token(request, origin):
             return request
         outgoing = copy_of(request)
         if token:
@@ -95,6 +113,12 @@ class CaveAdapter(HTTPAdapter):
         else:
             outgoing.headers.setdefault(*PROGRAMMATIC)
         return outgoing
+
+    def _again(
+        self, sent: PreparedRequest, origin: Origin, response: Response
+    ) -> PreparedRequest | None:
+        """What to send once more after a refusal; None: the answer stands."""
+        return self.auth.sign_again(sent, origin, response)
 
     # With a wrapped adapter, this one is a skin: what it does not have is the wrapped adapter's
     # (its pool manager, say), and a setting changed on it is changed there.

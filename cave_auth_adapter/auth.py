@@ -11,24 +11,32 @@ from datetime import timedelta
 from time import perf_counter
 from typing import Any
 
-from requests import PreparedRequest, Response
+from requests import PreparedRequest, RequestException, Response
 from requests.auth import AuthBase, HTTPBasicAuth
-from requests.utils import (
-    get_auth_from_url,
-    get_environ_proxies,
-    get_netrc_auth,
-    select_proxy,
-)
+from requests.utils import get_auth_from_url, get_netrc_auth, select_proxy
 
+from .caller import proxies_of_caller, trust_env_of_caller
 from .credentials import Credentials, KnownHosts, Token
+from .log import logger, warn_once
 from .replay import discard, rewind
 from .signature import bearer_token, copy_of, sign, unsign
 from .tokens import DEFAULT_KEY
 from .trust import Origin, TrustedHosts
-from .verdicts import login_page, redirect_target
+from .verdicts import (
+    body_of,
+    judge,
+    login_page,
+    raise_for_auth,
+    redirect_target,
+    remember_source,
+)
 
 #: Makes a protected service answer 401 in JSON where it would redirect a browser to log in.
 PROGRAMMATIC = ("X-Requested-With", "cave-auth-adapter")
+
+#: How often a request is repeated at most. Each time the store must have had a new token since:
+#: more than once happens only where tokens change faster than a request takes.
+MAX_REPEATS = 3
 
 
 class CaveAuth(AuthBase):
@@ -42,6 +50,9 @@ class CaveAuth(AuthBase):
     :param hosts: the hosts to trust, exactly: ``host``, ``*.suffix``, ``host:port``,
         ``https://host:port`` or ``http://loopback:port``. None: the known CAVE deployments, every
         server that has a secret file of its own, and those in the variable ``CAVE_AUTH_HOSTS``.
+    :param raise_errors: whether a refusal is raised as :class:`TokenNotFound`,
+        :class:`TokenRefused`, :class:`TermsNotAccepted` or :class:`PermissionMissing`, and not
+        returned as the answer that it is.
     :raises InvalidToken: (also a :class:`ValueError`) if ``token`` can't be one.
     :raises InvalidHostSpec: (also a :class:`ValueError`) if an entry of ``hosts`` is not one.
 
@@ -66,6 +77,7 @@ class CaveAuth(AuthBase):
         token_file: str | os.PathLike[str] | None = None,
         token_key: str = DEFAULT_KEY,
         hosts: Iterable[str] | None = None,
+        raise_errors: bool = False,
     ):
         if hosts is not None and not isinstance(hosts, (str, bytes)):
             hosts = tuple(hosts)
@@ -73,7 +85,8 @@ class CaveAuth(AuthBase):
         self.credentials = Credentials(token, token_file, token_key)
         hidden = None if token is None else Token(token, "code")
         file = None if token_file is None else os.fspath(token_file)
-        self._configuration = (hidden, file, token_key, hosts)
+        self.raise_errors = raise_errors
+        self._configuration = (hidden, file, token_key, hosts, raise_errors)
 
     def trusts(self, url: str) -> bool:
         """Whether a URL may see a token.
@@ -95,8 +108,7 @@ class CaveAuth(AuthBase):
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Sign a request while it is prepared (the :class:`requests.auth.AuthBase` protocol)."""
         url = request.url or ""
-        # The proxies of the session are not known here; those of the environment are.
-        proxies = get_environ_proxies(url, None) if url[:5].lower() == "http:" else None
+        proxies = None if url[:5].lower() == "https" else proxies_of_caller(url)
         origin = self.origin_for(url, proxies)
         token = self.credentials.token_for(origin) if origin else None
         if token:
@@ -118,22 +130,91 @@ class CaveAuth(AuthBase):
             return None
         return origin
 
-    def is_ours(self, request: PreparedRequest, origin: Origin) -> bool:
-        """Whether a request bears a token that we gave out for its host, now or earlier."""
-        token = bearer_token(request.headers)
-        return token is not None and self.credentials.gave_out(origin, token)
+    def our_token(self, request: PreparedRequest, origin: Origin) -> Token | None:
+        """The token that a request bears, if we gave it out for its host, now or earlier."""
+        value = bearer_token(request.headers)
+        return self.credentials.recognise(origin, value) if value else None
+
+    def sign_again(
+        self, sent: PreparedRequest, origin: Origin, response: Response
+    ) -> PreparedRequest | None:
+        """A copy of a refused request, signed with another token, if it may be sent once more.
+
+        Only a token of ours is replaced, or none at all: someone may be testing a foreign one.
+        The refusal is then read to its end, so that its connection can be used again.
+
+        :param sent: the request as it was sent.
+        """
+        if not self._refused(response):
+            return None
+        refused = self.our_token(sent, origin)
+        if refused is None and "Authorization" in sent.headers:
+            return None
+        token = self.credentials.after_refusal(origin, refused)
+        if token is None:
+            return None
+        if not rewind(sent):
+            warn_once(
+                f"{origin.server} refused a request, and there is another token by now; but a body "
+                "that is read from a generator or a stream can't be sent twice. Send bytes or a "
+                "file, or make the request again."
+            )
+            return None
+        signed = copy_of(sent)
+        if signed.headers.get(PROGRAMMATIC[0]) == PROGRAMMATIC[1]:
+            del signed.headers[PROGRAMMATIC[0]]
+        sign(signed.headers, token.value)
+        discard(response)
+        logger.debug("%s refused a request; sending it again, %r", origin.server, token)
+        return signed
+
+    def conclude(
+        self, sent: PreparedRequest, origin: Origin, response: Response, stream: bool
+    ) -> None:
+        """Log a refusal once per host and cause; raise it where the caller asked for that.
+
+        :param stream: whether the caller reads the body by itself, so that it is not touched here.
+        """
+        if response.status_code < 300:
+            return
+        if token := self.our_token(sent, origin):
+            remember_source(response, token.source)
+        if self.raise_errors:
+            raise_for_auth(response)
+        elif verdict := judge(response, b"" if stream else body_of(response)):
+            warn_once(verdict.sentence, origin, verdict.cause)
 
     def _answered(self, response: Response, **kwargs: Any) -> Response:
         """The response hook: it travels with the request, over every hop of a redirect."""
         request = response.request
         origin = self.origin_for(request.url or "", kwargs.get("proxies"))
+        sent = request
         if origin:
-            if "Authorization" not in request.headers and self._refused(response):
-                response = self._sign_and_send_again(response, origin, kwargs)
-            if response.is_redirect:
-                self._prepare_next_hop(request, origin, redirect_target(response))
+            response, sent = self._repeat_if_refused(response, origin, kwargs)
+            self.conclude(sent, origin, response, bool(kwargs.get("stream")))
+        if response.is_redirect:
+            self._prepare_next_hop(request, origin, redirect_target(response))
         response.request = self._without_footprints(request, origin)
         return response
+
+    def _repeat_if_refused(
+        self, response: Response, origin: Origin, kwargs: dict[str, Any]
+    ) -> tuple[Response, PreparedRequest]:
+        """The final answer, and the request as it was sent last."""
+        request, connection, elapsed = response.request, response.connection, response.elapsed
+        sent, start = request, perf_counter()
+        for _ in range(MAX_REPEATS):
+            again = self.sign_again(sent, origin, response)
+            if again is None:
+                break
+            sent = again
+            try:
+                response = connection.send(sent, **kwargs)
+            except RequestException as error:
+                error.request = request
+                raise
+            response.elapsed = elapsed + timedelta(seconds=perf_counter() - start)
+        return response, sent
 
     def _refused(self, response: Response) -> bool:
         if response.status_code == 401:
@@ -141,25 +222,8 @@ class CaveAuth(AuthBase):
         page = login_page(response)
         return page is not None and self.trusts(page)
 
-    def _sign_and_send_again(
-        self, response: Response, origin: Origin, kwargs: dict[str, Any]
-    ) -> Response:
-        """A hop from another host: requests took the signature off, so it came here without."""
-        request = response.request
-        token = self.credentials.token_for(origin)
-        if token is None or not rewind(request):
-            return response
-        signed = copy_of(request)
-        sign(signed.headers, token.value)
-        discard(response)
-        start = perf_counter()
-        again = response.connection.send(signed, **kwargs)
-        again.elapsed = response.elapsed + timedelta(seconds=perf_counter() - start)
-        again.request = request
-        return again
-
     def _prepare_next_hop(
-        self, request: PreparedRequest, origin: Origin, target: str | None
+        self, request: PreparedRequest, origin: Origin | None, target: str | None
     ) -> None:
         """Change what requests will copy into the next hop; what was sent is sent already.
 
@@ -169,7 +233,7 @@ class CaveAuth(AuthBase):
         next_origin = self.hosts.trusted_origin(target or "")
         if next_origin == origin:
             return
-        if self.is_ours(request, origin):
+        if origin and self.our_token(request, origin):
             unsign(request.headers)
         name, value = PROGRAMMATIC
         if next_origin:
@@ -182,7 +246,7 @@ class CaveAuth(AuthBase):
     ) -> PreparedRequest:
         """What the caller sees as ``response.request``: it may be pickled, cached or printed."""
         twin = copy_of(request)
-        if origin and self.is_ours(request, origin):
+        if origin and self.our_token(request, origin):
             unsign(twin.headers)
         # The hook would take this object, and a token= given to it, along into a pickle.
         hooks = [hook for hook in request.hooks["response"] if hook != self._answered]
@@ -190,12 +254,13 @@ class CaveAuth(AuthBase):
         return twin
 
     def __repr__(self) -> str:
-        token, file, key, hosts = self._configuration
+        token, file, key, hosts, raise_errors = self._configuration
         shown = {
             "token": "<hidden>" if token else None,
             "token_file": file,
             "token_key": None if key == DEFAULT_KEY else key,
             "hosts": hosts,
+            "raise_errors": raise_errors or None,
         }
         arguments = (f"{name}={value!r}" for name, value in shown.items() if value is not None)
         return f"{type(self).__name__}({', '.join(arguments)})"
@@ -209,18 +274,14 @@ class CaveAuth(AuthBase):
         return hash(self._configuration)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        token, file, key, hosts = self._configuration
-        return _rebuild, (type(self), token.value if token else None, file, key, hosts)
+        token, *configuration = self._configuration
+        return _rebuild, (type(self), token.value if token else None, *configuration)
 
 
 def _rebuild(
-    cls: type[CaveAuth],
-    token: str | None,
-    file: str | None,
-    key: str,
-    hosts: tuple[str, ...] | None,
+    cls: type[CaveAuth], token: str | None, file: str | None, key: str, hosts: Any, errors: bool
 ) -> CaveAuth:
-    return cls(token, token_file=file, token_key=key, hosts=hosts)
+    return cls(token, token_file=file, token_key=key, hosts=hosts, raise_errors=errors)
 
 
 def _authenticate_as_without_us(request: PreparedRequest) -> None:
@@ -230,6 +291,7 @@ def _authenticate_as_without_us(request: PreparedRequest) -> None:
     ``PreparedRequest.prepare_auth``).
     """
     url = request.url or ""
-    user, password = get_netrc_auth(url) or get_auth_from_url(url)
+    netrc = get_netrc_auth(url) if trust_env_of_caller() else None
+    user, password = netrc or get_auth_from_url(url)
     if user or password:
         HTTPBasicAuth(user, password)(request)

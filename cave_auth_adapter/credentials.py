@@ -7,8 +7,6 @@ environment changed, when this process wrote a secret file, and otherwise once a
 from __future__ import annotations
 
 import contextlib
-import functools
-import logging
 import os
 import threading
 import time
@@ -19,13 +17,14 @@ from typing import NamedTuple
 
 from . import tokens
 from .errors import InvalidHostSpec, TokenFileError
+from .log import warn_once
 from .tokens import DEFAULT_KEY, DEPRECATED_FILE, TokenStore, check_token, read_secrets, token_in
 from .trust import DEPLOYMENTS, HostSpec, Origin, TrustedHosts, auth_server_of
 
-logger = logging.getLogger("cave_auth_adapter")
-
-LOOK_INTERVAL = 1.0  # seconds between two looks at the same file or directory
-_RACY = 2.0  # seconds; time stamps are this coarse on the coarsest file systems (FAT)
+LOOK_INTERVAL = 1.0  # seconds between two looks at the same file or directory, at least
+_LOOK_SHARE = 0.001  # of the time goes into looking, at most: a stat over a network can be slow
+_QUIET = 10.0  # seconds in which a refused token is not looked up again without any other sign
+_REWRITE = 0.02  # seconds; CAVEclient empties a file before it writes it
 
 
 class Token:
@@ -48,11 +47,15 @@ class Token:
 
 
 class Watch:
-    """A file or directory whose changes are noticed, at one ``stat`` per interval at most."""
+    """A file or directory whose changes are noticed, at one ``stat`` per interval at most.
+
+    A file that is written again within the grain of its time stamp, in place and with the same
+    size, escapes it. A token that is refused is looked for without asking the watch.
+    """
 
     def __init__(self, path: Path):
         self._path = path
-        self._signature: object = None
+        self._signature: tuple[int, ...] | None = None
         self._version = 0
         self._look_at = 0.0
         self._writes = -1
@@ -60,26 +63,26 @@ class Watch:
     def version(self) -> int:
         """A number that changes when the file does."""
         if time.monotonic() >= self._look_at or self._writes != tokens.writes:
-            self._look()
+            self.look()
         return self._version
 
-    def _look(self) -> None:
+    def look(self) -> int:
+        """The same, without regard to the interval."""
+        start = time.monotonic()
         # Set first, so that other threads don't look too. They may: it costs a stat, no more.
-        self._look_at = time.monotonic() + LOOK_INTERVAL
+        self._look_at = start + LOOK_INTERVAL
         self._writes = tokens.writes
         try:
             stat = os.stat(self._path)
-        except OSError:
-            signature: object = None
-        else:
             signature = (stat.st_mtime_ns, stat.st_size, stat.st_ino, stat.st_dev)
-            if stat.st_mtime > time.time() - _RACY:
-                # It may change again within the grain of its time stamp and keep its size, as
-                # tokens do; so it counts as changed at the next look too ("racy git" problem).
-                signature = object()
+        except OSError:
+            signature = None
         if signature != self._signature:
             self._signature = signature
             self._version += 1
+        took = time.monotonic() - start
+        self._look_at = start + max(LOOK_INTERVAL, took / _LOOK_SHARE)
+        return self._version
 
 
 class Credentials:
@@ -104,11 +107,14 @@ class Credentials:
     ):
         given = "the token given in code"
         self._token = None if token is None else Token(check_token(token, given), given)
-        self._file = None if token_file is None else Path(token_file).expanduser()
+        self._file = None if token_file is None else Path(os.path.expanduser(token_file))
         self._key = token_key
         self._store = TokenStore()
         self._remembered: dict[Origin, _Remembered] = {}
-        self._given_out: dict[Origin, set[Token]] = {}
+        self._given_out: dict[Origin, tuple[Token, ...]] = {}
+        if self._token is None:  # what the store gave out, it gave out for all who ask it alike
+            self._given_out = _given_out.setdefault((self._file, self._key), self._given_out)
+        self._quiet_until: dict[Origin, float] = {}
         self._watches: dict[Path, Watch] = {}
         self._lock = threading.Lock()
         _all_credentials.add(self)
@@ -127,25 +133,81 @@ class Credentials:
             remembered = self._look(origin)
         return remembered.token
 
-    def gave_out(self, origin: Origin, token: str) -> bool:
-        """Whether a token is, or was earlier in this process, the one for a host."""
-        candidate = Token(token, "a request")
-        return candidate == self._token or candidate in self._given_out.get(origin, ())
+    def recognise(self, origin: Origin, value: str) -> Token | None:
+        """The token of that value, if it is, or was earlier in this process, one for a host."""
+        if self._token is not None and self._token.value == value:
+            return self._token
+        given_out = self._given_out.get(origin, ())
+        return next((token for token in given_out if token.value == value), None)
+
+    def known(self) -> set[str]:
+        """Every token that is, or was earlier in this process, the one for some host."""
+        given_out = (token for tokens in tuple(self._given_out.values()) for token in tokens)
+        return {token.value for token in (self._token, *given_out) if token}
+
+    def after_refusal(self, origin: Origin, refused: Token | None) -> Token | None:
+        """Another token than the one that a host refused, if there is one by now.
+
+        The sources are consulted once for all threads that wait. Where they have nothing new, they
+        are left in peace for a while; a change of a file is noticed all the same, see
+        :class:`Watch`.
+
+        :param refused: what was sent; None if the request had no token.
+        :raises InvalidToken, TokenFileError: as :meth:`token_for`.
+        """
+        token = self.token_for(origin)
+        if token != refused:
+            return token
+        if self._token is not None:
+            return None
+        with self._lock:
+            token = self._remembered[origin].token
+            if token != refused:
+                return token  # another thread looked while this one waited
+            if time.monotonic() < self._quiet_until.get(origin, 0.0):
+                return None
+            token = self._look_now(origin).token
+            if token != refused:
+                return token
+            self._quiet_until[origin] = time.monotonic() + _QUIET
+            return None
 
     def _look(self, origin: Origin) -> _Remembered:
         with self._lock:
             remembered = self._remembered.get(origin)
             if remembered is not None and remembered.is_current():
                 return remembered  # another thread looked while this one waited
-            environment, watched = _environment(), [self._watched(self._store.directory)]
-            token = self._search(origin, watched)
-            if token is not None:
-                self._given_out.setdefault(origin, set()).add(token)
-            remembered = _Remembered(token, environment, tuple(watched))
-            self._remembered[origin] = remembered
-            return remembered
+            return self._look_now(origin)
 
-    def _search(self, origin: Origin, watched: list[_Watched]) -> Token | None:
+    def _look_now(self, origin: Origin) -> _Remembered:
+        """Search the sources and remember the answer; called with the lock held."""
+        found = self._search(origin)
+        given_out = self._given_out.get(origin, ())
+        if found.token is not None and found.token not in given_out:
+            # A new tuple: other threads go through the old one without a lock.
+            self._given_out[origin] = (found.token, *given_out)
+        self._remembered[origin] = found
+        return found
+
+    def _search(self, origin: Origin) -> _Remembered:
+        for patience in (_REWRITE, 0):
+            environment, watched = _environment(), [self._watched(self._store.directory)]
+            try:
+                token = self._first(origin, watched)
+                break
+            except TokenFileError as error:
+                before = self._remembered.get(origin)
+                if patience:
+                    time.sleep(patience)
+                elif before is None or before.token is None or before.environment != environment:
+                    raise
+                else:  # a job that runs is not stopped by a file that breaks meanwhile
+                    warn_once(f"Going on with the token that was there before. {error}")
+                    token = before.token
+                    watched = [(watch, watch.look()) for watch, _ in before.watched]
+        return _Remembered(token, environment, tuple(watched))
+
+    def _first(self, origin: Origin, watched: list[_Watched]) -> Token | None:
         """Go through the sources; note which files the answer rests on."""
         if self._file is not None:
             return self._read(self._file, watched, named_by="token_file=")
@@ -153,7 +215,7 @@ class Credentials:
             source = "the variable CAVE_TOKEN"
             return Token(check_token(value, source), source)
         if named := os.environ.get("CAVE_TOKEN_FILE"):
-            return self._read(Path(named).expanduser(), watched, named_by="CAVE_TOKEN_FILE")
+            return self._read(Path(os.path.expanduser(named)), watched, named_by="CAVE_TOKEN_FILE")
         for path in self._files_for(origin):
             if token := self._read(path, watched):
                 return token
@@ -188,12 +250,15 @@ class Credentials:
                 raise TokenFileError(path, problem, _NAMED)
             return None
         if path.name == DEPRECATED_FILE:
-            _warn_deprecated(path)
+            warn_once(
+                f"The token comes from {path}, a name that is deprecated. Rename the file to "
+                f"{path.with_name(tokens.DEFAULT_FILE)}."
+            )
         return Token(value, f"the file {path}, key {self._key!r}")
 
     def _watched(self, path: Path) -> _Watched:
         watch = self._watches.setdefault(path, Watch(path))
-        return watch, watch.version()
+        return watch, watch.look()
 
 
 class KnownHosts:
@@ -279,15 +344,7 @@ def _environment() -> tuple[str | None, ...]:
     return get("CAVE_TOKEN"), get("CAVE_TOKEN_FILE"), get("CLOUD_VOLUME_DIR")
 
 
-@functools.cache
-def _warn_deprecated(path: Path) -> None:
-    logger.warning(
-        "The token comes from %s, a name that is deprecated. Rename the file to %s.",
-        path,
-        path.with_name(tokens.DEFAULT_FILE),
-    )
-
-
+_given_out: dict[tuple[Path | None, str], dict[Origin, tuple[Token, ...]]] = {}
 _all_credentials: weakref.WeakSet[Credentials] = weakref.WeakSet()
 
 

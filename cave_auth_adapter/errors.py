@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from requests import RequestException
+from requests import HTTPError, RequestException, Response
 
 
 class CaveAuthError(RequestException):
@@ -30,6 +30,66 @@ class TokenFileError(CaveAuthError, OSError):
     :ivar filename: the path of the file, as for any :class:`OSError`.
     """
 
-    def __init__(self, path: str | os.PathLike[str], problem: str, remedy: str, **kwargs: Any):
-        super().__init__(f"{os.fspath(path)}: {problem}. {remedy}", **kwargs)
+    def __init__(self, path: str | os.PathLike[str], problem: str, remedy: str):
+        super().__init__(f"{os.fspath(path)}: {problem}. {remedy}")
         self.filename = os.fspath(path)
+        self._arguments = self.filename, problem, remedy
+
+    def __str__(self) -> str:  # with a file name, OSError shows nothing but it and the errno
+        return str(self.args[0])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self._arguments
+
+
+class Refusal(CaveAuthError, HTTPError):
+    """A refusal by a CAVE service; a :class:`requests.HTTPError`, so that handlers catch it.
+
+    :ivar response: the answer, a :class:`requests.Response`.
+    :ivar host: ``host`` or ``host:port`` of the service.
+    :ivar source: where the token came from, in words; None if there was none, or not from us.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        response: Response | None = None,
+        host: str = "",
+        source: str | None = None,
+        **details: str,
+    ):
+        super().__init__(message, response=response)
+        self.host = host
+        self.source = source
+        vars(self).update(details)
+
+
+class TokenNotFound(Refusal):
+    """The service wants a token, and the request had none."""
+
+
+class TokenRefused(Refusal):
+    """The token is invalid or has expired, or its header is malformed."""
+
+
+class TermsNotAccepted(Refusal):
+    """The account has yet to accept terms of service.
+
+    :ivar form_url: the address of their form, as the server named it.
+    """
+
+    form_url: str | None = None
+
+
+class PermissionMissing(Refusal):
+    """The account lacks a permission on a dataset, or is not in a group.
+
+    :ivar dataset: the dataset; None where a group is missing.
+    :ivar permission: the permission; None where a group is missing.
+    :ivar group: the group; None where a permission is missing.
+    """
+
+    dataset: str | None = None
+    permission: str | None = None
+    group: str | None = None

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import MutableMapping
+from collections.abc import Collection, MutableMapping
 
 from requests import PreparedRequest
 from requests.structures import CaseInsensitiveDict
@@ -47,6 +47,22 @@ def unsign(headers: Headers) -> None:
         del headers["Cookie"]
 
 
+def strip(headers: Headers, tokens: Collection[str]) -> None:
+    """Take off our cookie, whatever its value, and all that holds one of the tokens.
+
+    >>> headers = {"X": "1", "X-Token": "0123", "Cookie": "a=1; middle_auth_token=89ab; b=0123"}
+    >>> strip(headers, ["0123"])
+    >>> headers
+    {'X': '1', 'Cookie': 'a=1'}
+    """
+    pairs = [pair.strip() for pair in _other_cookies(_text(headers.pop("Cookie", ""))).split(";")]
+    if kept := [pair for pair in pairs if pair and not any(token in pair for token in tokens)]:
+        headers["Cookie"] = "; ".join(kept)
+    for name, value in list(headers.items()):
+        if any(token in _text(value) for token in tokens):
+            del headers[name]
+
+
 def bearer_token(headers: Headers) -> str | None:
     """The bearer token of a request; None without one, "" if the scheme has nothing behind it.
 
@@ -74,7 +90,7 @@ def _text(value: str | bytes | None) -> str:
 
 def _other_cookies(cookies: str) -> str:
     """A Cookie header without ours (RFC 6265, section 4.2.1: pairs are split by semicolons)."""
-    if COOKIE_NAME not in cookies:
-        return cookies
+    if not cookies:
+        return ""
     pairs = (pair.strip() for pair in cookies.split(";"))
-    return "; ".join(pair for pair in pairs if pair.partition("=")[0].strip() != COOKIE_NAME)
+    return "; ".join(p for p in pairs if p and p.partition("=")[0].strip() != COOKIE_NAME)

@@ -8,6 +8,7 @@ A file is a JSON object, key -> token, in ``$CLOUD_VOLUME_DIR/secrets`` or
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import json
 import os
@@ -16,8 +17,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from .errors import InvalidToken, TokenFileError
 from .trust import server_name, trusted_by_file
@@ -72,7 +71,7 @@ class TokenStore:
     """
 
     def __init__(self, directory: str | os.PathLike[str] | None = None):
-        self._directory = None if directory is None else Path(directory).expanduser()
+        self._directory = None if directory is None else Path(os.path.expanduser(directory))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.directory)!r})"
@@ -144,7 +143,7 @@ class TokenStore:
             present = secrets.get(key)
             if present == token:
                 return path
-            if present is not None and not overwrite:
+            if present not in (None, "") and not overwrite:
                 raise TokenFileError(
                     path,
                     f"holds another token under the key {key!r} already",
@@ -159,7 +158,7 @@ class TokenStore:
         :raises TokenFileError: if the file can't be read or written.
         """
         path = self.path_for(server)
-        if not path.exists():
+        if read_secrets(path) is None:
             return False
         with _locked(path) as target:
             secrets = read_secrets(target) or {}
@@ -181,9 +180,10 @@ def read_secrets(path: Path) -> dict[str, Any] | None:
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
-    except FileNotFoundError:
-        return None
     except OSError as error:
+        # A host name may have 253 characters, too many for the name of a file with a suffix.
+        if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
+            return None
         raise TokenFileError(path, _reason(error), _MAKE_READABLE) from error
     if len(content) > _MAX_BYTES:
         raise TokenFileError(path, f"has more than {_MAX_BYTES} bytes", _EXPECTED)
@@ -249,6 +249,8 @@ def _locked(path: Path) -> Iterator[Path]:
 
     The target of a link is what is locked and written: a link stays a link.
     """
+    from filelock import FileLock, Timeout  # takes longer to import than all the rest of us
+
     target = Path(os.path.realpath(path))
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -292,8 +294,9 @@ def _sync_directory(directory: Path) -> None:
     """Make a rename last (fsync(2)): the new name is in the directory, not in the file."""
     if os.name == "nt":  # a directory can't be opened there, and needs not be
         return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with contextlib.suppress(OSError):  # some file systems can't; the rename has been done
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,12 +1,94 @@
-"""What the server's answer means."""
+"""What the server's answer means, and what to do next, in words.
+
+The answers are those of the real services, see ``middle_auth_client/decorators.py`` and the table
+in docs/refusals.md. What a server says is shown, but never acted upon.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-from requests import Response
+from requests import RequestException, Response
+
+from .errors import PermissionMissing, Refusal, TermsNotAccepted, TokenNotFound, TokenRefused
+from .trust import auth_server_of, parse_origin
 
 _LOGIN_PAGE = "/api/v1/authorize"  # of the auth service, under whatever prefix it is deployed
+_SHOWN = 300  # characters of a server's word that are shown
+_GROUP = re.compile(r"Requires membership of group: (.+)")
+_BEARER_ERROR = re.compile(r'\bBearer\b.*\berror="(\w+)"', re.IGNORECASE | re.DOTALL)
+
+
+class Verdict(NamedTuple):
+    """A recognised refusal."""
+
+    cause: str
+    error: type[Refusal]
+    sentence: str
+    details: dict[str, str]
+
+
+def explain(response: Response) -> str | None:
+    """What went wrong with a request to a CAVE service, and what to do next.
+
+    :param response: any answer; its body is read if it has not been.
+    :return: a sentence or two; None if the answer is not a refusal that CAVE services give.
+
+    >>> response = Response()
+    >>> response.status_code, response.url = 200, "https://global.daf-apis.com/info"
+    >>> explain(response) is None
+    True
+    """
+    verdict = judge(response, body_of(response))
+    return verdict.sentence if verdict else None
+
+
+def raise_for_auth(response: Response) -> None:
+    """Raise the error that matches a refusal; do nothing for any other answer.
+
+    :raises TokenNotFound: the service wants a token and the request had none.
+    :raises TokenRefused: the token is invalid or has expired, or its header is malformed.
+    :raises TermsNotAccepted: the account has yet to accept terms of service.
+    :raises PermissionMissing: the account lacks a permission or is not in a group.
+    """
+    verdict = judge(response, body_of(response))
+    if verdict:
+        raise verdict.error(
+            verdict.sentence,
+            response=response,
+            host=_host(response),
+            source=source_of(response),
+            **verdict.details,
+        )
+
+
+def judge(response: Response, body: bytes) -> Verdict | None:
+    """The verdict on an answer whose body, or b"" where it is not to be read, is given."""
+    if login_page(response) or any(map(login_page, response.history)):
+        return _no_token(response)
+    status = response.status_code
+    said = _json_object(body)
+    error = str(said.get("error") or _challenge(response) or "")
+    if status == 401:
+        return _unauthorized(response, error)
+    if status == 400 and error in ("bad_auth_header", "invalid_request"):
+        return _bad_header(response)
+    if status == 403:
+        return _forbidden(response, error, said, body)
+    return None
+
+
+def login_page(response: Response) -> str | None:
+    """The address of the login page that an answer redirects to; None if it does not."""
+    target = redirect_target(response)
+    try:
+        is_login = target is not None and urlsplit(target).path.endswith(_LOGIN_PAGE)
+    except ValueError:
+        return None
+    return target if is_login else None
 
 
 def redirect_target(response: Response) -> str | None:
@@ -22,11 +104,126 @@ def redirect_target(response: Response) -> str | None:
         return None
 
 
-def login_page(response: Response) -> str | None:
-    """The address of the login page that an answer redirects to; None if it does not."""
-    target = redirect_target(response)
+def body_of(response: Response) -> bytes:
+    """The body of a refusal; empty for other answers, and where it can't be read any more."""
+    if response.status_code not in (400, 401, 403):
+        return b""
     try:
-        is_login = target is not None and urlsplit(target).path.endswith(_LOGIN_PAGE)
-    except ValueError:
-        return None
-    return target if is_login else None
+        return response.content or b""
+    except (RequestException, RuntimeError):  # RuntimeError: it was read as a stream
+        return b""
+
+
+def remember_source(response: Response, source: str | None) -> None:
+    """Note on an answer where the token of its request came from; pickles leave it out."""
+    response._cave_token_source = source  # type: ignore[attr-defined]
+
+
+def source_of(response: Response) -> str | None:
+    """Where the token of a request came from, in words; None if it had none, or not from us."""
+    return getattr(response, "_cave_token_source", None)
+
+
+def _no_token(response: Response) -> Verdict:
+    host = _host(response)
+    sentence = f"{host} wants a token, and the request had none. {_save_one(response)}"
+    return Verdict("no_token", TokenNotFound, sentence, {})
+
+
+def _unauthorized(response: Response, error: str) -> Verdict | None:
+    source = source_of(response)
+    if error == "no_token":
+        return _no_token(response)
+    if error == "invalid_token" or source:
+        token = f"the token from {source}" if source else "the token that the request carried"
+        sentence = (
+            f"{_host(response)} refuses {token}: it is invalid or has expired. "
+            f"{_save_one(response)}"
+        )
+        return Verdict("invalid_token", TokenRefused, sentence, {})
+    return None
+
+
+def _bad_header(response: Response) -> Verdict:
+    sentence = (
+        f"{_host(response)} does not understand the Authorization header of the request: it must "
+        "be 'Bearer' and a token. Leave the header out, and let cave-auth-adapter put it there."
+    )
+    return Verdict("bad_auth_header", TokenRefused, sentence, {})
+
+
+def _forbidden(response: Response, error: str, said: dict[str, Any], body: bytes) -> Verdict | None:
+    host, data = _host(response), said.get("data")
+    data = data if isinstance(data, dict) else {}
+    if error == "missing_tos":
+        name, url = _shown(data.get("tos_name")), _shown(data.get("tos_form_url"))
+        sentence = (
+            f"{host}: your account has yet to accept the terms of service {name!r}. Open their "
+            f"form in a browser{_whose_word(response, url)}: {url}"
+        )
+        return Verdict(error, TermsNotAccepted, sentence, {"form_url": url})
+    if error == "missing_permission":
+        permission = _shown(data.get("required_permission"))
+        dataset = _shown(data.get("auth_dataset"))
+        sentence = (
+            f"{host}: your account lacks the permission {permission!r} on the dataset {dataset!r}. "
+            "The token is good; ask those who run the dataset to let you in."
+        )
+        details = {"permission": permission, "dataset": dataset}
+        return Verdict(error, PermissionMissing, sentence, details)
+    if match := _GROUP.match(body[:_SHOWN].decode("utf-8", "replace")):
+        group = _shown(match[1])
+        sentence = (
+            f"{host}: your account is not in the group {group!r}. The token is good; ask those "
+            "who run the group to let you in."
+        )
+        return Verdict("missing_group", PermissionMissing, sentence, {"group": group})
+    return None
+
+
+def _save_one(response: Response) -> str:
+    """Where to get a token and the command that saves it."""
+    origin = parse_origin(response.url or "")
+    server = auth_server_of(origin) if origin else None
+    page = f" at https://{server}/sticky_auth/settings/tokens" if server else ""
+    name = server or (origin.server if origin else None)
+    arguments = f"input('Token: '), {name!r}, overwrite=True"
+    return (
+        f"Get one{page} and save it: "
+        f'python -c "import cave_auth_adapter as c; c.TokenStore().save({arguments})"'
+    )
+
+
+def _whose_word(response: Response, url: str) -> str:
+    """A note on an address that the server named, if it is not on the server's own host."""
+    origin = parse_origin(url)
+    if origin is not None and origin == parse_origin(response.url or ""):
+        return ""
+    return " (the address is the server's word; look at it before you open it)"
+
+
+def _host(response: Response) -> str:
+    origin = parse_origin(response.url or "")
+    return origin.server if origin else urlsplit(response.url or "").netloc.rpartition("@")[2]
+
+
+def _challenge(response: Response) -> str | None:
+    """The error in a bearer challenge (RFC 6750, section 3); no error there means no token."""
+    challenge = response.headers.get("WWW-Authenticate", "")
+    if match := _BEARER_ERROR.search(challenge):
+        return match[1]
+    return "no_token" if _LOGIN_PAGE in challenge else None
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _shown(word: object) -> str:
+    """A server's word made fit for a terminal: one line of printable characters, not too long."""
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(word or "?"))
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"

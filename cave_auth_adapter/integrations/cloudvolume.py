@@ -7,14 +7,13 @@ in a dictionary of the module (cloudvolume/secrets.py and cloudfiles/secrets.py,
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from ..imports import when_imported
+from cave_auth_startup import when_imported
 
-logger = logging.getLogger("cave_auth_adapter")
+from ..log import logger
 
 #: Module -> the name of its cache of credentials, host -> content of a secret file.
 _CACHES = {

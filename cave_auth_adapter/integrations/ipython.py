@@ -1,0 +1,18 @@
+"""``%load_ext cave_auth_adapter`` in IPython and Jupyter.
+
+https://ipython.readthedocs.io/en/stable/config/extensions/
+"""
+
+from __future__ import annotations
+
+from ..install import install, uninstall
+
+
+def load_ipython_extension(_shell: object) -> None:
+    """Sign the requests of every session in the kernel."""
+    install()
+
+
+def unload_ipython_extension(_shell: object) -> None:
+    """Stop signing."""
+    uninstall()
