@@ -5,6 +5,7 @@ https://requests.readthedocs.io/en/latest/user/advanced/#transport-adapters
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,8 @@ from requests import PreparedRequest, RequestException, Response
 from requests.adapters import BaseAdapter, HTTPAdapter
 
 from .auth import MAX_REPEATS, PROGRAMMATIC, CaveAuth
-from .signature import copy_of, sign
+from .errors import CaveAuthError
+from .signature import bearer_token, copy_of, sign, unsign
 from .trust import Origin
 
 _OWN = ("auth", "wrapped")
@@ -78,13 +80,29 @@ class CaveAdapter(HTTPAdapter):
                 sent = again
                 response = send(sent, *args, **kwargs)
         except RequestException as error:
-            if error.request is sent:
-                error.request = request
+            for trace in (error, error.response):
+                self._cover(trace, origin, sent, request)
             raise
-        if response.request is sent:
-            response.request = request
+        self._cover(response, origin, sent, request)
         self.auth.conclude(sent, origin, response, bool(stream))
         return response
+
+    def _cover(
+        self,
+        trace: Response | RequestException | None,
+        origin: Origin,
+        sent: PreparedRequest,
+        request: PreparedRequest,
+    ) -> None:
+        """Let an answer or an error tell of the request that the caller made, not of ours."""
+        told = getattr(trace, "request", None)
+        if trace is None or told is None or sent is request:
+            return
+        if told is sent:
+            trace.request = request
+        elif self.auth.our_token(told, origin):  # an adapter that makes a copy of its own
+            trace.request = copy_of(told)
+            unsign(trace.request.headers)
 
     def close(self) -> None:
         """Close the adapter that sends."""
@@ -103,16 +121,25 @@ class CaveAdapter(HTTPAdapter):
 
     def _outgoing(self, request: PreparedRequest, origin: Origin) -> PreparedRequest:
         """What goes over the wire to a trusted host: a signed copy, or the request itself."""
-        token = self.auth.credentials.token_for(origin)
-        # In this order: the token for the host must be known before one can be recognised.
-        if "Authorization" in request.headers and not self.auth.our_token(request, origin):
+        if "Authorization" in request.headers and not self._is_ours(request, origin):
             return request
+        token = self.auth.credentials.token_for(origin)
         outgoing = copy_of(request)
         if token:
             sign(outgoing.headers, token.value)
         else:
             outgoing.headers.setdefault(*PROGRAMMATIC)
         return outgoing
+
+    def _is_ours(self, request: PreparedRequest, origin: Origin) -> bool:
+        """Whether the token in a request's header is one that we gave out for its host."""
+        if bearer_token(request.headers) is None:
+            return False
+        # It may be in a file that we have not read yet. If that file is bad, that is no reason to
+        # fail a request which brings its own header.
+        with contextlib.suppress(CaveAuthError):
+            self.auth.credentials.token_for(origin)
+        return self.auth.our_token(request, origin) is not None
 
     def _again(
         self, sent: PreparedRequest, origin: Origin, response: Response
@@ -125,7 +152,7 @@ class CaveAdapter(HTTPAdapter):
 
     def __getattr__(self, name: str) -> Any:
         wrapped = self.__dict__.get("wrapped")
-        if wrapped is None:
+        if wrapped is None or name.startswith("__"):  # copy looks for __deepcopy__ on objects
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return getattr(wrapped, name)
 

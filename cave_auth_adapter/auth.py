@@ -15,7 +15,7 @@ from requests import PreparedRequest, RequestException, Response
 from requests.auth import AuthBase, HTTPBasicAuth
 from requests.utils import get_auth_from_url, get_netrc_auth, select_proxy
 
-from .caller import proxies_of_caller, trust_env_of_caller
+from .caller import may_be_proxied, trust_env_of_caller
 from .credentials import Credentials, KnownHosts, Token
 from .log import logger, warn_once
 from .replay import discard, rewind
@@ -36,7 +36,7 @@ PROGRAMMATIC = ("X-Requested-With", "cave-auth-adapter")
 
 #: How often a request is repeated at most. Each time the store must have had a new token since:
 #: more than once happens only where tokens change faster than a request takes.
-MAX_REPEATS = 3
+MAX_REPEATS = 8
 
 
 class CaveAuth(AuthBase):
@@ -108,10 +108,11 @@ class CaveAuth(AuthBase):
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Sign a request while it is prepared (the :class:`requests.auth.AuthBase` protocol)."""
         url = request.url or ""
-        proxies = None if url[:5].lower() == "https" else proxies_of_caller(url)
-        origin = self.origin_for(url, proxies)
+        origin = self.hosts.trusted_origin(url)
         token = self.credentials.token_for(origin) if origin else None
-        if token:
+        # A proxy would see what goes over plain http. Where one is possible the request goes out
+        # unsigned; if the service refuses, the hook knows the proxies, and signs if there is none.
+        if origin and token and (origin.scheme == "https" or not may_be_proxied(url)):
             sign(request.headers, token.value)
         else:
             _authenticate_as_without_us(request)

@@ -11,34 +11,39 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any
 
 from requests import Session
+from requests.utils import select_proxy
 
 _DEPTH = 12  # frames; with requests alone the session is four away, wrappers may add some
 
 
 def trust_env_of_caller() -> bool:
     """``session.trust_env`` of the session that prepares the request."""
-    return _calling_session()[0].trust_env
+    session, _ = _calling_session()
+    return session is None or session.trust_env
 
 
-def proxies_of_caller(url: str) -> Any:
-    """The proxies that the request being prepared will be sent with."""
-    session, given = _calling_session()
+def may_be_proxied(url: str) -> bool:
+    """Whether the request being prepared may go to a proxy, as far as can be known by now."""
+    session, request = _calling_session()
+    if request is None and session is not None:
+        return True  # prepared by hand: Session.send may yet be given proxies
+    given = request.f_locals["proxies"] if request else None
+    session = session or Session()
     settings = session.merge_environment_settings(url, dict(given or {}), None, None, None)
-    return settings["proxies"]
+    return select_proxy(url, settings["proxies"]) is not None
 
 
-def _calling_session() -> tuple[Session, Any]:
-    """The session, and the ``proxies=`` given for this one request."""
+def _calling_session() -> tuple[Session | None, FrameType | None]:
+    """The session, and the frame of its ``request`` method."""
     session = None
     for frame in _frames():
         if session is None and frame.f_code is Session.prepare_request.__code__:
             session = frame.f_locals["self"]
         elif session is not None and frame.f_code is Session.request.__code__:
-            return session, frame.f_locals["proxies"]
-    return session or Session(), None
+            return session, frame
+    return session, None
 
 
 def _frames() -> Iterator[FrameType]:

@@ -190,21 +190,24 @@ class Credentials:
         return found
 
     def _search(self, origin: Origin) -> _Remembered:
-        for patience in (_REWRITE, 0):
-            environment, watched = _environment(), [self._watched(self._store.directory)]
-            try:
-                token = self._first(origin, watched)
-                break
-            except TokenFileError as error:
-                before = self._remembered.get(origin)
-                if patience:
-                    time.sleep(patience)
-                elif before is None or before.token is None or before.environment != environment:
-                    raise
-                else:  # a job that runs is not stopped by a file that breaks meanwhile
-                    warn_once(f"Going on with the token that was there before. {error}")
-                    token = before.token
-                    watched = [(watch, watch.look()) for watch, _ in before.watched]
+        environment, before = _environment(), self._remembered.get(origin)
+        try:
+            return self._search_once(origin, environment)
+        except TokenFileError:
+            if before is None or before.token is None or before.environment != environment:
+                raise
+        # A job that runs is not stopped by a file that breaks meanwhile, or is being written.
+        time.sleep(_REWRITE)
+        try:
+            return self._search_once(origin, environment)
+        except TokenFileError as error:
+            warn_once(f"Going on with the token that was there before. {error}")
+            watched = tuple((watch, watch.look()) for watch, _ in before.watched)
+            return _Remembered(before.token, environment, watched)
+
+    def _search_once(self, origin: Origin, environment: tuple[str | None, ...]) -> _Remembered:
+        watched = [self._watched(self._store.directory)]
+        token = self._first(origin, watched)
         return _Remembered(token, environment, tuple(watched))
 
     def _first(self, origin: Origin, watched: list[_Watched]) -> Token | None:

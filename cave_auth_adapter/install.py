@@ -8,10 +8,11 @@ imported ``Session`` by name are all covered.
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from requests import PreparedRequest, Response, Session
 from requests.adapters import BaseAdapter
@@ -27,9 +28,16 @@ from .log import warn_once
 from .signature import strip
 from .trust import Origin, parse_origin
 
+
+class _Installation(NamedTuple):
+    auth: CaveAuth
+    keep_alive: bool
+
+
 _lock = threading.Lock()
-_auth: CaveAuth | None = None  # what to sign with; None: not installed, a hook left behind sleeps
-_keep_alive = True
+_lasting: list[_Installation] = []  # by install(): one or none
+_passing: list[_Installation] = []  # by installed(), which threads may leave in any order
+_active: _Installation | None = None  # None: not installed; a hook that was left behind sleeps
 
 
 def mount(session: Session, auth: CaveAuth | None = None) -> Session:
@@ -44,17 +52,23 @@ def mount(session: Session, auth: CaveAuth | None = None) -> Session:
     CaveAdapter(CaveAuth(), wrapped=<requests.adapters.HTTPAdapter object at 0x...>)
     """
     new_auth = CaveAuth() if auth is None else auth
-    skins: dict[int, CaveAdapter] = {}  # one adapter mounted on two prefixes stays one
+    skins: dict[int, BaseAdapter] = {}  # one adapter mounted on two prefixes stays one
     for prefix, adapter in session.adapters.items():
-        if isinstance(adapter, CaveAdapter):
-            if auth is None:
-                continue
-            inner: BaseAdapter = adapter.wrapped or adapter
+        if not isinstance(adapter, CaveAdapter):
+            skin: BaseAdapter = CaveAdapter(new_auth, wrapped=adapter)
         else:
-            inner = adapter
-        skin = skins.setdefault(id(inner), CaveAdapter(new_auth, wrapped=inner))
-        session.adapters[prefix] = skin
+            skin = adapter if auth is None else _with_auth(adapter, auth)
+        session.adapters[prefix] = skins.setdefault(id(adapter), skin)
     return session
+
+
+def _with_auth(adapter: CaveAdapter, auth: CaveAuth) -> CaveAdapter:
+    """The same adapter with another auth; another session may have the old one."""
+    twin = copy.copy(adapter)
+    twin.auth = auth
+    if isinstance(twin.wrapped, CaveAdapter):
+        twin.wrapped = _with_auth(twin.wrapped, auth)
+    return twin
 
 
 def install(auth: CaveAuth | None = None, *, keep_alive: bool = True) -> None:
@@ -72,12 +86,18 @@ def install(auth: CaveAuth | None = None, *, keep_alive: bool = True) -> None:
     >>> install()
     >>> uninstall()
     """
-    _install(CaveAuth() if auth is None else auth, keep_alive)
+    installation = _Installation(CaveAuth() if auth is None else auth, keep_alive)
+    with _lock:
+        _lasting[:] = [installation]
+        _update()
 
 
 def uninstall() -> None:
     """Stop signing; ``requests`` is then as it was. Harmless if nothing is installed."""
-    _install(None, True)
+    with _lock:
+        _lasting.clear()
+        _passing.clear()
+        _update()
 
 
 @contextlib.contextmanager
@@ -90,27 +110,29 @@ def installed(auth: CaveAuth | None = None, *, keep_alive: bool = True) -> Itera
     ...     auth.trusts("https://cave.example.org/")
     True
     """
-    auth = CaveAuth() if auth is None else auth
-    previous = _install(auth, keep_alive)
-    try:
-        yield auth
-    finally:
-        _install(*previous)
-
-
-def _install(auth: CaveAuth | None, keep_alive: bool) -> tuple[CaveAuth | None, bool]:
-    """Put an auth in place (None: take ours out) and return what was there."""
-    global _auth, _keep_alive
+    installation = _Installation(CaveAuth() if auth is None else auth, keep_alive)
     with _lock:
-        previous = _auth, _keep_alive
-        _auth, _keep_alive = auth, keep_alive
-        if auth is None:
-            cloudvolume.detach()
-        else:
-            cloudvolume.attach(_find_token)
-        for patch in _patches:
-            patch.remove() if auth is None else patch.apply()
-        return previous
+        _passing.append(installation)
+        _update()
+    try:
+        yield installation.auth
+    finally:
+        with _lock:
+            # By identity: the installations of two threads may be equal.
+            _passing[:] = [each for each in _passing if each is not installation]
+            _update()
+
+
+def _update() -> None:
+    """Bring the hooks in line with what is installed; called with the lock held."""
+    global _active
+    _active = next(reversed([*_lasting, *_passing]), None)
+    if _active is None:
+        cloudvolume.detach()
+    else:
+        cloudvolume.attach(_find_token)
+    for patch in _patches:
+        patch.remove() if _active is None else patch.apply()
 
 
 class _Patch:
@@ -139,11 +161,10 @@ class _Patch:
 
 def _signing(original: Callable[[Session, str], BaseAdapter]) -> Callable[..., BaseAdapter]:
     def get_adapter(self: Session, url: str) -> BaseAdapter:
-        adapter = original(self, url)
-        auth = _auth
-        if auth is None or isinstance(adapter, CaveAdapter) or not _trusts(auth, url):
+        adapter, active = original(self, url), _active
+        if active is None or isinstance(adapter, CaveAdapter) or not _trusts(active.auth, url):
             return adapter
-        return _InstalledAdapter(auth, wrapped=adapter)
+        return _InstalledAdapter(active.auth, wrapped=adapter)
 
     return get_adapter
 
@@ -157,12 +178,12 @@ def _stripping(original: Callable[..., None]) -> Callable[..., None]:
 
     def rebuild_auth(self: Session, prepared_request: PreparedRequest, response: Response) -> None:
         original(self, prepared_request, response)
-        auth, target = _auth, prepared_request.url or ""
-        if auth is None or _trusts(auth, target):
+        active, target = _active, prepared_request.url or ""
+        if active is None or _trusts(active.auth, target):
             return
         origin = parse_origin(target)
         if origin is None or origin != parse_origin(response.url):
-            strip(prepared_request.headers, auth.credentials.known())
+            strip(prepared_request.headers, active.auth.credentials.known())
 
     return rebuild_auth
 
@@ -183,9 +204,9 @@ def _trusts(auth: CaveAuth, url: str) -> bool:
 
 def _find_token(host: str) -> str | None:
     """The token for a host as CloudVolume and cloud-files ask for it."""
-    auth = _auth
+    active = _active
     try:
-        return auth.token_for(f"https://{host}") if auth else None
+        return active.auth.token_for(f"https://{host}") if active else None
     except CaveAuthError as error:
         _warn(error)
         return None
@@ -201,7 +222,8 @@ class _InstalledAdapter(CaveAdapter):
     def _sender(self, request: PreparedRequest, proxies: Any) -> Callable[..., Response]:
         url = request.url or ""
         if (
-            _keep_alive
+            _active is not None
+            and _active.keep_alive
             and url[:6].lower() == "https:"
             and self.wrapped is not None
             and pool.can_serve(self.wrapped)
@@ -211,6 +233,8 @@ class _InstalledAdapter(CaveAdapter):
         return super()._sender(request, proxies)
 
     def _origin(self, request: PreparedRequest, proxies: Any) -> Origin | None:
+        if _active is None:  # someone kept this adapter, and we were uninstalled
+            return None
         try:
             return super()._origin(request, proxies)
         except CaveAuthError as error:

@@ -270,6 +270,10 @@ def _locked(path: Path) -> Iterator[Path]:
 def _write(target: Path, secrets: dict[str, Any]) -> None:
     """Replace a file at once, whole, so that whoever reads it, or is killed, sees old or new."""
     global writes
+    try:
+        content = json.dumps(secrets)
+    except RecursionError:  # what json can read, it can't always write
+        raise TokenFileError(target, "is nested too deep to be written again", _EXPECTED) from None
     prefix = f".{target.name}.new-"
     # We hold the lock, so a temporary file that is there belongs to a process that was killed.
     for stale in target.parent.glob(glob.escape(prefix) + "*"):
@@ -277,7 +281,7 @@ def _write(target: Path, secrets: dict[str, Any]) -> None:
     descriptor, temporary = tempfile.mkstemp(prefix=prefix, dir=target.parent)  # mode 0600
     try:
         with open(descriptor, "w", encoding="utf-8") as file:
-            json.dump(secrets, file)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)

@@ -1,0 +1,40 @@
+"""What every test starts from: an empty home directory, no CAVE variables, requests as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from cave_auth_adapter import credentials, log
+
+_UNSET = (
+    *("CAVE_TOKEN", "CAVE_TOKEN_FILE", "CAVE_AUTH_HOSTS", "CLOUD_VOLUME_DIR", "NETRC"),
+    *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+    *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+)
+_GET_ADAPTER = requests.Session.get_adapter
+_REBUILD_AUTH = requests.Session.rebuild_auth
+
+
+@pytest.fixture(autouse=True)
+def fresh_environment(tmp_path: Path) -> Iterator[None]:
+    log._given.clear()  # warnings are given once per process; here, once per test
+    credentials._given_out.clear()
+    # Not the monkeypatch of the test: its undo() must not bring back the real home directory.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path))
+        for name in _UNSET:
+            patch.delenv(name, raising=False)
+        yield
+    assert requests.Session.get_adapter is _GET_ADAPTER
+    assert requests.Session.rebuild_auth is _REBUILD_AUTH
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    """The directory of secret files; it does not exist yet."""
+    return tmp_path / ".cloudvolume" / "secrets"

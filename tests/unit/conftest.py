@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import responses
+
+from cave_auth_adapter import TokenStore, credentials, log
+
+from .stub import Clock
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> None:
+    """What is remembered for the life of a process is remembered for one test."""
+    log._given.clear()
+    credentials._given_out.clear()
+
+
+@pytest.fixture
+def web() -> Iterator[responses.RequestsMock]:
+    """The network: a request to what is not registered fails."""
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        yield mock
+
+
+@pytest.fixture
+def store() -> TokenStore:
+    return TokenStore()
+
+
+@pytest.fixture
+def write(secrets: Path) -> Callable[..., Path]:
+    """Write a secret file as another tool would, behind our back."""
+
+    def write(name: str, content: object = None, **keys: object) -> Path:
+        secrets.mkdir(parents=True, exist_ok=True)
+        path = secrets / name
+        path.write_text(content if isinstance(content, str) else json.dumps(keys))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The time as the credentials see it; it stands still until a test moves it."""
+    clock = Clock()
+    fake = SimpleNamespace(monotonic=clock, sleep=clock.advance)
+    monkeypatch.setattr(credentials, "time", fake)
+    return clock

@@ -1,0 +1,617 @@
+"""Which token a host gets, and when to look again."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from cave_auth_adapter import (
+    CaveAuth,
+    CaveAuthError,
+    InvalidToken,
+    TokenFileError,
+    TokenStore,
+    credentials,
+)
+from cave_auth_adapter.credentials import LOOK_INTERVAL, Credentials
+from cave_auth_adapter.trust import Origin, parse_origin
+
+from .stub import OTHER_TOKEN, TOKEN, Clock, Write
+
+HOST = Origin("https", "minnie.microns-daf.com", 443)
+AUTH_SERVER = "global.daf-apis.com"
+
+# Each source of a token, highest rank first, as what puts it in place.
+SOURCES = [
+    "token=",
+    "token_file=",
+    "CAVE_TOKEN",
+    "CAVE_TOKEN_FILE",
+    f"{HOST.host}-cave-secret.json",
+    f"{AUTH_SERVER}-cave-secret.json",
+    "cave-secret.json",
+    "chunkedgraph-secret.json",
+]
+FILES = [source for source in SOURCES if source.endswith(".json")]
+
+
+@pytest.fixture
+def provide(write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Put a token into each of some sources, and return the credentials that go with it."""
+
+    def provide(tokens: dict[str, str]) -> Credentials:
+        arguments: dict[str, str] = {}
+        for source, token in tokens.items():
+            file = tmp_path / f"{source.strip('=')}.json"
+            if source == "token=":
+                arguments["token"] = token
+            elif source == "CAVE_TOKEN":
+                monkeypatch.setenv(source, token)
+            elif source.endswith(".json"):
+                write(source, token=token)
+            else:
+                file.write_text(json.dumps({"token": token}))
+                if source == "token_file=":
+                    arguments["token_file"] = str(file)
+                else:
+                    monkeypatch.setenv(source, str(file))
+        return Credentials(**arguments)
+
+    return provide
+
+
+def value(credentials: Credentials, origin: Origin = HOST) -> str | None:
+    token = credentials.token_for(origin)
+    return token.value if token else None
+
+
+class TestSources:
+    @pytest.mark.parametrize("source", SOURCES)
+    def test_each_alone_is_enough(self, provide, source: str) -> None:
+        assert value(provide({source: TOKEN})) == TOKEN
+
+    @pytest.mark.parametrize(("higher", "lower"), list(pairwise(SOURCES)))
+    def test_the_higher_outranks_the_lower(self, provide, higher: str, lower: str) -> None:
+        assert value(provide({lower: OTHER_TOKEN, higher: TOKEN})) == TOKEN
+
+    @pytest.mark.parametrize("source", SOURCES)
+    def test_each_is_named_and_its_token_is_not_shown(self, provide, source: str) -> None:
+        token = provide({source: TOKEN}).token_for(HOST)
+        words = {"token=": "the token given in code", "token_file=": "token_file.json"}
+        assert words.get(source, source) in token.source
+        assert TOKEN not in repr(token) + str(token) + token.source
+
+    def test_none(self) -> None:
+        assert value(Credentials()) is None
+
+    def test_an_empty_variable_is_none(self, provide, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CAVE_TOKEN_FILE", "")
+        assert value(provide({"CAVE_TOKEN": "", "cave-secret.json": TOKEN})) == TOKEN
+
+    def test_a_file_with_the_port_of_the_host(self, write: Write) -> None:
+        write("localhost:8443-cave-secret.json", token=TOKEN)
+        write("localhost-cave-secret.json", token=OTHER_TOKEN)
+        assert value(Credentials(), parse_origin("https://localhost:8443/")) == TOKEN
+        assert value(Credentials(), parse_origin("https://localhost/")) == OTHER_TOKEN
+
+    def test_the_file_of_another_deployment_is_not_for_this_host(self, write: Write) -> None:
+        write("proofreading.zetta.ai-cave-secret.json", token=TOKEN)
+        assert value(Credentials()) is None
+
+    def test_a_host_of_no_deployment_gets_the_default_file(self, write: Write) -> None:
+        write("cave-secret.json", token=TOKEN)
+        write(f"{AUTH_SERVER}-cave-secret.json", token=OTHER_TOKEN)
+        assert value(Credentials(), parse_origin("https://cave.example.org/")) == TOKEN
+
+    def test_a_file_without_the_key_is_passed_over(self, write: Write) -> None:
+        write(f"{HOST.host}-cave-secret.json", other=OTHER_TOKEN)
+        write("cave-secret.json", token=TOKEN)
+        assert value(Credentials()) == TOKEN
+
+    def test_cloud_volume_dir(
+        self, write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        write("cave-secret.json", token=OTHER_TOKEN)
+        monkeypatch.setenv("CLOUD_VOLUME_DIR", str(tmp_path / "mine"))
+        TokenStore().save(TOKEN)
+        assert value(Credentials()) == TOKEN
+
+    def test_a_tilde_in_a_name_is_the_home(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        (tmp_path / "mine.json").write_text(json.dumps({"token": TOKEN}))
+        monkeypatch.setenv("CAVE_TOKEN_FILE", "~/mine.json")
+        assert value(Credentials()) == TOKEN
+        assert value(Credentials(token_file="~/mine.json")) == TOKEN
+
+    def test_a_host_name_too_long_for_a_file_name(self, write: Write) -> None:
+        write("cave-secret.json", token=TOKEN)
+        labels = ".".join(["a" * 60] * 3 + ["a" * 50])
+        assert value(Credentials(), parse_origin(f"https://{labels}.daf-apis.com/")) == TOKEN
+
+    def test_the_deprecated_file_is_warned_of_once(
+        self, write: Write, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        path = write("chunkedgraph-secret.json", token=TOKEN)
+        for _ in range(3):
+            value(Credentials())
+        (warning,) = caplog.messages
+        assert str(path) in warning
+        assert str(path.with_name("cave-secret.json")) in warning
+        assert TOKEN not in warning
+
+
+class TestTokenKey:
+    def test_a_key_in_any_of_the_files(self, write: Write) -> None:
+        write(f"{HOST.host}-cave-secret.json", token=OTHER_TOKEN)
+        write("cave-secret.json", token=OTHER_TOKEN, minnie=TOKEN)
+        assert value(Credentials(token_key="minnie")) == TOKEN
+
+    def test_it_outranks_the_variable(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CAVE_TOKEN", OTHER_TOKEN)
+        write("cave-secret.json", minnie=TOKEN)
+        assert value(Credentials(token_key="minnie")) == TOKEN
+
+    def test_in_a_file_given_in_code(self, tmp_path: Path) -> None:
+        (tmp_path / "mine.json").write_text(json.dumps({"minnie": TOKEN, "token": OTHER_TOKEN}))
+        assert value(Credentials(token_file=tmp_path / "mine.json", token_key="minnie")) == TOKEN
+
+    def test_a_key_that_is_nowhere_is_an_error(self, write: Write) -> None:
+        path = write("cave-secret.json", token=TOKEN)
+        with pytest.raises(TokenFileError, match="has no key 'minnie'") as caught:
+            value(Credentials(token_key="minnie"))
+        assert str(path) in str(caught.value)
+        assert "key='minnie'" in str(caught.value)
+
+
+class TestBadSources:
+    @pytest.mark.parametrize("bad", [TOKEN + "\n", f"Bearer {TOKEN}", f"'{TOKEN}'"])
+    def test_a_bad_variable_is_named_and_its_token_is_not(
+        self, monkeypatch: pytest.MonkeyPatch, bad: str
+    ) -> None:
+        monkeypatch.setenv("CAVE_TOKEN", bad)
+        with pytest.raises(InvalidToken, match="the variable CAVE_TOKEN has") as caught:
+            value(Credentials())
+        assert TOKEN not in str(caught.value)
+
+    def test_a_bad_token_in_code_is_known_at_once(self) -> None:
+        with pytest.raises(InvalidToken, match="the token given in code has") as caught:
+            Credentials(token=TOKEN + " ")
+        assert TOKEN not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("content", "problem"),
+        [(None, "does not exist"), ({"other": TOKEN}, "no token under the key 'token'")],
+    )
+    @pytest.mark.parametrize("named_by", ["token_file=", "CAVE_TOKEN_FILE"])
+    def test_a_file_that_was_named_must_have_the_token(
+        self,
+        write: Write,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+        named_by: str,
+        content: dict[str, str] | None,
+        problem: str,
+    ) -> None:
+        write("cave-secret.json", token=OTHER_TOKEN)  # must not stand in for it
+        path = tmp_path / "mine.json"
+        if content is not None:
+            path.write_text(json.dumps(content))
+        arguments = {"token_file": path} if named_by == "token_file=" else {}
+        if not arguments:
+            monkeypatch.setenv(named_by, str(path))
+
+        with pytest.raises(TokenFileError, match=problem) as caught:
+            value(Credentials(**arguments))
+        assert str(path) in str(caught.value)
+        assert named_by in str(caught.value)
+        assert TOKEN not in str(caught.value)
+
+    @pytest.mark.parametrize("file", FILES)
+    def test_a_broken_file_is_not_passed_over(self, write: Write, file: str) -> None:
+        path = write(file, f'{{"token": "{TOKEN}"')
+        with pytest.raises(TokenFileError, match="is not JSON") as caught:
+            value(Credentials())
+        assert str(path) in str(caught.value)
+        assert TOKEN not in str(caught.value)
+
+    def test_a_broken_file_below_the_one_that_counts_does_not_matter(self, write: Write) -> None:
+        write(f"{HOST.host}-cave-secret.json", token=TOKEN)
+        write("cave-secret.json", "{")
+        assert value(Credentials()) == TOKEN
+
+    def test_a_broken_file_that_is_mended(self, write: Write) -> None:
+        write("cave-secret.json", "{")
+        credentials = Credentials()
+        with pytest.raises(TokenFileError):
+            value(credentials)
+        write("cave-secret.json", token=TOKEN)
+        assert value(credentials) == TOKEN
+
+    def test_a_home_of_nobody_is_an_error_of_ours(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CAVE_TOKEN_FILE", "~no-such-user/mine.json")
+        with pytest.raises(CaveAuthError):
+            value(Credentials())
+
+
+class TestChanges:
+    def test_a_changed_file_is_noticed_within_the_interval(
+        self, write: Write, clock: Clock
+    ) -> None:
+        write("cave-secret.json", token=OTHER_TOKEN)
+        credentials = Credentials()
+        value(credentials)
+        write("cave-secret.json", token=TOKEN)
+        clock.advance(LOOK_INTERVAL)
+        assert value(credentials) == TOKEN
+
+    def test_without_the_clock(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(credentials, "LOOK_INTERVAL", 0.01)
+        monkeypatch.setattr(credentials, "_LOOK_SHARE", 1.0)
+        write("cave-secret.json", token=OTHER_TOKEN, other="longer than before")
+        some = Credentials()
+        value(some)
+        write("cave-secret.json", token=TOKEN)
+        time.sleep(0.02)
+        assert value(some) == TOKEN
+
+    @pytest.mark.parametrize(("higher", "lower"), list(pairwise(FILES)))
+    def test_a_higher_ranked_file_that_appears(
+        self, write: Write, clock: Clock, higher: str, lower: str
+    ) -> None:
+        write(lower, token=OTHER_TOKEN)
+        os.utime(write(lower, token=OTHER_TOKEN).parent, (1, 1))
+        credentials = Credentials()
+        value(credentials)
+        write(higher, token=TOKEN)
+        clock.advance(LOOK_INTERVAL)
+        assert value(credentials) == TOKEN
+
+    def test_a_directory_that_appears(self, write: Write, clock: Clock) -> None:
+        credentials = Credentials()
+        assert value(credentials) is None
+        write("cave-secret.json", token=TOKEN)
+        clock.advance(LOOK_INTERVAL)
+        assert value(credentials) == TOKEN
+
+    def test_a_file_that_goes(self, write: Write, clock: Clock) -> None:
+        path = write("cave-secret.json", token=TOKEN)
+        os.utime(path.parent, (1, 1))
+        credentials = Credentials()
+        value(credentials)
+        path.unlink()
+        clock.advance(LOOK_INTERVAL)
+        assert value(credentials) is None
+
+    @pytest.mark.parametrize("key", ["token", "another"])
+    def test_saving_in_this_process_is_noticed_at_once(self, clock: Clock, key: str) -> None:
+        store = TokenStore()
+        store.save(OTHER_TOKEN, key=key)
+        credentials = Credentials(token_key=key)
+        value(credentials)
+        store.save(TOKEN, key=key, overwrite=True)
+        assert value(credentials) == TOKEN
+
+    def test_deleting_in_this_process_is_noticed_at_once(self, clock: Clock) -> None:
+        TokenStore().save(TOKEN)
+        credentials = Credentials()
+        value(credentials)
+        TokenStore().delete()
+        assert value(credentials) is None
+
+    @pytest.mark.parametrize("name", ["CAVE_TOKEN", "CAVE_TOKEN_FILE", "CLOUD_VOLUME_DIR"])
+    def test_a_changed_variable_is_noticed_at_once(
+        self, write: Write, clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+    ) -> None:
+        write("cave-secret.json", token=OTHER_TOKEN)
+        credentials = Credentials()
+        value(credentials)
+        file = tmp_path / "secrets" / "cave-secret.json"
+        file.parent.mkdir()
+        file.write_text(json.dumps({"token": TOKEN}))
+        values = {"CAVE_TOKEN": TOKEN, "CAVE_TOKEN_FILE": file, "CLOUD_VOLUME_DIR": tmp_path}
+        monkeypatch.setenv(name, str(values[name]))
+        assert value(credentials) == TOKEN
+
+    def test_a_rewrite_that_no_stat_shows_is_found_after_a_refusal(
+        self, write: Write, clock: Clock
+    ) -> None:
+        path = write("cave-secret.json", token=OTHER_TOKEN)
+        os.utime(path, (1, 1))
+        credentials = Credentials()
+        refused = credentials.token_for(HOST)
+        path.write_text(json.dumps({"token": TOKEN}))  # in place, with the same size
+        os.utime(path, (1, 1))
+        assert credentials.after_refusal(HOST, refused).value == TOKEN
+
+    def test_a_file_that_breaks_meanwhile_does_not_stop_what_runs(
+        self, write: Write, clock: Clock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        write("cave-secret.json", token=TOKEN)
+        credentials = Credentials()
+        value(credentials)
+        path = write("cave-secret.json", "{")
+        clock.advance(LOOK_INTERVAL)
+        assert [value(credentials) for _ in range(3)] == [TOKEN] * 3
+        (warning,) = caplog.messages
+        assert str(path) in warning
+
+    def test_a_variable_that_names_a_broken_file_is_not_answered_with_the_token_before(
+        self, write: Write, clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """Whoever sets a variable wants another identity, and not silently the former one."""
+        write("cave-secret.json", token=OTHER_TOKEN)
+        credentials = Credentials()
+        value(credentials)
+        monkeypatch.setenv("CAVE_TOKEN_FILE", str(tmp_path / "missing.json"))
+        with pytest.raises(TokenFileError, match="is named by CAVE_TOKEN_FILE"):
+            value(credentials)
+
+
+class TestThrift:
+    @pytest.fixture
+    def stats(self, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+        """How often each path was looked at."""
+        count: Counter[str] = Counter()
+        original = os.stat
+
+        def stat(path: object, *args: object, **kwargs: object) -> os.stat_result:
+            count[str(path)] += 1
+            return original(path, *args, **kwargs)
+
+        monkeypatch.setattr(os, "stat", stat)
+        return count
+
+    @pytest.fixture
+    def reads(self, monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
+        """How often each file was read."""
+        count: Counter[Path] = Counter()
+        original = credentials.read_secrets
+
+        def read(path: Path) -> object:
+            count[path] += 1
+            time.sleep(0.01)  # so that threads that look at the same time do meet
+            return original(path)
+
+        monkeypatch.setattr(credentials, "read_secrets", read)
+        return count
+
+    def test_nothing_is_looked_at_before_it_is_needed(
+        self, stats: Counter[str], reads: Counter[Path]
+    ) -> None:
+        CaveAuth()
+        Credentials(token_file="/no/such/file")
+        assert not stats
+        assert not reads
+
+    def test_a_given_token_needs_no_file(self, stats: Counter[str], reads: Counter[Path]) -> None:
+        value(Credentials(token=TOKEN))
+        assert not stats
+        assert not reads
+
+    def test_one_stat_per_path_and_interval_at_most(
+        self, write: Write, clock: Clock, stats: Counter[str]
+    ) -> None:
+        path = write("cave-secret.json", token=TOKEN)
+        credentials = Credentials()
+        value(credentials)
+        for _ in range(10):
+            stats.clear()
+            clock.advance(LOOK_INTERVAL)
+            for _ in range(10):
+                value(credentials)
+            assert stats[str(path)] == 1
+            assert set(stats.values()) == {1}
+
+    def test_an_unchanged_file_is_read_once(
+        self, write: Write, clock: Clock, reads: Counter[Path]
+    ) -> None:
+        path = write("cave-secret.json", token=TOKEN)
+        credentials = Credentials()
+        for _ in range(10):
+            value(credentials)
+            clock.advance(LOOK_INTERVAL)
+        assert reads[path] == 1
+
+    def test_threads_read_a_file_once(self, write: Write, reads: Counter[Path]) -> None:
+        path = write("cave-secret.json", token=TOKEN)
+        credentials, start = Credentials(), threading.Barrier(32)
+        found: list[str | None] = []
+
+        def find() -> None:
+            start.wait()
+            found.append(value(credentials))
+
+        threads = [threading.Thread(target=find) for _ in range(32)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert found == [TOKEN] * 32
+        assert reads[path] == 1
+
+    def test_a_refused_token_is_looked_up_again_once(
+        self, write: Write, clock: Clock, reads: Counter[Path]
+    ) -> None:
+        path = write("cave-secret.json", token=TOKEN)
+        credentials = Credentials()
+        refused = credentials.token_for(HOST)
+        reads.clear()
+        assert [credentials.after_refusal(HOST, refused) for _ in range(100)] == [None] * 100
+        assert reads[path] == 1
+
+    def test_a_refused_token_is_looked_up_again_after_a_while(
+        self, write: Write, clock: Clock, reads: Counter[Path]
+    ) -> None:
+        path = write("cave-secret.json", token=TOKEN)
+        credentials = Credentials()
+        refused = credentials.token_for(HOST)
+        credentials.after_refusal(HOST, refused)
+        reads.clear()
+        clock.advance(60)
+        credentials.after_refusal(HOST, refused)
+        assert reads[path] == 1
+
+
+class TestRecognition:
+    def test_a_token_given_out_for_a_host_is_recognised(self, store: TokenStore) -> None:
+        store.save(OTHER_TOKEN)
+        credentials = Credentials()
+        value(credentials)
+        store.save(TOKEN, overwrite=True)
+        value(credentials)
+        assert credentials.recognise(HOST, TOKEN).value == TOKEN
+        assert credentials.recognise(HOST, OTHER_TOKEN).value == OTHER_TOKEN
+
+    def test_a_token_of_another_host_is_not(self, write: Write) -> None:
+        write("cave.example.org-cave-secret.json", token=TOKEN)
+        credentials = Credentials()
+        value(credentials, parse_origin("https://cave.example.org/"))
+        assert credentials.recognise(HOST, TOKEN) is None
+
+    def test_a_foreign_token_is_not(self, write: Write) -> None:
+        write("cave-secret.json", token=TOKEN)
+        credentials = Credentials()
+        value(credentials)
+        assert credentials.recognise(HOST, OTHER_TOKEN) is None
+
+    def test_a_token_that_the_store_gave_to_another_object_is_recognised(
+        self, store: TokenStore
+    ) -> None:
+        """As after ``uninstall()`` and ``install()``, for a volume that was built before."""
+        store.save(OTHER_TOKEN)
+        value(Credentials())
+        store.save(TOKEN, overwrite=True)
+        again = Credentials()
+        value(again)
+        assert again.recognise(HOST, OTHER_TOKEN) is not None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_while_the_lock_is_held_does_not_deadlock(write: Write) -> None:
+    write("cave-secret.json", token=TOKEN)
+    credentials = Credentials()
+    with credentials._lock:  # as another thread of the parent may
+        child = os.fork()
+        if child == 0:
+            signal.alarm(5)
+            os._exit(0 if value(credentials) == TOKEN else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+class TestKnownHosts:
+    """The hosts that are trusted without being named in code."""
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "https://global.daf-apis.com/auth",
+            "https://minnie.microns-daf.com/x",
+            "https://prodv1.flywire-daf.com/x",
+            "https://cave.fanc-fly.com/x",
+            "https://globalv1.em.brain.allentech.org/x",
+            "https://proofreading.zetta.ai/x",
+        ],
+    )
+    def test_the_known_deployments(self, url: str) -> None:
+        assert CaveAuth().trusts(url)
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "http://global.daf-apis.com/auth",
+            "https://global.daf-apis.com:8443/auth",
+            "https://global.daf-apis.com.evil.example/auth",
+            "https://daf-apis.com.evil.example/",
+            "https://evil-daf-apis.com/",
+            "https://evil.fanc-fly.com/",
+            "https://accounts.google.com/",
+            "https://global.dynamicannotationframework.com/auth",
+            "https://localhost/",
+        ],
+    )
+    def test_no_other(self, url: str) -> None:
+        assert not CaveAuth().trusts(url)
+
+    def test_a_server_with_a_file_of_its_own(self, store: TokenStore) -> None:
+        auth = CaveAuth()
+        assert not auth.trusts("https://localhost:8443/")
+        store.save(TOKEN, "localhost:8443")
+        assert auth.trusts("https://localhost:8443/")
+        assert not auth.trusts("https://localhost/")
+        assert not auth.trusts("http://localhost:8443/")
+        store.delete("localhost:8443")
+        assert not auth.trusts("https://localhost:8443/")
+
+    def test_a_file_that_another_process_wrote(self, write: Write, clock: Clock) -> None:
+        auth = CaveAuth()
+        assert not auth.trusts("https://cave.example.org/")
+        write("cave.example.org-cave-secret.json", token=TOKEN)
+        clock.advance(LOOK_INTERVAL)
+        assert auth.trusts("https://cave.example.org/")
+
+    def test_a_left_over_file_does_not_revive_the_retired_domain(self, write: Write) -> None:
+        write("global.dynamicannotationframework.com-cave-secret.json", token=TOKEN)
+        assert not CaveAuth().trusts("https://global.dynamicannotationframework.com/")
+
+    def test_the_retired_domain_can_be_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CAVE_AUTH_HOSTS", "*.dynamicannotationframework.com")
+        assert CaveAuth().trusts("https://global.dynamicannotationframework.com/")
+
+    def test_the_variable_adds_hosts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CAVE_AUTH_HOSTS", " a.example.org,*.b.example.org ,, localhost:8443,")
+        auth = CaveAuth()
+        urls = ["a.example.org", "x.b.example.org", "localhost:8443", "global.daf-apis.com"]
+        assert all(auth.trusts(f"https://{url}/") for url in urls)
+        assert not auth.trusts("https://b.example.org/")
+
+    def test_the_variable_is_looked_at_each_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        auth = CaveAuth()
+        answers = []
+        for hosts in ("a.example.org", "b.example.org", "a.example.org"):
+            monkeypatch.setenv("CAVE_AUTH_HOSTS", hosts)
+            answers.append(auth.trusts("https://a.example.org/"))
+        assert answers == [True, False, True]
+
+    @pytest.mark.parametrize("bad", ["https://", "a b", "http://cave.example.org", "*"])
+    def test_a_bad_entry_is_an_error_that_names_the_variable(
+        self, monkeypatch: pytest.MonkeyPatch, bad: str
+    ) -> None:
+        monkeypatch.setenv("CAVE_AUTH_HOSTS", f"a.example.org,{bad}")
+        with pytest.raises(ValueError, match="The variable CAVE_AUTH_HOSTS: ") as caught:
+            CaveAuth().trusts("https://a.example.org/")
+        assert repr(bad) in str(caught.value)
+
+    def test_hosts_in_code_are_exactly_those(
+        self, store: TokenStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store.save(TOKEN, "saved.example.org")
+        monkeypatch.setenv("CAVE_AUTH_HOSTS", "named.example.org")
+        auth = CaveAuth(hosts=["given.example.org"])
+        hosts = ["given.example.org", "saved.example.org", "named.example.org", AUTH_SERVER]
+        assert [auth.trusts(f"https://{host}/") for host in hosts] == [True, False, False, False]
+
+
+def test_no_token_in_a_log(
+    write: Write, caplog: pytest.LogCaptureFixture, clock: Clock, store: TokenStore
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    write("chunkedgraph-secret.json", token=TOKEN)
+    credentials = Credentials()
+    refused = credentials.token_for(HOST)
+    credentials.after_refusal(HOST, refused)
+    store.save(OTHER_TOKEN)
+    credentials.after_refusal(HOST, refused)
+    assert caplog.messages
+    assert TOKEN not in caplog.text
+    assert OTHER_TOKEN not in caplog.text

@@ -1,0 +1,501 @@
+"""The third door: ``install()``, for every session of the process."""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import responses
+from requests import Session
+from requests.adapters import HTTPAdapter
+
+from cave_auth_adapter import (
+    CaveAdapter,
+    CaveAuth,
+    TokenStore,
+    install,
+    installed,
+    mount,
+    uninstall,
+)
+
+from .stub import (
+    BEARER,
+    CAVE,
+    COOKIE,
+    FOREIGN,
+    OTHER_TOKEN,
+    THIRD_CAVE,
+    TOKEN,
+    Answer,
+    StubAdapter,
+    Write,
+    holds,
+    redirect,
+)
+
+ORIGINAL = requests.Session.get_adapter
+ORIGINAL_REBUILD = requests.Session.rebuild_auth
+OTHER = CaveAuth(OTHER_TOKEN, hosts=["global.daf-apis.com"])
+
+
+@pytest.fixture(autouse=True)
+def saved(store: TokenStore) -> Iterator[None]:
+    store.save(TOKEN)
+    yield
+    uninstall()
+
+
+def stubbed(*answers: Answer | Exception, session: Session | None = None) -> Session:
+    session = session or Session()
+    session.mount("https://", StubAdapter(*answers))
+    return session
+
+
+def sent_by(session: Session) -> Any:
+    return session.adapters["https://"].sent
+
+
+def token_sent(url: str = CAVE) -> str | None:
+    """What a new session sends as ``Authorization``."""
+    session = stubbed()
+    session.get(url)
+    return sent_by(session)[0].headers.get("Authorization")
+
+
+class MySession(Session):
+    """Of the caller's own making."""
+
+
+class TestWhatIsSigned:
+    def test_a_session_made_before(self) -> None:
+        session = stubbed()
+        install()
+        session.get(CAVE)
+        assert sent_by(session)[0].headers["Authorization"] == BEARER
+
+    def test_a_session_of_a_subclass(self) -> None:
+        install()
+        session = stubbed(session=MySession())
+        session.get(CAVE)
+        assert sent_by(session)[0].headers["Authorization"] == BEARER
+
+    def test_a_session_class_imported_by_name(self) -> None:
+        install()
+        session = stubbed(session=Session())  # imported at the top, before
+        session.get(CAVE)
+        assert sent_by(session)[0].headers["Cookie"] == COOKIE
+
+    def test_requests_get(self, web: responses.RequestsMock) -> None:
+        web.get(f"{CAVE}/")
+        install()
+        requests.get(CAVE)
+        assert web.calls[0].request.headers["Authorization"] == BEARER
+
+    @pytest.mark.parametrize("url", [FOREIGN, f"{CAVE}.evil.example", f"{CAVE}:8443"])
+    def test_not_another_host(self, url: str) -> None:
+        install()
+        session = stubbed()
+        session.get(url)
+        assert sent_by(session)[0].is_bare
+
+    @pytest.mark.parametrize("url", [FOREIGN, f"{CAVE}:8443/", "http://global.daf-apis.com/"])
+    def test_another_host_gets_the_very_adapter_of_the_session(self, url: str) -> None:
+        install()
+        session = Session()
+        assert session.get_adapter(url) is session.adapters[url.partition("//")[0] + "//"]
+
+    def test_a_session_with_an_adapter_of_ours_keeps_it(self) -> None:
+        install()
+        session = mount(stubbed(), OTHER)
+        assert session.get_adapter(CAVE) is session.adapters["https://"]
+        session.get(CAVE)
+        assert sent_by(session)[0].headers["Authorization"] == f"Bearer {OTHER_TOKEN}"
+
+    @pytest.mark.parametrize("own", ["Bearer mine", "Basic eDp5"])
+    def test_the_callers_own_authorization_is_left_alone(self, own: str) -> None:
+        install()
+        session = stubbed(Answer(401))
+        session.get(CAVE, headers={"Authorization": own})
+        (sent,) = sent_by(session)
+        assert sent.headers["Authorization"] == own
+        assert "Cookie" not in sent.headers
+
+    def test_a_token_that_our_store_gave_out_is_ours(self, store: TokenStore) -> None:
+        """As of a CloudVolume that was built before the token changed."""
+        install()
+        session = stubbed()
+        session.get(CAVE)
+        store.save(OTHER_TOKEN, overwrite=True)
+        session.get(CAVE, headers={"Authorization": BEARER})
+        assert sent_by(session)[1].headers["Authorization"] == f"Bearer {OTHER_TOKEN}"
+
+    def test_also_if_it_was_installed_anew_meanwhile(self, store: TokenStore) -> None:
+        with installed():
+            assert token_sent() == BEARER
+        store.save(OTHER_TOKEN, overwrite=True)
+        with installed():
+            session = stubbed()
+            session.get(CAVE, headers={"Authorization": BEARER})
+        assert sent_by(session)[0].headers["Authorization"] == f"Bearer {OTHER_TOKEN}"
+
+    def test_each_hop_of_a_redirect(self, store: TokenStore) -> None:
+        store.save(OTHER_TOKEN, THIRD_CAVE)
+        install()
+        session = stubbed(redirect(FOREIGN), redirect(THIRD_CAVE), Answer())
+        session.get(CAVE)
+        tokens = [sent.headers.get("Authorization") for sent in sent_by(session)]
+        assert tokens == [BEARER, None, f"Bearer {OTHER_TOKEN}"]
+
+    def test_an_adapter_with_settings_sends_by_itself(self) -> None:
+        install()
+        session = stubbed()
+        session.get(CAVE)
+        assert len(sent_by(session)) == 1
+
+    def test_settings_are_seen_through_the_adapter(self) -> None:
+        install()
+        session = Session()
+        session.mount("https://", HTTPAdapter(max_retries=7))
+        assert session.get_adapter(CAVE).max_retries.total == 7
+
+    def test_a_response_holds_no_token(self, web: responses.RequestsMock) -> None:
+        web.get(f"{CAVE}/")
+        install(CaveAuth(TOKEN))
+        session = Session()
+        prepared = session.prepare_request(requests.Request("GET", CAVE))
+        response = session.send(prepared)
+        assert response.request is prepared
+        assert TOKEN.encode() not in pickle.dumps(response)
+
+    def test_a_refusal_is_answered_with_a_new_token(self, secrets: Path) -> None:
+        install()
+        session = stubbed(Answer(), Answer(401), Answer())
+        session.get(CAVE)
+        (secrets / "cave-secret.json").write_text(json.dumps({"token": OTHER_TOKEN}))
+        assert session.get(CAVE).ok
+        assert sent_by(session)[2].headers["Authorization"] == f"Bearer {OTHER_TOKEN}"
+
+
+class TestRedirectsOfOthers:
+    """What CAVEclient puts on its session would go along to any host."""
+
+    @pytest.mark.parametrize("put", ["cookie", "header"])
+    def test_our_token_does_not_go_along(self, put: str) -> None:
+        install()
+        session = stubbed(Answer(), redirect(FOREIGN), Answer())
+        session.get(CAVE)
+        if put == "cookie":
+            session.cookies.set("middle_auth_token", TOKEN)
+        else:
+            session.headers["X-Token"] = TOKEN
+        session.get(CAVE)
+        assert not holds(TOKEN, sent_by(session)[2])
+
+    def test_what_else_the_session_has_goes_along(self) -> None:
+        install()
+        session = stubbed(redirect(FOREIGN), Answer())
+        session.cookies.set("mine", "1")
+        session.headers["X-Mine"] = "2"
+        session.get(CAVE)
+        headers = sent_by(session)[1].headers
+        assert (headers["Cookie"], headers["X-Mine"]) == ("mine=1", "2")
+
+    def test_a_redirect_between_other_hosts_is_as_without_us(self) -> None:
+        def send(session: Session) -> list[Any]:
+            session.cookies.set("mine", "1")
+            session.get(FOREIGN, headers={"X-Mine": "2", "Authorization": "Bearer mine"})
+            return list(sent_by(session))
+
+        answers = redirect("https://third.example.org/"), Answer()
+        before = send(stubbed(*answers))
+        install()
+        assert send(stubbed(*answers)) == before
+
+
+class TestInAndOut:
+    def test_after_uninstall_requests_is_as_it_was(self) -> None:
+        install()
+        assert requests.Session.get_adapter is not ORIGINAL
+        uninstall()
+        assert requests.Session.get_adapter is ORIGINAL
+        assert requests.Session.rebuild_auth is ORIGINAL_REBUILD
+        assert token_sent() is None
+
+    def test_uninstall_without_install_is_harmless(self) -> None:
+        uninstall()
+        uninstall()
+        assert requests.Session.get_adapter is ORIGINAL
+
+    def test_twice_in_is_once_out(self) -> None:
+        install()
+        once = requests.Session.get_adapter
+        install()
+        assert requests.Session.get_adapter is once
+        uninstall()
+        assert requests.Session.get_adapter is ORIGINAL
+
+    def test_installing_again_replaces_the_auth(self) -> None:
+        install()
+        install(OTHER)
+        assert token_sent() == f"Bearer {OTHER_TOKEN}"
+
+    def test_the_method_looks_like_the_original(self) -> None:
+        install()
+        assert requests.Session.get_adapter.__name__ == ORIGINAL.__name__
+        assert requests.Session.get_adapter.__doc__ == ORIGINAL.__doc__
+
+    def test_a_session_in_use_stops_signing(self) -> None:
+        session = stubbed()
+        with installed():
+            session.get(CAVE)
+        session.get(CAVE)
+        assert [sent.headers.get("Authorization") for sent in sent_by(session)] == [BEARER, None]
+
+    def test_an_error_of_requests_is_as_without_us(self) -> None:
+        install()
+        with pytest.raises(requests.exceptions.InvalidSchema):
+            Session().get_adapter("gopher://global.daf-apis.com")
+
+
+class TestInstalled:
+    def test_it_yields_the_auth(self) -> None:
+        with installed() as auth:
+            assert auth == CaveAuth()
+        with installed(OTHER) as auth:
+            assert auth is OTHER
+
+    def test_afterwards_all_is_as_before(self) -> None:
+        with installed():
+            assert token_sent() == BEARER
+        assert requests.Session.get_adapter is ORIGINAL
+
+    def test_also_after_an_error(self) -> None:
+        with pytest.raises(KeyError), installed():
+            raise KeyError
+        assert requests.Session.get_adapter is ORIGINAL
+
+    def test_one_within_another(self) -> None:
+        with installed():
+            with installed(OTHER):
+                assert token_sent() == f"Bearer {OTHER_TOKEN}"
+            assert token_sent() == BEARER
+        assert token_sent() is None
+
+    def test_within_install(self) -> None:
+        install()
+        with installed(OTHER):
+            assert token_sent() == f"Bearer {OTHER_TOKEN}"
+        assert token_sent() == BEARER
+
+    def test_two_threads_that_leave_in_the_order_they_came(self) -> None:
+        """The one that leaves first must not end it for the other, nor the last leave it on."""
+        first, second = installed(), installed(OTHER)
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        while_second_holds = token_sent()
+        second.__exit__(None, None, None)
+        assert (while_second_holds, token_sent()) == (f"Bearer {OTHER_TOKEN}", None)
+        assert requests.Session.get_adapter is ORIGINAL
+
+    def test_many_threads(self) -> None:
+        errors: list[BaseException] = []
+        start = threading.Barrier(8)
+
+        def work() -> None:
+            try:
+                start.wait()
+                for _ in range(20):
+                    with installed():
+                        assert token_sent() == BEARER
+            except BaseException as error:  # noqa: BLE001, RUF100 - shown below
+                errors.append(error)
+
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert errors == []
+        assert requests.Session.get_adapter is ORIGINAL
+
+
+class TestOtherPatches:
+    def test_responses_within(self) -> None:
+        install()
+        with responses.RequestsMock() as web:
+            web.get(f"{CAVE}/")
+            response = requests.get(CAVE)
+            assert web.calls[0].request.headers["Authorization"] == BEARER
+        assert response.ok
+
+    def test_responses_without(self) -> None:
+        with responses.RequestsMock() as web:
+            web.get(f"{CAVE}/")
+            with installed():
+                requests.get(CAVE)
+            assert web.calls[0].request.headers["Authorization"] == BEARER
+
+    def test_responses_over_the_end_of_it(self) -> None:
+        install()
+        with responses.RequestsMock() as web:
+            web.get(f"{CAVE}/")
+            uninstall()
+            requests.get(CAVE)
+            assert "Authorization" not in web.calls[0].request.headers
+        assert requests.Session.get_adapter is ORIGINAL
+
+    @pytest.fixture
+    def patch_over_ours(self) -> Iterator[pytest.MonkeyPatch]:
+        """Install, and put another patch over the method that ``install()`` put in place."""
+        install()
+        ours = requests.Session.get_adapter
+
+        def theirs(self: Session, url: str) -> Any:
+            return ours(self, url)
+
+        # Not the monkeypatch of the test: to undo that one would bring back the real HOME.
+        patch = pytest.MonkeyPatch()
+        patch.setattr(requests.Session, "get_adapter", theirs)
+        yield patch
+        uninstall()
+        patch.undo()
+        # A hook that sleeps below another patch can't be taken out by us; here it can.
+        requests.Session.get_adapter = ORIGINAL
+
+    def test_uninstall_leaves_a_patch_over_ours_in_place(
+        self, patch_over_ours: pytest.MonkeyPatch
+    ) -> None:
+        theirs = requests.Session.get_adapter
+        uninstall()
+        assert requests.Session.get_adapter is theirs
+
+    def test_a_hook_below_another_patch_sleeps(self, patch_over_ours: pytest.MonkeyPatch) -> None:
+        uninstall()
+        assert token_sent() is None
+        patch_over_ours.undo()
+        assert token_sent() is None
+
+    def test_it_wakes_again(self, patch_over_ours: pytest.MonkeyPatch) -> None:
+        uninstall()
+        install()
+        assert token_sent() == BEARER
+        uninstall()
+        assert token_sent() is None
+
+    def test_it_wakes_again_after_the_patch_went(self, patch_over_ours: pytest.MonkeyPatch) -> None:
+        uninstall()
+        patch_over_ours.undo()
+        install()
+        assert token_sent() == BEARER
+        uninstall()
+        assert token_sent() is None
+
+    def test_a_request_is_signed_once_through_two_hooks(
+        self, patch_over_ours: pytest.MonkeyPatch
+    ) -> None:
+        install(OTHER)
+        session = stubbed()
+        session.get(CAVE)
+        (sent,) = sent_by(session)
+        assert sent.headers["Authorization"] == f"Bearer {OTHER_TOKEN}"
+
+
+class TestNothingBreaks:
+    """No exception from us where plain ``requests`` would have had none."""
+
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            "not JSON",
+            "a directory",
+            "no token",
+            "CAVE_TOKEN",
+            "CAVE_TOKEN_FILE",
+            "CAVE_TOKEN_FILE of nobody",
+            "CAVE_AUTH_HOSTS",
+            "CLOUD_VOLUME_DIR",
+        ],
+    )
+    def test_a_bad_source_is_one_warning(
+        self,
+        write: Write,
+        secrets: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+        tmp_path: Path,
+        kind: str,
+    ) -> None:
+        path = secrets / "cave-secret.json"
+        if kind == "not JSON":
+            write(path.name, f'{{"token": "{TOKEN}"')
+        elif kind == "a directory":
+            path.unlink()
+            path.mkdir()
+        elif kind == "no token":
+            write(path.name, token=f"Bearer {TOKEN}")
+        elif kind == "CLOUD_VOLUME_DIR":
+            (tmp_path / "file").write_text("")
+            monkeypatch.setenv(kind, str(tmp_path / "file"))
+        else:
+            name, _, nobody = kind.partition(" ")
+            monkeypatch.setenv(name, "~no-such-user/x" if nobody else "not / good")
+
+        install()
+        session = stubbed()
+        for _ in range(3):
+            assert session.get(CAVE).ok
+            assert session.get(FOREIGN).ok
+        assert all("Authorization" not in sent.headers for sent in sent_by(session))
+        (record,) = caplog.records
+        assert record.name == "cave_auth_adapter"
+        assert record.levelno == logging.WARNING
+        assert TOKEN not in record.getMessage()
+
+    def test_a_warning_names_the_file(self, write: Write, caplog: pytest.LogCaptureFixture) -> None:
+        path = write("cave-secret.json", "{")
+        install()
+        stubbed().get(CAVE)
+        assert f"{path}: is not JSON" in caplog.text
+
+    def test_own_authorization_is_no_reason_for_a_warning(
+        self, write: Write, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        write("cave-secret.json", "{")
+        install()
+        session = stubbed()
+        session.get(CAVE, headers={"Authorization": "Bearer mine"})
+        assert sent_by(session)[0].headers["Authorization"] == "Bearer mine"
+        assert caplog.messages == []
+
+    def test_importing_and_installing_read_nothing(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setenv("CAVE_AUTH_HOSTS", "not good")
+        monkeypatch.setenv("CAVE_TOKEN", "not good")
+        install()
+        assert caplog.messages == []
+
+
+def test_an_adapter_kept_from_before_uninstall_does_not_sign() -> None:
+    """Libraries hand adapters from one session to another."""
+    stub = StubAdapter()
+    session, other = Session(), Session()
+    session.mount("https://", stub)
+    with installed():
+        other.mount("https://", session.get_adapter(CAVE))
+    other.get(CAVE)
+    assert stub.sent[0].is_bare
+
+
+def test_the_class_of_the_adapter() -> None:
+    with installed():
+        assert isinstance(Session().get_adapter(CAVE), CaveAdapter)

@@ -1,0 +1,112 @@
+"""``mount(session)``: every adapter of a session signs."""
+
+from __future__ import annotations
+
+import pytest
+import requests
+from requests.adapters import HTTPAdapter
+
+from cave_auth_adapter import CaveAdapter, CaveAuth, TokenStore, mount
+
+from .stub import BEARER, CAVE, FOREIGN, OTHER_TOKEN, TOKEN, StubAdapter
+
+NEW = CaveAuth(OTHER_TOKEN, hosts=["cave.example.org"])
+URLS = (CAVE, "https://cave.example.org", FOREIGN)
+
+
+@pytest.fixture(autouse=True)
+def saved(store: TokenStore) -> None:
+    store.save(TOKEN)
+
+
+def tokens_sent(session: requests.Session, stub: StubAdapter) -> list[str | None]:
+    stub.sent.clear()
+    for url in URLS:
+        session.get(url)
+    return [sent.headers.get("Authorization") for sent in stub.sent]
+
+
+def test_it_returns_the_session() -> None:
+    session = requests.Session()
+    assert mount(session) is session
+
+
+def test_it_signs() -> None:
+    session, stub = requests.Session(), StubAdapter()
+    session.mount("https://", stub)
+    assert tokens_sent(mount(session), stub) == [BEARER, None, None]
+
+
+def test_the_adapters_stay_within() -> None:
+    session = requests.Session()
+    before = dict(session.adapters)
+    mount(session)
+    assert all(isinstance(adapter, CaveAdapter) for adapter in session.adapters.values())
+    assert {prefix: adapter.wrapped for prefix, adapter in session.adapters.items()} == before
+
+
+def test_the_prefixes_keep_their_order() -> None:
+    session = requests.Session()
+    session.mount("https://a.example/longer", HTTPAdapter())
+    session.mount("https://a.example", HTTPAdapter())
+    before = list(session.adapters)
+    assert list(mount(session).adapters) == before
+
+
+def test_an_adapter_on_two_prefixes_stays_one() -> None:
+    session, shared = requests.Session(), HTTPAdapter()
+    session.mount("https://", shared)
+    session.mount("https://a.example", shared)
+    mount(session)
+    assert session.adapters["https://"] is session.adapters["https://a.example"]
+    assert session.adapters["https://"] is not session.adapters["http://"]
+
+
+def test_again_changes_nothing() -> None:
+    session = mount(requests.Session(), CaveAuth(TOKEN))
+    before = list(session.adapters.items())
+    assert list(mount(session).adapters.items()) == before
+
+
+def test_again_wraps_what_was_mounted_since() -> None:
+    session, stub = mount(requests.Session()), StubAdapter()
+    session.mount("https://", stub)
+    assert tokens_sent(mount(session), stub) == [BEARER, None, None]
+
+
+def test_again_replaces_the_auth_where_one_is_given() -> None:
+    session, stub = requests.Session(), StubAdapter()
+    session.mount("https://", stub)
+    mount(mount(session), NEW)
+    assert session.adapters["https://"].wrapped is stub
+    assert tokens_sent(session, stub) == [None, f"Bearer {OTHER_TOKEN}", None]
+
+
+def test_the_auth_of_an_adapter_that_sends_by_itself_is_replaced() -> None:
+    class Sending(CaveAdapter):
+        """Alone, without another adapter in it, and still without a network."""
+
+        def _sender(self, *args: object) -> object:
+            return stub.send
+
+    session, stub = requests.Session(), StubAdapter()
+    session.mount("https://", Sending(max_retries=3))
+    mount(session, NEW)
+    assert session.adapters["https://"].max_retries.total == 3
+    assert tokens_sent(session, stub) == [None, f"Bearer {OTHER_TOKEN}", None]
+
+
+def test_the_auth_of_adapters_within_one_another_is_replaced() -> None:
+    session, stub = requests.Session(), StubAdapter()
+    session.mount("https://", CaveAdapter(wrapped=CaveAdapter(wrapped=stub)))
+    mount(session, NEW)
+    assert tokens_sent(session, stub) == [None, f"Bearer {OTHER_TOKEN}", None]
+
+
+def test_another_session_with_the_same_adapter_stays_as_it_is() -> None:
+    shared = StubAdapter()
+    one, other = requests.Session(), requests.Session()
+    for session in (one, other):
+        session.mount("https://", shared)
+    mount(one)
+    assert other.adapters["https://"] is shared
