@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from cave_auth_startup import when_imported
+from cave_auth_startup.imports import when_imported
 
 from ..log import logger
 

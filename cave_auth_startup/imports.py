@@ -1,0 +1,72 @@
+"""Do something right after a module is imported; at once if it is already.
+
+Only sys is imported here, which is there when an interpreter starts.
+"""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False  # typing.TYPE_CHECKING, without the import of typing
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
+
+_waiting: dict[str, list[Callable[[ModuleType], object]]] = {}
+
+
+def when_imported(name: str, callback: Callable[[ModuleType], object]) -> None:
+    """Call back with a module: at once, or right after it is imported for the first time.
+
+    :param name: the full name of the module.
+    :param callback: must not raise: the import that it follows is not ours to break.
+
+    >>> when_imported("json", lambda module: print(module.__name__))
+    json
+    """
+    module = sys.modules.get(name)
+    # While it is still being imported, its names are not there yet.
+    if module is not None and not getattr(module.__spec__, "_initializing", False):
+        callback(module)
+        return
+    _waiting.setdefault(name, []).append(callback)
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)
+
+
+class _Finder:
+    """A meta path finder (PEP 302, PEP 451) that finds nothing itself, but listens."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        if name not in _waiting:
+            return None
+        for finder in sys.meta_path:
+            if finder is not self and hasattr(finder, "find_spec"):
+                spec = finder.find_spec(name, path, target)
+                if spec is not None:
+                    _follow(name, spec)
+                    return spec
+        return None
+
+
+def _follow(name: str, spec: ModuleSpec) -> None:
+    """Have the callbacks called when the loader has executed the module."""
+    loader: Any = spec.loader
+    execute = getattr(loader, "exec_module", None)
+    if execute is None:
+        return
+
+    def exec_module(module: ModuleType) -> None:
+        del loader.exec_module  # the loader is as it was
+        execute(module)
+        for callback in _waiting.pop(name, []):
+            callback(module)
+
+    # On this one loader object, which importlib made for this one module: a loader of our own
+    # around it would hide what it is from importlib.resources and from inspect.
+    loader.exec_module = exec_module
+
+
+_finder: Any = _Finder()

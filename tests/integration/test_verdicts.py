@@ -1,0 +1,221 @@
+"""What each refusal means, as the real middle-auth-client refuses."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import requests
+import responses
+
+from cave_auth_adapter import (
+    CaveAuth,
+    CaveAuthError,
+    PermissionMissing,
+    TermsNotAccepted,
+    TokenNotFound,
+    TokenRefused,
+    TokenStore,
+    explain,
+    mount,
+    raise_for_auth,
+)
+from cave_auth_adapter.sandbox import Sandbox
+
+from .conftest import Door
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "refusals.md"
+
+
+class Case(NamedTuple):
+    """A refusal: how to provoke it, and what it is to be called."""
+
+    path: str
+    token: str | None  # "good", "bad", None: none at all
+    headers: dict[str, str]
+    error: type[CaveAuthError]
+    details: dict[str, str]
+
+
+CASES = {
+    "no token": Case("/echo", None, {}, TokenNotFound, {}),
+    "invalid token": Case("/echo", "bad", {}, TokenRefused, {}),
+    "bad header": Case("/echo", None, {"Authorization": "Basic eDp5"}, TokenRefused, {}),
+    "missing terms": Case(
+        "/needs-tos", "good", {}, TermsNotAccepted, {"form_url": "/tos/1/accept"}
+    ),
+    "missing permission": Case(
+        "/needs-permission",
+        "good",
+        {},
+        PermissionMissing,
+        {"permission": "view", "dataset": "sandbox_restricted"},
+    ),
+    "missing group": Case(
+        "/needs-group", "good", {}, PermissionMissing, {"group": "sandbox_insiders"}
+    ),
+}
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest, sandbox: Sandbox) -> Case:
+    case = CASES[request.param]
+    if case.token == "good":
+        TokenStore().save(sandbox.token, sandbox.data_server)
+    elif case.token == "bad":
+        TokenStore().save("0" * 32, sandbox.data_server)
+    return case
+
+
+def ask(sandbox: Sandbox, case: Case, session: requests.Session, **options: Any) -> Any:
+    return session.get(sandbox.data_server + case.path, headers=case.headers, **options)
+
+
+@pytest.fixture
+def auth(sandbox: Sandbox) -> CaveAuth:
+    return CaveAuth(hosts=[sandbox.data_server, sandbox.auth_server])
+
+
+def test_each_refusal_has_its_error(sandbox: Sandbox, case: Case, auth: CaveAuth) -> None:
+    response = ask(sandbox, case, mount(requests.Session(), auth))
+
+    with pytest.raises(case.error) as caught:
+        raise_for_auth(response)
+    error = caught.value
+    assert isinstance(error, requests.HTTPError)
+    assert error.response is response
+    assert error.host == sandbox.data_server.removeprefix("https://")
+    for name, value in case.details.items():
+        assert value in getattr(error, name)
+    if case.token:
+        path = TokenStore().path_for(sandbox.data_server)
+        assert error.source == f"the file {path}, key 'token'"
+
+
+def test_each_refusal_is_explained_as_the_document_says(
+    sandbox: Sandbox, case: Case, auth: CaveAuth, request: pytest.FixtureRequest
+) -> None:
+    sentence = explain(ask(sandbox, case, mount(requests.Session(), auth)))
+
+    assert sentence is not None
+    for real, shown in (
+        (str(TokenStore().directory), "~/.cloudvolume/secrets"),
+        (sandbox.data_server.removeprefix("https://"), "cave.example.org"),
+        (sandbox.auth_server.removeprefix("https://"), "auth.example.org"),
+    ):
+        sentence = sentence.replace(real, shown)
+    row = f"| {request.node.callspec.params['case']} |"
+    [documented] = [line for line in DOCUMENT.read_text().splitlines() if line.startswith(row)]
+    assert documented.split("|")[3].strip() == sentence
+
+
+def test_raise_errors_raises_through_each_door(sandbox: Sandbox, case: Case, door: Door) -> None:
+    hosts = [sandbox.data_server, sandbox.auth_server]
+    session = door(CaveAuth(hosts=hosts, raise_errors=True))
+    with pytest.raises(case.error):
+        ask(sandbox, case, session)
+
+
+def test_one_warning_per_host_and_cause(
+    sandbox: Sandbox, case: Case, door: Door, auth: CaveAuth, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = door(auth)
+    for _ in range(3):
+        ask(sandbox, case, session)
+
+    warnings = [r.message for r in caplog.records if r.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert sandbox.token not in warnings[0]
+
+
+def test_a_login_page_that_a_redirect_ended_at_is_recognised(sandbox: Sandbox) -> None:
+    response = requests.get(f"{sandbox.data_server}/echo")
+
+    assert response.status_code == 200
+    with pytest.raises(TokenNotFound):
+        raise_for_auth(response)
+
+
+def test_a_login_redirect_is_recognised(sandbox: Sandbox) -> None:
+    cookie = {"middle_auth_token": "0" * 32}  # a bad token in the cookie alone
+    response = requests.get(f"{sandbox.data_server}/echo", cookies=cookie, allow_redirects=False)
+
+    assert response.status_code == 302
+    assert "the request had none" in (explain(response) or "")
+
+
+def test_a_form_on_another_host_is_marked_as_the_servers_word(
+    sandbox: Sandbox, auth: CaveAuth
+) -> None:
+    TokenStore().save(sandbox.token, sandbox.data_server)
+    sentence = explain(ask(sandbox, CASES["missing terms"], mount(requests.Session(), auth)))
+
+    assert "the address is the server's word" in (sentence or "")
+
+
+def test_a_stream_is_left_to_its_reader(sandbox: Sandbox, auth: CaveAuth) -> None:
+    TokenStore().save(sandbox.token, sandbox.data_server)
+    session = mount(requests.Session(), auth)
+    response = ask(sandbox, CASES["missing permission"], session, stream=True)
+
+    assert b"missing_permission" in response.raw.read()
+
+
+BAD_ANSWERS = {
+    "no body": {"status": 401},
+    "a long body": {"status": 401, "body": b"x" * 10_000_000},
+    "a list": {"status": 401, "json": ["no_token"]},
+    "nested data": {"status": 403, "json": {"error": "missing_tos", "data": [1]}},
+    "a number as error": {"status": 403, "json": {"error": 5, "data": {}}},
+    "deep JSON": {"status": 403, "body": "[" * 100_000},
+    "another scheme": {"status": 401, "headers": {"WWW-Authenticate": 'Basic realm="x"'}},
+    "a broken challenge": {"status": 401, "headers": {"WWW-Authenticate": 'Bearer error="'}},
+    "a foreign login page": {
+        "status": 302,
+        "headers": {"Location": "https://evil.example/auth/api/v1/authorize?redirect=x"},
+    },
+    "terminal escapes": {"status": 403, "body": "Requires membership of group: \x1b[2J"},
+}
+
+
+@pytest.mark.parametrize("door", ["auth", "mounted adapter"], indirect=True)
+@pytest.mark.parametrize("answer", BAD_ANSWERS)
+def test_a_bad_answer_reaches_the_caller_as_it_came(
+    door: Door, answer: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    url, token = "https://cave.example.org/x", "0123456789abcdef"
+    with responses.RequestsMock() as web:
+        web.get(url, **BAD_ANSWERS[answer])
+        session = door(CaveAuth(token, hosts=["cave.example.org"]))
+        response = session.get(url, allow_redirects=False)
+
+        assert response.status_code == BAD_ANSWERS[answer]["status"]
+        assert len(web.calls) == 1
+    explain(response)
+    assert token not in caplog.text
+    assert "\x1b" not in caplog.text
+
+
+def test_a_redirect_loop_ends_as_it_does_without_us(door: Door) -> None:
+    url = "https://cave.example.org/x"
+    with responses.RequestsMock() as web:
+        web.get(url, status=302, headers={"Location": url})
+        session = door(CaveAuth("0123456789abcdef", hosts=["cave.example.org"]))
+        with pytest.raises(requests.TooManyRedirects):
+            session.get(url)
+        assert len(web.calls) == 31
+
+
+def test_a_broken_location_is_the_error_that_it_is_without_us(door: Door) -> None:
+    url = "https://cave.example.org/x"
+    with responses.RequestsMock() as web:
+        web.get(url, status=302, headers={"Location": "https://[::1"})
+        with pytest.raises(ValueError, match="IPv6") as without_us:
+            requests.get(url)
+        session = door(CaveAuth("0123456789abcdef", hosts=["cave.example.org"]))
+        with pytest.raises(ValueError, match="IPv6") as with_us:
+            session.get(url)
+
+    assert type(with_us.value) is type(without_us.value)
