@@ -6,11 +6,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint format clean
+.PHONY: help demo test bench lint format clean
 
 help:
 	@echo "make demo     see it work against a small CAVE deployment on this machine"
 	@echo "make test     lint, check types and run all tests"
+	@echo "make bench    measure, and write benchmarks/results.md"
 	@echo "make lint     ruff and mypy alone"
 	@echo "make format   let ruff lay out the code"
 	@echo "make clean    remove the virtual environment and all caches"
@@ -22,6 +23,9 @@ demo: $(READY)
 
 test: lint
 	$(BIN)/python -m pytest
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
 
 lint: $(READY)
 	$(BIN)/ruff check .

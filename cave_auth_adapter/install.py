@@ -10,13 +10,14 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from requests import PreparedRequest, Response, Session
 from requests.adapters import BaseAdapter
-from requests.sessions import SessionRedirectMixin
 from requests.utils import select_proxy
 
 from . import pool
@@ -25,7 +26,7 @@ from .auth import CaveAuth
 from .errors import CaveAuthError
 from .integrations import cloudvolume
 from .log import warn_once
-from .signature import strip
+from .signature import holds, strip
 from .trust import Origin, parse_origin
 
 
@@ -35,8 +36,8 @@ class _Installation(NamedTuple):
 
 
 _lock = threading.Lock()
-_lasting: list[_Installation] = []  # by install(): one or none
-_passing: list[_Installation] = []  # by installed(), which threads may leave in any order
+_stack: list[_Installation] = []  # the last one is in effect; threads may leave in any order
+_lasting: _Installation | None = None  # the one in the stack that install() put there
 _active: _Installation | None = None  # None: not installed; a hook that was left behind sleeps
 
 
@@ -86,17 +87,19 @@ def install(auth: CaveAuth | None = None, *, keep_alive: bool = True) -> None:
     >>> install()
     >>> uninstall()
     """
+    global _lasting
     installation = _Installation(CaveAuth() if auth is None else auth, keep_alive)
     with _lock:
-        _lasting[:] = [installation]
+        _remove(_lasting)
+        _stack.append(installation)
+        _lasting = installation
         _update()
 
 
 def uninstall() -> None:
     """Stop signing; ``requests`` is then as it was. Harmless if nothing is installed."""
     with _lock:
-        _lasting.clear()
-        _passing.clear()
+        _stack.clear()
         _update()
 
 
@@ -112,21 +115,25 @@ def installed(auth: CaveAuth | None = None, *, keep_alive: bool = True) -> Itera
     """
     installation = _Installation(CaveAuth() if auth is None else auth, keep_alive)
     with _lock:
-        _passing.append(installation)
+        _stack.append(installation)
         _update()
     try:
         yield installation.auth
     finally:
         with _lock:
-            # By identity: the installations of two threads may be equal.
-            _passing[:] = [each for each in _passing if each is not installation]
+            _remove(installation)
             _update()
+
+
+def _remove(installation: _Installation | None) -> None:
+    # By identity: the installations of two threads may be equal.
+    _stack[:] = [each for each in _stack if each is not installation]
 
 
 def _update() -> None:
     """Bring the hooks in line with what is installed; called with the lock held."""
     global _active
-    _active = next(reversed([*_lasting, *_passing]), None)
+    _active = _stack[-1] if _stack else None
     if _active is None:
         cloudvolume.detach()
     else:
@@ -138,25 +145,27 @@ def _update() -> None:
 class _Patch:
     """A method of requests that is replaced, for as long as we are installed, by one around it."""
 
-    def __init__(self, owner: type, name: str, wrap: Callable[[Any], Any]):
-        self._owner = owner
+    def __init__(self, name: str, wrap: Callable[[Any], Any]):
+        # requests.Session may be a subclass by now (requests_cache.install_cache); sessions of
+        # the class itself are to be signed too.
+        self._owner = next(owner for owner in Session.__mro__ if name in vars(owner))
         self._name = name
         self._wrap = wrap
-        self._original: Any = None
-        self._replacement: Any = None
+        # Ours -> what it replaced. By identity, for one that someone put a patch of theirs over
+        # stays below it, sleeps, and may come up again.
+        self._replaced: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
     def apply(self) -> None:
         current = getattr(self._owner, self._name)
-        if current is not self._replacement:
-            self._original = current
-            self._replacement = functools.wraps(current)(self._wrap(current))
-            setattr(self._owner, self._name, self._replacement)
+        if current not in self._replaced:
+            replacement = functools.wraps(current)(self._wrap(current))
+            self._replaced[replacement] = current
+            setattr(self._owner, self._name, replacement)
 
     def remove(self) -> None:
-        # Someone may have put a patch of theirs over ours; then ours stays below it, and sleeps.
-        if getattr(self._owner, self._name) is self._replacement:
-            setattr(self._owner, self._name, self._original)
-            self._original = self._replacement = None
+        current = getattr(self._owner, self._name)
+        if current in self._replaced:
+            setattr(self._owner, self._name, self._replaced[current])
 
 
 def _signing(original: Callable[[Session, str], BaseAdapter]) -> Callable[..., BaseAdapter]:
@@ -181,17 +190,17 @@ def _stripping(original: Callable[..., None]) -> Callable[..., None]:
         active, target = _active, prepared_request.url or ""
         if active is None or _trusts(active.auth, target):
             return
-        origin = parse_origin(target)
-        if origin is None or origin != parse_origin(response.url):
-            strip(prepared_request.headers, active.auth.credentials.known())
+        origin, known = parse_origin(target), active.auth.credentials.known()
+        came_along = holds(response.request.headers, known)
+        # Within an untrusted host the caller's token stays, if the caller sent it there. It may
+        # also come out of the cookie jar anew, after it was taken off on the way to that host.
+        if origin is None or origin != parse_origin(response.url) or not came_along:
+            strip(prepared_request.headers, known)
 
     return rebuild_auth
 
 
-_patches = (
-    _Patch(Session, "get_adapter", _signing),
-    _Patch(SessionRedirectMixin, "rebuild_auth", _stripping),
-)
+_patches = (_Patch("get_adapter", _signing), _Patch("rebuild_auth", _stripping))
 
 
 def _trusts(auth: CaveAuth, url: str) -> bool:
@@ -260,3 +269,13 @@ class _InstalledAdapter(CaveAdapter):
 
 def _warn(error: CaveAuthError) -> None:
     warn_once(f"A request goes out unsigned. {error}")
+
+
+def _renew_lock() -> None:
+    """In a forked child: a thread of the parent may have held the lock."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)

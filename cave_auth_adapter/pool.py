@@ -8,8 +8,10 @@ this transport instead: nothing that it was set up for is lost, because nothing 
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
+from collections.abc import Callable
 from http.client import RemoteDisconnected
 from typing import Any
 
@@ -22,9 +24,13 @@ _CONNECTIONS = 64  # idle connections kept per pool
 
 # RFC 9110, section 9.2.2: these may be sent again when a connection fails under them.
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
-# Seconds. Others may not, so they don't meet a connection that the server is about to close:
+# Seconds. A firewall may have forgotten a connection that idles for long, without a word to us.
+_MAX_IDLE = 30.0
+# Seconds. What can't be sent again should not meet a connection that the server is about to close:
 # the shortest keep-alive time-out in common use is 2 s (gunicorn).
-_MAX_IDLE_OTHERS = 1.0
+_MAX_IDLE_UNREPEATABLE = 1.0
+
+_SOCKET = socket.socket
 
 _lock = threading.Lock()
 _transport: KeepAliveTransport | None = None
@@ -44,8 +50,10 @@ def can_serve(adapter: BaseAdapter) -> bool:
     return (
         type(adapter) is HTTPAdapter
         and _settings(adapter) == _PRISTINE
-        # Recorders (vcrpy) replace this class; they must see every request.
+        # Recorders replace the one (vcrpy), guards and mocks the other (pytest-socket): they must
+        # see every connection, and an open one would go around them.
         and HTTPSConnectionPool.ConnectionCls is HTTPSConnection
+        and socket.socket is _SOCKET
     )
 
 
@@ -57,42 +65,60 @@ class _Connection(HTTPSConnection):
     had without us, never meets that.
     """
 
-    _requests = 0
-    _last_used = 0.0
-    _repeatable: tuple[tuple[Any, ...], dict[str, Any]] | None = None
+    _answered_at: float | None = None  # monotonic; None: nothing was answered on this socket yet
+    _repeat: Callable[[], None] | None = None
 
     def connect(self) -> None:
-        self._requests = 0
+        self._answered_at = None
         super().connect()
 
-    def request(self, method: str, *args: Any, **kwargs: Any) -> None:
-        now = time.monotonic()
-        may_repeat = method.upper() in _IDEMPOTENT
-        if self._requests and not may_repeat and now - self._last_used > _MAX_IDLE_OTHERS:
-            self.close()  # http.client opens it again
-            self._requests = 0
-        body = kwargs.get("body")
-        is_plain = body is None or isinstance(body, (bytes, str))
-        reused = self._requests > 0
-        self._repeatable = ((method, *args), kwargs) if reused and may_repeat and is_plain else None
-        self._requests += 1
-        self._last_used = now
-        super().request(method, *args, **kwargs)
+    def putrequest(self, *args: Any, **kwargs: Any) -> None:
+        # Whichever way a request comes: urllib3 1.26 sends chunked ones by request_chunked().
+        self._repeat = None
+        super().putrequest(*args, **kwargs)
 
-    def getresponse(self) -> Any:
+    def request(
+        self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any
+    ) -> None:
+        def send() -> None:
+            super(_Connection, self).request(method, url, body=body, headers=headers, **options)
+
+        is_plain = body is None or isinstance(body, (bytes, str))
+        may_repeat = is_plain and method.upper() in _IDEMPOTENT
+        if self._answered_at is not None:
+            idle = time.monotonic() - self._answered_at
+            limit = _MAX_IDLE if may_repeat else _MAX_IDLE_UNREPEATABLE
+            if idle > limit or not is_plain:  # a body that is read as it is sent is read once
+                self.close()
+                self.connect()
+        is_reused = self._answered_at is not None
+        send()
+        self._repeat = send if is_reused and may_repeat else None
+
+    def getresponse(self, *args: Any, **kwargs: Any) -> Any:
+        repeat, self._repeat = self._repeat, None
         try:
-            return super().getresponse()
+            response = super().getresponse(*args, **kwargs)
         except (RemoteDisconnected, ConnectionResetError, BrokenPipeError):
-            if self._repeatable is None:
+            if repeat is None:
                 raise
-            (args, kwargs), self._repeatable = self._repeatable, None
             self.close()
-            super().request(*args, **kwargs)
-            return super().getresponse()
+            repeat()  # http.client connects anew
+            response = super().getresponse(*args, **kwargs)
+        self._answered_at = time.monotonic()
+        return response
 
 
 class _ConnectionPool(HTTPSConnectionPool):
     ConnectionCls = _Connection
+
+    def _put_conn(self, conn: Any) -> None:
+        # urllib3 warns of a full pool; without us each session had a pool of its own, and no
+        # one was warned.
+        if conn is not None and self.pool is not None and self.pool.full():
+            conn.close()
+        else:
+            super()._put_conn(conn)
 
 
 class KeepAliveTransport(HTTPAdapter):
@@ -119,10 +145,17 @@ _PRISTINE = _settings(HTTPAdapter())
 
 
 def _forget() -> None:
-    """In a forked child: the parent goes on using the sockets, and the lock may be held."""
+    """In a forked child: the parent goes on using the sockets, and its locks may be held.
+
+    The transport of the parent is kept, unused: urllib3 empties the queue of a pool that goes
+    away, and another thread of the parent may have held the lock of that queue.
+    """
     global _transport, _lock
+    _of_parents.append(_transport)
     _transport, _lock = None, threading.Lock()
 
+
+_of_parents: list[KeepAliveTransport | None] = []
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)

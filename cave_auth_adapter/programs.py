@@ -22,7 +22,8 @@ from .errors import CaveAuthError
 NOT_FOUND = 127  # the exit codes of a shell (POSIX, 2.8.2 Exit Status for Commands)
 NOT_EXECUTABLE = 126
 
-_PTH_NAME = "cave-auth-adapter.pth"
+# Last in the alphabet, as site reads them: another .pth file may lead to our packages.
+_PTH_NAME = "zz-cave-auth-adapter.pth"
 
 
 class CommandError(CaveAuthError):
@@ -106,7 +107,10 @@ def enable() -> Path:
         "    import cave_auth_startup\n"
         "    cave_auth_startup.activate()\n"
         "except Exception as error:\n"
-        f"    sys.stderr.write('cave-auth: not active: %s. Remove {path}\\n' % error)\n"
+        "    if not hasattr(sys, '_cave_auth_told'):\n"  # site may read the file twice
+        "        sys._cave_auth_told = True\n"
+        f"        text = 'cave-auth: not active: %s. Remove %s' % (error, {str(path)!a})\n"
+        "        sys.stderr.write(text + '\\n')\n"
     )
     # site executes a line that begins with "import", and only single lines.
     line = f"import sys; exec({code!r})\n"

@@ -63,6 +63,17 @@ def strip(headers: Headers, tokens: Collection[str]) -> None:
             del headers[name]
 
 
+def holds(headers: Headers, tokens: Collection[str]) -> bool:
+    """Whether headers hold our cookie, or any of the tokens.
+
+    >>> holds({"X-Token": "0123"}, ["0123"]), holds({"Cookie": "a=1"}, ["0123"])
+    (True, False)
+    """
+    if f"{COOKIE_NAME}=" in _text(headers.get("Cookie")):
+        return True
+    return any(token in _text(value) for value in headers.values() for token in tokens)
+
+
 def bearer_token(headers: Headers) -> str | None:
     """The bearer token of a request; None without one, "" if the scheme has nothing behind it.
 

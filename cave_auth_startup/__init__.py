@@ -13,8 +13,16 @@ from .imports import when_imported
 
 
 def activate() -> None:
-    """Install the plugin when, and if, requests is imported."""
-    when_imported("requests", _install)
+    """Install the plugin when, and if, requests is imported, or the plugin itself."""
+    when_imported("requests", _after_requests)
+    when_imported("cave_auth_adapter", _install)
+
+
+def _after_requests(module: object) -> None:
+    ours = sys.modules.get("cave_auth_adapter")
+    if ours is None or not getattr(ours.__spec__, "_initializing", False):
+        _install(module)
+    # else it is the plugin that imports requests just now; _install follows when it is ready
 
 
 def _install(_: object) -> None:

@@ -31,7 +31,8 @@ def when_imported(name: str, callback: Callable[[ModuleType], object]) -> None:
     if module is not None and not getattr(module.__spec__, "_initializing", False):
         callback(module)
         return
-    _waiting.setdefault(name, []).append(callback)
+    if callback not in _waiting.setdefault(name, []):  # site may read a .pth file twice
+        _waiting[name].append(callback)
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
 

@@ -36,7 +36,8 @@ Ctrl-C ends it."""
 
 def main() -> int:
     """Print where everything is, wait for Ctrl-C or SIGTERM, and return the exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell has its background jobs ignore SIGINT
+        signal.signal(number, signal.default_int_handler)
     try:
         with Sandbox() as sandbox:
             print(_GREETING.format(sandbox=sandbox), flush=True)

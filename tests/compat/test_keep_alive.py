@@ -1,0 +1,561 @@
+"""The shared keep-alive transport (pool.py): as fast as a session, and never in the way."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from requests.adapters import HTTPAdapter
+
+from cave_auth_adapter import CaveAuth, install, pool
+from cave_auth_adapter.sandbox import Sandbox
+
+from ..integration.conftest import Tokens
+from .conftest import MakeServer
+from .servers import Authority, ConnectProxy, Do, Seen, TinyServer
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture
+def url(sandbox: Sandbox, tokens: Tokens) -> str:
+    return f"{sandbox.data_server}/echo"
+
+
+@pytest.fixture
+def opened(sandbox: Sandbox) -> Callable[[], int]:
+    """How many connections the data server has accepted since the test began."""
+    before = sandbox.connections(sandbox.data_server)
+    return lambda: sandbox.connections(sandbox.data_server) - before
+
+
+def trust(server: TinyServer, **options: Any) -> None:
+    install(CaveAuth(TOKEN, hosts=[server.host]), **options)
+
+
+# Shared, where nothing was set up
+
+
+def test_50_calls_open_one_connection(url: str, on: None, opened: Callable[[], int]) -> None:
+    for _ in range(50):
+        assert requests.get(url).ok
+    assert opened() == 1
+
+
+def test_50_sessions_open_one_connection(url: str, on: None, opened: Callable[[], int]) -> None:
+    for _ in range(50):
+        with requests.Session() as session:
+            assert session.get(url).ok
+    assert opened() == 1
+
+
+def test_closing_a_session_closes_no_connection_of_others(
+    url: str, on: None, opened: Callable[[], int]
+) -> None:
+    first, second = requests.Session(), requests.Session()
+    assert first.get(url).ok
+    assert second.get(url).ok
+    first.close()
+    assert second.get(url).ok
+
+    assert opened() == 1
+
+
+def test_a_streamed_answer_can_be_read_after_its_session_is_closed(url: str, on: None) -> None:
+    with requests.Session() as session:
+        answer = session.get(url.replace("/echo", "/stream"), stream=True)
+
+    assert answer.content.startswith(b"chunk 0")
+
+
+def test_an_answer_that_was_not_read_is_mixed_into_no_other(url: str, on: None) -> None:
+    held = [requests.get(url.replace("/echo", "/stream"), stream=True) for _ in range(5)]
+
+    assert requests.post(url, data="body").json()["body"] == "body"
+    assert all(answer.content.count(b"chunk") == 10 for answer in held)
+
+
+def test_an_answer_that_was_dropped_half_read_is_mixed_into_no_other(url: str, on: None) -> None:
+    for number in range(5):
+        answer = requests.get(url.replace("/echo", "/stream?chunks=5000"), stream=True)
+        next(answer.iter_content(10))
+        answer.close()
+        assert requests.post(url, data=str(number)).json()["body"] == str(number)
+
+
+def test_without_keep_alive_each_call_opens_its_own(
+    url: str, tokens: Tokens, opened: Callable[[], int]
+) -> None:
+    install(keep_alive=False)
+    for _ in range(5):
+        assert requests.get(url).json()["cookies"] == {"middle_auth_token": tokens.data}
+    assert opened() == 5
+
+
+def test_another_host_gets_a_connection_for_each_call_as_without_us(
+    sandbox: Sandbox, on: None
+) -> None:
+    before = sandbox.connections(sandbox.foreign_server)
+    for _ in range(5):
+        requests.get(sandbox.foreign_server)
+    assert sandbox.connections(sandbox.foreign_server) - before == 5
+
+
+@pytest.mark.parametrize("close", [True, False])
+def test_a_caller_who_asks_to_close_is_obeyed(
+    url: str, on: None, opened: Callable[[], int], close: bool
+) -> None:
+    for _ in range(3):
+        assert requests.get(url, headers={"Connection": "close"} if close else None).ok
+    assert opened() == (3 if close else 1)
+
+
+# Not shared over different TLS settings
+
+
+def test_a_connection_without_verification_serves_no_call_with_it(
+    authority: Authority, serve: MakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve()
+    trust(server)
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    with pytest.warns(match="Unverified HTTPS request"):
+        assert requests.get(f"{server.url}/x", verify=False).ok
+
+    with pytest.raises(requests.exceptions.SSLError):
+        requests.get(f"{server.url}/x")
+    assert requests.get(f"{server.url}/x", verify=str(authority.bundle)).ok
+    assert len(server.requests) == 2
+
+
+def test_each_unverified_call_warns_as_without_us(serve: MakeServer) -> None:
+    server = serve()
+    trust(server)
+    for _ in range(3):
+        with pytest.warns(match="Unverified HTTPS request"):
+            requests.get(f"{server.url}/x", verify=False)
+
+
+def test_a_bundle_that_does_not_accept_the_server_fails_beside_one_that_does(
+    serve: MakeServer, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve()
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    trust(server)
+    bundle = str(server.authority.bundle)
+    assert requests.get(f"{server.url}/x", verify=bundle).ok
+
+    with pytest.raises(requests.exceptions.SSLError):
+        requests.get(f"{server.url}/x", verify=sandbox.ca_bundle)
+    assert requests.get(f"{server.url}/x", verify=bundle).ok
+    assert {seen.connection for seen in server.requests} == {1}
+
+
+def test_a_bundle_that_does_not_exist_fails_as_without_us(serve: MakeServer) -> None:
+    server = serve()
+    trust(server)
+    assert requests.get(f"{server.url}/x").ok
+
+    with pytest.raises(OSError, match="invalid path"):
+        requests.get(f"{server.url}/x", verify="/nowhere.pem")
+
+
+def test_client_certificates_do_not_share(
+    authority: Authority, serve: MakeServer, tmp_path: Path
+) -> None:
+    server = serve(client_certificates=True)
+    trust(server)
+    certificates = []
+    for name in ("a", "b"):
+        certificates.append(str(tmp_path / f"{name}.pem"))
+        authority.ca.issue_cert(name).private_key_and_cert_chain_pem.write_to_path(certificates[-1])
+
+    for certificate in (None, *certificates, certificates[0], None):
+        assert requests.get(f"{server.url}/x", cert=certificate).ok
+
+    assert [seen.connection for seen in server.requests] == [1, 2, 3, 2, 1]
+
+
+# Not with a proxy
+
+
+@pytest.mark.parametrize("how", ["argument", "session", "environment"])
+def test_a_proxy_is_used_for_each_call(
+    serve: MakeServer, proxy: ConnectProxy, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    server = serve()
+    trust(server)
+    options: dict[str, Any] = {}
+    assert requests.get(f"{server.url}/x").ok  # leaves an idle direct connection
+    if how == "environment":
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+    else:
+        options["proxies"] = {"https": proxy.url}
+
+    for _ in range(3):
+        with requests.Session() as session:
+            if how == "session":
+                session.proxies = options["proxies"]
+                assert session.get(f"{server.url}/x").ok
+            else:
+                assert session.get(f"{server.url}/x", **options).ok
+
+    assert proxy.targets == [server.host] * 3
+    assert [s.headers["authorization"] for s in server.requests] == [f"Bearer {TOKEN}"] * 4
+
+
+def test_after_a_proxy_is_gone_connections_are_direct(
+    serve: MakeServer, proxy: ConnectProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve()
+    trust(server)
+    assert requests.get(f"{server.url}/x", proxies={"https": proxy.url}).ok
+    assert requests.get(f"{server.url}/x").ok
+
+    assert len(proxy.targets) == 1
+
+
+def test_a_proxy_that_is_down_fails_as_without_us(serve: MakeServer) -> None:
+    server = serve()
+    trust(server)
+    assert requests.get(f"{server.url}/x").ok
+
+    with pytest.raises(requests.exceptions.ProxyError):
+        requests.get(f"{server.url}/x", proxies={"https": "http://localhost:1"})
+
+
+# Not for a session with an adapter of its own
+
+
+class Subclass(HTTPAdapter):
+    pass
+
+
+def changed(**attributes: Any) -> HTTPAdapter:
+    adapter = HTTPAdapter()
+    for name, value in attributes.items():
+        setattr(adapter, name, value)
+    return adapter
+
+
+def tightened() -> HTTPAdapter:
+    adapter = HTTPAdapter()
+    adapter.poolmanager.connection_pool_kw["assert_hostname"] = "localhost"
+    return adapter
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: HTTPAdapter(max_retries=3),
+        lambda: HTTPAdapter(pool_maxsize=2),
+        lambda: HTTPAdapter(pool_block=True),
+        Subclass,
+        lambda: changed(max_retries=requests.adapters.Retry(1)),
+        lambda: changed(config={"x": 1}),
+        tightened,
+    ],
+)
+def test_an_adapter_that_was_set_up_keeps_its_own_connections(
+    url: str, on: None, opened: Callable[[], int], make: Callable[[], HTTPAdapter]
+) -> None:
+    session, adapter = requests.Session(), make()
+    session.mount("https://", adapter)
+    assert requests.get(url).ok
+
+    assert session.get(url).ok
+    assert opened() == 2
+    assert len(adapter.poolmanager.pools) == 1
+
+
+def test_an_adapter_whose_send_was_replaced_is_left_to_that(url: str, on: None) -> None:
+    session, calls = requests.Session(), []
+    adapter = session.adapters["https://"]
+    send = adapter.send
+
+    def replaced(*args: Any, **kwargs: Any) -> requests.Response:
+        calls.append(1)
+        return send(*args, **kwargs)
+
+    adapter.send = replaced  # type: ignore[method-assign]
+    assert session.get(url).ok
+    assert calls == [1]
+
+
+def test_an_adapter_class_whose_pool_manager_is_patched_is_left_to_that(
+    url: str, on: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Libraries that bring other certificates patch HTTPAdapter.init_poolmanager."""
+    assert requests.get(url).ok
+    calls: list[Any] = []
+    original = HTTPAdapter.init_poolmanager
+
+    def patched(self: HTTPAdapter, *args: Any, **kwargs: Any) -> None:
+        calls.append(self)
+        original(self, *args, **kwargs, assert_hostname="elsewhere.example")
+
+    monkeypatch.setattr(HTTPAdapter, "init_poolmanager", patched)
+
+    with pytest.raises(requests.exceptions.SSLError):
+        requests.get(url)
+    assert calls
+
+
+# Servers that close
+
+
+def close_after_first(seen: Seen, before: int) -> Do:
+    return Do.ANSWER_AND_CLOSE
+
+
+def at_the_second(action: Do) -> Callable[[Seen, int], Do]:
+    """As a server at which an idle time-out ends while the request is on its way."""
+    return lambda seen, before: action if before else Do.ANSWER
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH"])
+def test_a_server_that_closes_idle_connections_is_not_noticed(
+    serve: MakeServer, method: str
+) -> None:
+    server = serve(close_after_first)
+    trust(server)
+    for number in range(3):
+        assert requests.request(method, f"{server.url}/{number}", data=b"body").ok
+        assert server.closed.acquire(timeout=10)
+        time.sleep(0.02)  # until what it sent has arrived
+
+    assert [seen.path for seen in server.requests] == ["/0", "/1", "/2"]
+
+
+@pytest.mark.parametrize("action", [Do.CLOSE, Do.RESET])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"])
+def test_a_server_that_closes_under_a_repeatable_request_is_not_noticed(
+    serve: MakeServer, method: str, action: Do
+) -> None:
+    server = serve(at_the_second(action))
+    trust(server)
+    for number in range(4):
+        assert requests.request(method, f"{server.url}/{number}").ok
+
+
+@pytest.mark.parametrize("action", [Do.CLOSE, Do.RESET])
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+def test_what_may_not_be_repeated_is_never_sent_twice(
+    serve: MakeServer, method: str, action: Do
+) -> None:
+    server = serve(at_the_second(action))
+    trust(server)
+    for number in range(4):
+        try:
+            requests.request(method, f"{server.url}/{number}", data=b"body")
+        except requests.ConnectionError:
+            continue
+
+    paths = [seen.path for seen in server.requests]
+    assert len(set(paths)) == len(paths)
+
+
+@pytest.mark.parametrize("action", [Do.CLOSE, Do.RESET])
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_post_that_meets_a_close_fails_as_on_any_kept_connection(
+    serve: MakeServer, action: Do, installed: bool
+) -> None:
+    """It may have been carried out, so nobody may send it twice (RFC 9110, section 9.2.2)."""
+    server = serve(at_the_second(action))
+    if installed:
+        trust(server)
+    with requests.Session() as session:
+        post = requests.post if installed else session.post
+        assert post(f"{server.url}/1", data=b"body").status_code == 200
+        with pytest.raises(requests.ConnectionError):
+            post(f"{server.url}/2", data=b"body")
+
+    assert [seen.path for seen in server.requests] == ["/1", "/2"]
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_a_body_that_streams_succeeds_where_it_does_without_us(
+    serve: MakeServer, method: str
+) -> None:
+    server = serve(at_the_second(Do.CLOSE))
+    trust(server)
+
+    for _ in range(3):
+        body: Iterator[bytes] = iter([b"a", b"b"])
+        answer = requests.request(method, f"{server.url}/x", data=body)
+        assert answer.text == f"{method} /x ab"
+
+
+def test_a_file_as_body_succeeds_where_it_does_without_us(
+    serve: MakeServer, tmp_path: Path
+) -> None:
+    server = serve(at_the_second(Do.CLOSE))
+    trust(server)
+    (tmp_path / "body").write_bytes(b"body")
+
+    for _ in range(3):
+        with (tmp_path / "body").open("rb") as file:
+            assert requests.put(f"{server.url}/x", data=file).text == "PUT /x body"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let time pass for the transport alone."""
+    passed = [0.0]
+
+    class Time:
+        @staticmethod
+        def monotonic() -> float:
+            return time.monotonic() + passed[0]
+
+    monkeypatch.setattr(pool, "time", Time)
+
+    def advance(seconds: float) -> None:
+        passed[0] += seconds
+
+    return advance
+
+
+def test_a_post_meets_no_connection_that_was_idle_for_long(
+    serve: MakeServer, clock: Callable[[float], None]
+) -> None:
+    server = serve()
+    trust(server)
+    for _ in range(4):
+        requests.post(f"{server.url}/x")
+        clock(5)
+
+    assert [seen.connection for seen in server.requests] == [1, 2, 3, 4]
+
+
+def test_a_get_after_a_post_that_opened_anew_is_repeatable(
+    serve: MakeServer, clock: Callable[[float], None]
+) -> None:
+    server = serve(at_the_second(Do.CLOSE))
+    trust(server)
+    requests.post(f"{server.url}/0")
+    clock(5)
+    requests.post(f"{server.url}/1")
+
+    assert requests.get(f"{server.url}/2").ok
+
+
+def test_a_get_after_a_get_that_was_repeated_is_repeatable(serve: MakeServer) -> None:
+    server = serve(at_the_second(Do.CLOSE))
+    trust(server)
+
+    assert [requests.get(f"{server.url}/{n}").text for n in range(6)] == [
+        f"GET /{n} " for n in range(6)
+    ]
+
+
+def test_a_get_meets_no_connection_that_was_idle_for_minutes(
+    serve: MakeServer, clock: Callable[[float], None]
+) -> None:
+    """A firewall forgets it without a word: a request on it waits for ever, a new one does not."""
+    server = serve()
+    trust(server)
+    requests.get(f"{server.url}/x")
+    clock(600)
+    requests.get(f"{server.url}/x")
+
+    assert [seen.connection for seen in server.requests] == [1, 2]
+
+
+def test_a_connection_that_has_answered_remembers_no_request(serve: MakeServer) -> None:
+    """What it remembers it might send again: under urllib3 1.26, in place of a later POST."""
+    server = serve()
+    trust(server)
+    for _ in range(3):
+        requests.put(f"{server.url}/x", data=b"body")
+
+    assert pool._transport is not None
+    [kept] = pool._transport.poolmanager.pools._container.values()
+    [connection] = [connection for connection in kept.pool.queue if connection]
+    assert getattr(connection, "_repeatable", None) is None
+
+
+def test_a_server_that_never_answers_fails_as_without_us(serve: MakeServer) -> None:
+    server = serve(lambda seen, before: Do.CLOSE)
+    trust(server)
+
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{server.url}/x")
+    assert len(server.requests) == 1
+
+
+def test_a_server_that_comes_back_at_the_same_port_is_found(serve: MakeServer) -> None:
+    server = serve()
+    trust(server)
+    assert requests.get(f"{server.url}/x").ok
+    server.close()
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{server.url}/x")
+
+    serve(port=int(server.host.rpartition(":")[2]))
+    assert requests.get(f"{server.url}/x").ok
+
+
+# A crowd
+
+
+def test_200_threads_are_bounded_and_log_no_more_than_without_us(
+    url: str, on: None, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    barrier = threading.Barrier(200)
+
+    def work(number: int) -> bool:
+        barrier.wait(60)
+        bodies = [f"{number}/{turn}" for turn in range(2)]
+        return all(requests.post(url, data=body).json()["body"] == body for body in bodies)
+
+    with caplog.at_level(logging.WARNING), ThreadPoolExecutor(200) as executor:
+        assert all(executor.map(work, range(200)))
+
+    assert pool._transport is not None
+    for kept in pool._transport.poolmanager.pools._container.values():
+        assert kept.pool.qsize() <= 64
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+def test_many_hosts_are_bounded(serve: MakeServer) -> None:
+    servers = [serve() for _ in range(40)]
+    install(CaveAuth(TOKEN, hosts=[server.host for server in servers]))
+    for server in servers:
+        assert requests.get(f"{server.url}/x").ok
+
+    assert pool._transport is not None
+    assert len(pool._transport.poolmanager.pools) <= 32
+
+
+def test_a_guard_that_forbids_sockets_is_obeyed(
+    url: str, on: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As pytest-socket does it: a connection that is open already must not go around it."""
+    import socket
+
+    class Forbidden(socket.socket):
+        def __new__(cls, *_: Any, **__: Any) -> Any:
+            raise RuntimeError("no sockets here")
+
+    assert requests.get(url).ok
+    monkeypatch.setattr(socket, "socket", Forbidden)
+
+    with pytest.raises(RuntimeError, match="no sockets here"):
+        requests.get(url)
+
+
+def test_timeouts_are_those_of_each_call(url: str, on: None) -> None:
+    slow = url.replace("/echo", "/slow?seconds=0.2")
+    assert requests.get(url, timeout=30).ok
+    with pytest.raises(requests.Timeout):
+        requests.get(slow, timeout=0.05)
+    assert requests.get(slow, timeout=30).ok
+    assert requests.get(slow).ok
