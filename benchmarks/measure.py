@@ -5,7 +5,15 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
+
+
+class Way(NamedTuple):
+    """One way to do it, and the context in which its rounds run."""
+
+    act: Callable[[], object]
+    context: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
 class Result(NamedTuple):
@@ -18,17 +26,17 @@ class Result(NamedTuple):
         return self.medians[way] / self.medians[against]
 
 
-def side_by_side(ways: dict[str, Callable[[], object]], *, rounds: int, calls: int) -> Result:
+def side_by_side(ways: dict[str, Way], *, rounds: int, calls: int) -> Result:
     """Time each way in turn, round by round, so that a machine that slows down slows all alike."""
     times: dict[str, list[float]] = {name: [] for name in ways}
-    for act in ways.values():
-        act()
     for _ in range(rounds):
-        for name, act in ways.items():
-            start = time.perf_counter()
-            for _ in range(calls):
-                act()
-            times[name].append((time.perf_counter() - start) / calls)
+        for name, way in ways.items():
+            with way.context():
+                way.act()  # whatever is read, connected or remembered the first time
+                start = time.perf_counter()
+                for _ in range(calls):
+                    way.act()
+                times[name].append((time.perf_counter() - start) / calls)
     return Result(
         {name: statistics.median(each) for name, each in times.items()},
         {name: (min(each), max(each)) for name, each in times.items()},

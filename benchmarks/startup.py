@@ -9,7 +9,7 @@ import venv
 from collections.abc import Iterator
 from pathlib import Path
 
-from .measure import row, side_by_side
+from .measure import Way, row, side_by_side
 
 
 def rows() -> Iterator[str]:
@@ -17,7 +17,7 @@ def rows() -> Iterator[str]:
         plain, enabled = (environment(Path(directory) / name) for name in ("plain", "enabled"))
         subprocess.run([enabled, "-m", "cave_auth_adapter", "enable"], check=True)
         ways = {
-            name: lambda python=python: subprocess.run([python, "-c", "pass"], check=True)
+            name: Way(lambda python=python: subprocess.run([python, "-c", "pass"], check=True))
             for name, python in (("plain", plain), ("enabled", enabled))
         }
         result = side_by_side(ways, rounds=60, calls=1)

@@ -10,6 +10,7 @@
 from ._version import __version__
 from .adapter import CaveAdapter
 from .auth import CaveAuth
+from .client import AuthClient, CAVEclient
 from .errors import (
     CaveAuthError,
     InvalidHostSpec,
@@ -35,6 +36,9 @@ __all__ = [
     "installed",
     # the secret files
     "TokenStore",
+    # as in the CAVE tutorial
+    "AuthClient",
+    "CAVEclient",
     # refusals
     "explain",
     "raise_for_auth",

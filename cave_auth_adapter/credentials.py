@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from . import tokens
 from .errors import InvalidHostSpec, TokenFileError
+from .integrations import keyring
 from .log import warn_once
 from .tokens import DEFAULT_KEY, DEPRECATED_FILE, TokenStore, check_token, read_secrets, token_in
 from .trust import DEPLOYMENTS, HostSpec, Origin, TrustedHosts, auth_server_of
@@ -90,7 +91,7 @@ class Credentials:
 
     ``token=`` · ``token_file=``/``token_key=`` · ``CAVE_TOKEN`` · ``CAVE_TOKEN_FILE`` · the
     secret file of the host · that of its deployment's auth server · ``cave-secret.json`` ·
-    ``chunkedgraph-secret.json`` (deprecated).
+    ``chunkedgraph-secret.json`` (deprecated) · the keyring, where ``CAVE_AUTH_KEYRING`` is set.
 
     :param token: given in code; outranks all else.
     :param token_file: given in code; outranks all but ``token``.
@@ -222,6 +223,9 @@ class Credentials:
         for path in self._files_for(origin):
             if token := self._read(path, watched):
                 return token
+        if self._key == DEFAULT_KEY and (found := keyring.find(self._servers_of(origin))):
+            source = f"the keyring, entry {found[0]!r}"
+            return Token(check_token(found[1], source), source)
         if self._key != DEFAULT_KEY:
             raise TokenFileError(
                 self._store.path_for(),
@@ -230,10 +234,12 @@ class Credentials:
             )
         return None
 
+    def _servers_of(self, origin: Origin) -> list[str]:
+        """The names under which a token for a host may be saved: its own, its auth server's."""
+        return [server for server in (origin.server, auth_server_of(origin)) if server]
+
     def _files_for(self, origin: Origin) -> Iterator[Path]:
-        yield self._store.path_for(origin.server)
-        if auth_server := auth_server_of(origin):
-            yield self._store.path_for(auth_server)
+        yield from map(self._store.path_for, self._servers_of(origin))
         yield self._store.path_for()
         yield self._store.directory / DEPRECATED_FILE
 

@@ -42,6 +42,13 @@ class TokenFileError(CaveAuthError, OSError):
         return type(self), self._arguments
 
 
+class TokenExists(TokenFileError, ValueError):
+    """Another token is there already, and was not to be replaced.
+
+    CAVEclient raises a :class:`ValueError` for this, and people catch it.
+    """
+
+
 class Refusal(CaveAuthError, HTTPError):
     """A refusal by a CAVE service; a :class:`requests.HTTPError`, so that handlers catch it.
 

@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .errors import InvalidToken, TokenFileError
+from .errors import InvalidToken, TokenExists, TokenFileError
+from .log import warn_once
 from .trust import server_name, trusted_by_file
 
 DEFAULT_KEY = "token"
@@ -28,6 +29,8 @@ DEPRECATED_FILE = "chunkedgraph-secret.json"
 _SERVER_SUFFIX = "-" + DEFAULT_FILE
 _LOCK_TIMEOUT = 10.0  # seconds; a write takes milliseconds, so a longer wait means a stuck process
 _MAX_BYTES = 1 << 20  # a secret file is some hundred bytes; nothing bigger is read into memory
+# What cloud-volume takes for a token (GrapheneMetadata.parse_token); it refuses any other.
+_CLOUD_VOLUME_TOKEN = re.compile(r"[0-9a-f]+\Z|[A-Za-z0-9+/]+={0,2}\Z", re.ASCII)
 _B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*\Z", re.ASCII)  # RFC 6750, section 2.1
 
 #: Counts the writes of this process, so that whoever remembers a file knows at once to look again.
@@ -138,13 +141,18 @@ class TokenStore:
         """
         check_token(token, "the token to save")
         path = self.path_for(server)
+        if not _CLOUD_VOLUME_TOKEN.match(token):
+            warn_once(
+                f"The token saved to {path} is neither hexadecimal nor base64, as those of CAVE "
+                "are. CloudVolume will refuse it. If it was cut off or mixed up, save it again."
+            )
         with _locked(path) as target:
             secrets = read_secrets(target) or {}
             present = secrets.get(key)
             if present == token:
                 return path
             if present not in (None, "") and not overwrite:
-                raise TokenFileError(
+                raise TokenExists(
                     path,
                     f"holds another token under the key {key!r} already",
                     "Pass overwrite=True to replace it, or choose another key.",
@@ -179,6 +187,8 @@ def read_secrets(path: Path) -> dict[str, Any] | None:
     """
     try:
         with path.open("rb") as file:
+            if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
+                warn_once(f"{path} can be read by others. Keep it to yourself: chmod 600 {path}")
             content = file.read(_MAX_BYTES + 1)
     except OSError as error:
         # A host name may have 253 characters, too many for the name of a file with a suffix.
@@ -221,7 +231,7 @@ _EXPECTED = (
     'A secret file holds one JSON object: {"token": "…"}. Mend it by hand, or move it away '
     "and save the token again with cave_auth_adapter.TokenStore().save(token)."
 )
-_MAKE_READABLE = "Make it a file that you can read: chmod u+rw, or chown it to yourself."
+_MAKE_READABLE = "Put a file there that you can read (chmod u+rw), in place of what is there."
 _MAKE_WRITABLE = (
     "Save to a directory that you can write, and name it with the variable CLOUD_VOLUME_DIR, "
     "or give the token in the variable CAVE_TOKEN."
@@ -230,6 +240,7 @@ _MAKE_WRITABLE = (
 
 def _describe_bad_characters(token: str) -> str:
     for name, characters in (
+        ("the HTML of a page", "<>"),
         ("a line break", "\r\n"),
         ("white space", " \t\v\f\xa0"),
         ("quotes", "\"'`“”‘’"),  # noqa: RUF001 - the quotes that word processors make
@@ -259,8 +270,7 @@ def _locked(path: Path) -> Iterator[Path]:
             yield target
     except Timeout:
         problem = f"another process has held its lock for {_LOCK_TIMEOUT:.0f} seconds"
-        remedy = f"End that process, or remove {lock.lock_file}."
-        raise TokenFileError(path, problem, remedy) from None
+        raise TokenFileError(path, problem, "End that process, and save again.") from None
     except TokenFileError:
         raise
     except OSError as error:

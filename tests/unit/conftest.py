@@ -40,6 +40,7 @@ def write(secrets: Path) -> Callable[..., Path]:
         secrets.mkdir(parents=True, exist_ok=True)
         path = secrets / name
         path.write_text(content if isinstance(content, str) else json.dumps(keys))
+        path.chmod(0o600)
         return path
 
     return write

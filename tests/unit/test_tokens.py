@@ -407,7 +407,6 @@ class TestLock:
         with FileLock(lock), pytest.raises(TokenFileError) as caught:
             store.save(OTHER_TOKEN, overwrite=True)
         assert str(caught.value).startswith(f"{path}: another process has held its lock")
-        assert str(lock) in str(caught.value)
         assert store.load() == TOKEN
 
     def test_a_link_and_its_target_have_one_lock(
@@ -575,3 +574,29 @@ def test_what_is_wrong_with_a_token_is_said(token: object, problem: str) -> None
     with pytest.raises(InvalidToken, match=f"^this test {problem}") as caught:
         check_token(token, "this test")
     assert TOKEN not in lines_of(caught.value)
+
+
+class TestWarnings:
+    def test_a_file_that_others_can_read_is_said_once_with_the_remedy(
+        self, store: TokenStore, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        path = store.save(TOKEN)
+        path.chmod(0o644)
+        assert [store.load(), store.load()] == [TOKEN, TOKEN]
+        (warning,) = caplog.messages
+        assert warning == f"{path} can be read by others. Keep it to yourself: chmod 600 {path}"
+
+    @pytest.mark.parametrize("token", [TOKEN, "dG9rZW4rL2Zvbw==", "ABCDEF"])
+    def test_a_token_that_cloudvolume_takes_is_no_reason_for_one(
+        self, store: TokenStore, caplog: pytest.LogCaptureFixture, token: str
+    ) -> None:
+        store.save(token)
+        assert caplog.messages == []
+
+    def test_a_token_that_cloudvolume_refuses_is_saved_and_said(
+        self, store: TokenStore, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        store.save("another_fake_token_678")
+        (warning,) = caplog.messages
+        assert "CloudVolume will refuse it" in warning
+        assert "another_fake_token_678" not in warning

@@ -1,0 +1,555 @@
+"""``AuthClient`` and ``CAVEclient`` by the names of the CAVE tutorial, for the job of signing.
+
+Names, arguments and results are those of the ``caveclient`` package (its ``auth.py`` and
+``frameworkclient.py``), so that ours can stand in for them.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from requests import Session
+
+from .auth import CaveAuth
+from .authserver import DEFAULT_SERVER, AuthServer, JsonApi, base_url
+from .credentials import Credentials, KnownHosts, Token
+from .errors import CaveAuthError, InvalidToken, TokenExists, TokenFileError
+from .install import mount
+from .log import logger, warn_once
+from .tokens import DEFAULT_KEY, TokenStore, check_token, read_secrets, token_in
+from .trust import HostSpec, Origin, TrustedHosts, parse_origin
+
+# Where CAVEclient remembers which server a datastack belongs to (its datastack_lookup.py); there
+# whatever CLOUD_VOLUME_DIR says.
+_SERVER_OF_DATASTACK = "~/.cloudvolume/secrets/cave_datastack_to_server_map.json"
+
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+class TokenRecord(dict[str, Any]):
+    """An API key as the server describes it; ``repr`` does not show the token itself.
+
+    >>> TokenRecord(id=1, token="0123456789abcdef")
+    {'id': 1, 'token': '<hidden>'}
+    """
+
+    def __repr__(self) -> str:
+        return repr({**self, "token": "<hidden>"})
+
+
+class AuthClient:
+    """Find, use, get and save the token for one CAVE server.
+
+    :param token_file: a secret file to read the token from; None: the first that exists of
+        ``CAVE_TOKEN``, ``CAVE_TOKEN_FILE`` and the secret files, as for :class:`CaveAuth`.
+    :param token_key: the key of the token in the file; None: ``"token"``.
+    :param token: the token itself; outranks all files.
+    :param server_address: the auth server. Naming it here is trusting it, and no other.
+    :param local_server: the server of a datastack's own services. It is sent a token only if it
+        is trusted by the rules that hold for every host.
+    :raises InvalidToken: (also a :class:`ValueError`) if ``token`` can't be one.
+    :raises InvalidHostSpec: (also a :class:`ValueError`) if ``server_address`` is not one.
+
+    No file is read before the token is asked for; then it follows its file when that changes.
+
+    >>> AuthClient(token="0123456789abcdef")
+    AuthClient(token='<hidden>', server_address='https://global.daf-apis.com')
+    """
+
+    _datastack_name: str | None = None
+
+    def __init__(
+        self,
+        token_file: str | os.PathLike[str] | None = None,
+        token_key: str | None = None,
+        token: str | None = None,
+        server_address: str = DEFAULT_SERVER,
+        local_server: str | None = None,
+    ):
+        self._server_address = base_url(server_address)
+        self._local_server = local_server
+        self._store = TokenStore()
+        self._auth = _ClientAuth(self)
+        self._server = AuthServer(self._server_address, self._auth)
+        self._use(token, token_file, token_key)
+
+    @property
+    def token(self) -> str | None:
+        """The token; None if there is none. Setting it is for this object alone, and saves nothing.
+
+        Setting None goes back to the files.
+
+        :raises TokenFileError: if a secret file can't be read or is malformed.
+        :raises InvalidToken: if what is set, or the variable ``CAVE_TOKEN``, can't be a token.
+        """
+        try:
+            return self._auth.token_for(self._server_address)
+        except TokenFileError as error:
+            # A file or key that was named and is missing stops a request, with this error. Who
+            # asks for the token gets None, as from CAVEclient; a malformed file raises again.
+            path = Path(error.filename)
+            return token_in(read_secrets(path) or {}, self._token_key, path)
+
+    @token.setter
+    def token(self, new_token: str | None) -> None:
+        self._use(new_token, self._token_file, self._token_key)
+
+    @property
+    def request_header(self) -> dict[str, str]:
+        """The header that authenticates a request to this server; empty without a token."""
+        token = self.token
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+    @property
+    def local_server(self) -> str | None:
+        """The server of the datastack's own services, ``https://host``; None if there is none.
+
+        In the ``auth`` of a :class:`CAVEclient` it is looked up at the first use.
+        """
+        if self._local_server is None and self._datastack_name is not None:
+            self._local_server = self._look_up(self._datastack_name)
+        return self._local_server
+
+    @local_server.setter
+    def local_server(self, new_val: str | None) -> None:
+        self._local_server = new_val
+
+    @property
+    def local_server_filepath(self) -> str | None:
+        """The secret file of the local server, which need not exist; None without a server."""
+        server = self.local_server
+        return str(self._store.path_for(base_url(server))) if server else None
+
+    def get_token(self, token_key: str | None = None) -> None:
+        """Change to the token under a key of the secret file.
+
+        :param token_key: None: ``"token"``.
+        """
+        self._use(None, self._token_file, token_key)
+
+    def get_new_token(self, open: bool = False, no_text: bool = False) -> None:
+        """Print how to get a new token.
+
+        :param open: whether to open the page in a browser.
+        :param no_text: whether to print nothing.
+        """
+        page = self._server.create_page
+        if not no_text:
+            print(_NEW_TOKEN.format(page=page))
+        if open:
+            _open(page)
+
+    def setup_token(self, make_new: bool = True, open: bool = True) -> None:
+        """Print how to get a token.
+
+        :param make_new: a new one; else one that you have already.
+        :param open: whether to open the page in a browser.
+        """
+        if make_new:
+            return self.get_new_token(open=open)
+        print(_EXISTING_TOKEN.format(page=self.get_token_page(open=open)))
+        return None
+
+    def get_token_page(self, open: bool = True) -> str:
+        """The address of the page that shows your tokens.
+
+        :param open: whether to open it in a browser.
+        """
+        page = self._server.settings_page
+        if open:
+            _open(page)
+        return page
+
+    def save_token(
+        self,
+        token: str | None = None,
+        token_key: str = DEFAULT_KEY,
+        overwrite: bool = False,
+        token_file: str | os.PathLike[str] | None = None,
+        switch_token: bool = True,
+        write_to_server_file: bool = True,
+        ignore_readonly: bool = True,
+        local_server: bool = True,
+    ) -> None:
+        """Save a token where this package, CAVEclient, cloud-volume and cloud-files find it.
+
+        It goes to the server's own file and to the token file. That one is, where none was named,
+        ``cave-secret.json``, which serves all servers; it is left alone if this server has a file
+        of its own and the other holds another token, since that is another server's then.
+
+        :param token: None: the one in use.
+        :param token_key: the key to save it under.
+        :param overwrite: whether another token under this key may be replaced.
+        :param token_file: None: the one given to the constructor, else see above.
+        :param switch_token: whether to use this token from now on.
+        :param write_to_server_file: whether to write the server's own file.
+        :param ignore_readonly: whether a place that can't be written is only worth a warning.
+        :param local_server: whether to write the file of the local server too, if it has one that
+            is trusted already (so that cloud-volume finds the token there). It is looked up if
+            need be, and its failure to answer is only worth a warning.
+        :raises InvalidToken: if the token can't be one, or there is none; also a ValueError.
+        :raises TokenExists: if ``overwrite`` is False and another token is there in one of the
+            files; then none is written. Also a ValueError, as from CAVEclient.
+        :raises TokenFileError: if a file can't be read or written.
+        """
+        token = self.token if token is None else token
+        if token is None:
+            raise InvalidToken(
+                f"There is no token to save. Get one at {self._server.settings_page} and give it: "
+                "save_token(token=…)."
+            )
+        paths = self._paths_to_save(token_key, token_file, write_to_server_file)
+        if not overwrite:
+            self._refuse_to_replace(paths, token_key, token)
+        saved = [_save(p, token, token_key, overwrite, ignore_readonly) for p in paths]
+        if switch_token:
+            is_saved = saved[-1]
+            self._use(None if is_saved else token, paths[-1] if is_saved else None, token_key)
+        if local_server:
+            self._save_for_local_server(token, token_key, ignore_readonly)
+
+    def get_tokens(self) -> list[TokenRecord]:
+        """Your API keys: ``id``, ``user_id``, ``token``, ``description`` and dates of each.
+
+        :raises CaveAuthError: as all of :class:`AuthServer`.
+        """
+        return [TokenRecord(asdict(key)) for key in self._server.api_keys()]
+
+    def get_user_information(self, user_ids: Iterable[int]) -> list[dict[str, Any]]:
+        """Users by id. Takes an account with more rights than most.
+
+        :raises CaveAuthError: as all of :class:`AuthServer`.
+        """
+        return [dict(user) for user in self._server.users(user_ids)]
+
+    def get_group_users(self, group_id: int) -> list[dict[str, Any]]:
+        """The users of a group; none if there is no such group. Takes an administrator.
+
+        :raises CaveAuthError: as all of :class:`AuthServer`.
+        """
+        return [dict(user) for user in self._server.group_users(group_id)]
+
+    def __repr__(self) -> str:
+        shown = {
+            "token": "<hidden>" if self._given else None,
+            "token_file": self._token_file and os.fspath(self._token_file),
+            "token_key": None if self._token_key == DEFAULT_KEY else self._token_key,
+            "server_address": self._server_address,
+            "local_server": self._local_server,
+        }
+        arguments = (f"{name}={value!r}" for name, value in shown.items() if value is not None)
+        return f"{type(self).__name__}({', '.join(arguments)})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "token_file": self._token_file,
+            "token_key": self._token_key,
+            "token": self._given.value if self._given else None,
+            "server_address": self._server_address,
+            "local_server": self._local_server,
+            "datastack_name": self._datastack_name,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        datastack_name = state.pop("datastack_name")
+        AuthClient.__init__(self, **state)
+        self._datastack_name = datastack_name
+
+    def _use(
+        self,
+        token: str | None,
+        token_file: str | os.PathLike[str] | None,
+        token_key: str | None,
+    ) -> None:
+        """Change where the token comes from, for every session that we sign."""
+        key = DEFAULT_KEY if token_key is None else token_key
+        self._auth.change(token, token_file, key)
+        self._given = Token(token, "code") if token else None
+        self._token_file, self._token_key = token_file, key
+
+    def _paths_to_save(
+        self, key: str, named: str | os.PathLike[str] | None, to_server_file: bool
+    ) -> list[Path]:
+        own, shared = self._store.path_for(self._server_address), self._store.path_for()
+        path = None if named is None else Path(named).expanduser()
+        if path is None and self._token_file is not None:
+            path = Path(self._token_file).expanduser()
+            path = None if path == own else path  # the one we change to after saving
+        if path is not None:
+            return [own, path] if to_server_file and own != path else [path]
+        if not to_server_file:
+            return [own if own.exists() else shared]
+        of_own, of_shared = _token_under(own, key), _token_under(shared, key)
+        anothers = of_own is not None and of_shared not in (None, of_own)
+        return [own] if anothers else [shared, own]
+
+    def _refuse_to_replace(self, paths: list[Path], key: str, token: str) -> None:
+        for path in paths:
+            if _token_under(path, key) in (None, token):
+                continue
+            remedy = "Pass overwrite=True to replace it, or choose another key."
+            if path == self._store.path_for():
+                server = self._server_address.partition("://")[2]
+                remedy = (
+                    "Pass overwrite=True to replace it; or leave it to other servers, and save "
+                    "yours for this one alone: "
+                    f"cave_auth_adapter.TokenStore().save(token, {server!r})."
+                )
+            elif path != paths[-1]:
+                remedy = (
+                    "Pass overwrite=True to replace it, or write_to_server_file=False to leave it."
+                )
+            raise TokenExists(path, f"holds another token under the key {key!r} already", remedy)
+
+    def _save_for_local_server(self, token: str, key: str, ignore_readonly: bool) -> None:
+        try:
+            server = self.local_server
+        except CaveAuthError as error:
+            logger.warning("The token was not saved for the datastack's own server. %s", error)
+            return
+        # A file of its own makes a server a trusted one, and what is in local_server may be no
+        # more than the server's word: so only where it is trusted without that.
+        if server and self._trusts_local(server):
+            path = self._store.path_for(base_url(server))
+            _save(path, token, key, True, ignore_readonly)
+
+    def _look_up(self, datastack_name: str) -> str:
+        api = JsonApi(self._server_address, self._auth)
+        name = quote(datastack_name, safe="")
+        info = api.call("GET", f"/info/api/v2/datastack/full/{name}")
+        server = info.get("local_server") if isinstance(info, dict) else None
+        if not isinstance(server, str) or parse_origin(server) is None:
+            raise api.unexpected(f"no server for the datastack {datastack_name!r}")
+        self._trusts_local(server)
+        return server
+
+    def _trusts_local(self, server: str) -> bool:
+        """Whether the rules that hold for every host trust a local server; if not, say it once."""
+        if self._auth.hosts.trust_known(server):
+            return True
+        origin = parse_origin(server)
+        name = origin.server if origin else server
+        warn_once(
+            f"{name!r} is not trusted, so it gets no token. If you know it to be a CAVE server, "
+            f"save a token for it: cave_auth_adapter.TokenStore().save(token, {name!r})"
+        )
+        return False
+
+
+class CAVEclient:
+    """A session for one CAVE server and one of its datastacks.
+
+    :param datastack_name: the name of a datastack; None: the global services alone.
+    :param server_address: None: the server that CAVEclient remembers for the datastack, else
+        ``https://global.daf-apis.com``. Naming it here is trusting it.
+    :param auth_token_file: a secret file to read the token from.
+    :param auth_token_key: the key of the token in the file; None: ``"token"``.
+    :param auth_token: the token itself; outranks all files.
+    :raises InvalidToken: (also a :class:`ValueError`) if ``auth_token`` can't be one.
+    :raises InvalidHostSpec: (also a :class:`ValueError`) if ``server_address`` is not one.
+
+    No file is read and nothing is sent before it is needed.
+
+    >>> CAVEclient("minnie65_public", auth_token="0123456789abcdef")
+    CAVEclient<datastack=minnie65_public, server_address=https://global.daf-apis.com>
+    """
+
+    def __init__(
+        self,
+        datastack_name: str | None = None,
+        server_address: str | None = None,
+        auth_token_file: str | os.PathLike[str] | None = None,
+        auth_token_key: str | None = None,
+        auth_token: str | None = None,
+    ):
+        if auth_token is not None:
+            check_token(auth_token, "the token given in code")
+        self._datastack_name = datastack_name
+        self._named_server = None if server_address is None else base_url(server_address)
+        self._token_file, self._token_key = auth_token_file, auth_token_key
+        self._token = Token(auth_token, "code") if auth_token else None
+
+    @property
+    def datastack_name(self) -> str | None:
+        """The name of the datastack; None without one."""
+        return self._datastack_name
+
+    @functools.cached_property
+    def server_address(self) -> str:
+        """The address of the global server: the auth service and the info service."""
+        if self._named_server is not None:
+            return self._named_server
+        return base_url(_server_of(self._datastack_name) or DEFAULT_SERVER)
+
+    @functools.cached_property
+    def auth(self) -> AuthClient:
+        """The client of the auth service, which holds the token."""
+        token = self._token.value if self._token else None
+        auth = AuthClient(self._token_file, self._token_key, token, self.server_address)
+        auth._datastack_name = self._datastack_name
+        return auth
+
+    @property
+    def local_server(self) -> str | None:
+        """The server of the datastack's own services; None without a datastack.
+
+        It is looked up at the first use.
+
+        :raises CaveAuthError: as all of :class:`AuthServer`, if the info service does not tell.
+        """
+        return self.auth.local_server
+
+    @functools.cached_property
+    def session(self) -> Session:
+        """A session whose requests to :attr:`server_address` and :attr:`local_server` are signed.
+
+        To the local server only if that is trusted without the info service's word for it: as
+        part of a known deployment, by a secret file of its own, or by ``CAVE_AUTH_HOSTS``. A
+        request to a host that is trusted so looks the local server up first.
+        """
+        return mount(Session(), self.auth._auth)
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}<datastack={self.datastack_name}, "
+            f"server_address={self.server_address}>"
+        )
+
+
+class _ClientAuth(CaveAuth):
+    """Signs for the server of a client, and for its local server if that is trusted anyway."""
+
+    hosts: _ClientHosts
+
+    def __init__(self, client: AuthClient):
+        super().__init__(hosts=[client._server_address])
+        self._client = client
+        self.hosts = _ClientHosts(client._server_address, lambda: client.local_server)
+
+    def change(
+        self, token: str | None, token_file: str | os.PathLike[str] | None, token_key: str
+    ) -> None:
+        server = HostSpec.parse(self._client._server_address).origin
+        self.credentials = _ClientCredentials(server, token, token_file, token_key)
+
+    def __repr__(self) -> str:
+        return f"<the signature of {self._client!r}>"
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr, (self._client, "_auth")
+
+
+class _ClientHosts(TrustedHosts):
+    """One server, and its local server where that is one of the known hosts."""
+
+    def __init__(self, server: str, find_local: Callable[[], str | None]):
+        super().__init__([server])
+        self._known = KnownHosts()
+        self._find_local = find_local
+
+    def trusted_origin(self, url: str) -> Origin | None:
+        origin = super().trusted_origin(url)
+        if origin is None and (known := self._known.trusted_origin(url)):
+            # What the server says only narrows this down, and is asked only if it matters.
+            return known if known == parse_origin(self._find_local() or "") else None
+        return origin
+
+    def trust_known(self, url: str) -> bool:
+        """Whether the server or the known hosts include that of a URL."""
+        return bool(super().trusted_origin(url) or self._known.trusted_origin(url))
+
+
+class _ClientCredentials(Credentials):
+    """The local server takes the tokens of the server, where it has no secret file of its own."""
+
+    def __init__(
+        self,
+        server: Origin,
+        token: str | None,
+        token_file: str | os.PathLike[str] | None,
+        token_key: str,
+    ):
+        super().__init__(token, token_file, token_key)
+        self._server = server
+
+    def _files_for(self, origin: Origin) -> Iterator[Path]:
+        yield self._store.path_for(origin.server)
+        yield from super()._files_for(self._server)
+
+
+class _SecretFile(TokenStore):
+    """A store with one secret file, of any name and in any place."""
+
+    def __init__(self, path: Path):
+        super().__init__(path.parent)
+        self._path = path
+
+    def path_for(self, server: str | None = None) -> Path:
+        return self._path
+
+
+def _save(path: Path, token: str, key: str, overwrite: bool, ignore_readonly: bool) -> bool:
+    """Save a token; return False where it can't be written and that is to be ignored."""
+    try:
+        _SecretFile(path).save(token, key=key, overwrite=overwrite)
+    except TokenFileError as error:
+        cause = error.__cause__
+        if ignore_readonly and isinstance(cause, OSError) and cause.errno in _READ_ONLY:
+            logger.warning("The token was not saved. %s", error)
+            return False
+        raise
+    return True
+
+
+def _open(page: str) -> None:
+    import webbrowser  # takes as long to import as half of this package, and is rarely needed
+
+    webbrowser.open(page)
+
+
+def _token_under(path: Path, key: str) -> Any:
+    """What a secret file has under a key; None for nothing, as CAVEclient saves it."""
+    return (read_secrets(path) or {}).get(key) or None
+
+
+def _server_of(datastack_name: str | None) -> str | None:
+    """The server that CAVEclient remembers for a datastack; None if it has no note of it."""
+    try:
+        servers = json.loads(Path(_SERVER_OF_DATASTACK).expanduser().read_text("utf-8"))
+        server = servers.get(datastack_name)
+    except (OSError, ValueError, AttributeError, RuntimeError):
+        return None  # as CAVEclient does: a note that can't be read is none
+    return server if isinstance(server, str) else None
+
+
+_NEW_TOKEN = """\
+New tokens need to be acquired by hand. Please follow the following steps:
+    1) Go to {page} to create a new token.
+    2) Log in with your Google credentials and copy the token shown afterward.
+    3a) Save it to your computer with: client.auth.save_token(token="PASTE_YOUR_TOKEN_HERE")
+    or
+    3b) Set it for the current session only with: client.auth.token = "PASTE_YOUR_TOKEN_HERE"
+Your other tokens stay valid."""
+
+_EXISTING_TOKEN = """\
+Tokens need to be acquired by hand. Please follow the following steps:
+    1) Go to {page} to view a list of your existing tokens.
+    2) Log in with your Google credentials and copy one of the tokens.
+    3a) Save it to your computer with: client.auth.save_token(token="PASTE_YOUR_TOKEN_HERE")
+    or
+    3b) Set it for the current session only with: client.auth.token = "PASTE_YOUR_TOKEN_HERE"
+If you have no token, use client.auth.get_new_token()."""

@@ -1,0 +1,106 @@
+"""The sandbox of the integration tests, and a server that answers whatever a test wants."""
+
+from __future__ import annotations
+
+import http.server
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import trustme
+
+from cave_auth_adapter.log import _given
+
+from ..integration.conftest import running_sandbox, sandbox  # noqa: F401
+
+
+class Answer(NamedTuple):
+    status: int = 200
+    body: bytes = b"{}"
+    content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+    delay: float = 0.0  # seconds
+    length: int | None = None  # what Content-Length says; None: the truth
+
+
+class StubServer:
+    """A server with TLS on loopback that gives one answer to all, and notes what it is sent."""
+
+    def __init__(self, context: ssl.SSLContext | None):
+        self.answer = Answer()
+        self.requests: list[tuple[str, str, dict[str, str]]] = []
+        stub = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                answer = stub.answer
+                stub.requests.append((self.command, self.path, dict(self.headers)))
+                time.sleep(answer.delay)
+                self.send_response(answer.status)
+                length = len(answer.body) if answer.length is None else answer.length
+                self.send_header("Content-Length", str(length))
+                self.send_header("Content-Type", answer.content_type)
+                for name, value in answer.headers:
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(answer.body)
+
+            do_POST = do_DELETE = do_GET  # noqa: N815
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        class Server(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *args: object) -> None:
+                pass  # a client that hangs up, as it does after its time-out
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        scheme = "http"
+        if context:
+            scheme = "https"
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.address = f"{scheme}://localhost:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def stub_server(
+    authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[StubServer]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    server = StubServer(context)
+    yield server
+    server.close()
+
+
+@pytest.fixture(autouse=True)
+def warnings_not_yet_given() -> None:
+    _given.clear()
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The pages that would have been opened in a browser."""
+    pages: list[str] = []
+    opener: Callable[..., None] = lambda page, *_, **__: pages.append(page)  # noqa: E731
+    monkeypatch.setattr("webbrowser.open", opener)
+    return pages

@@ -1,0 +1,420 @@
+"""``AuthClient``: which token it has, and where it saves one."""
+
+from __future__ import annotations
+
+import copy
+import errno
+import json
+import logging
+import os
+import pickle
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cave_auth_adapter import InvalidHostSpec, InvalidToken, TokenFileError, TokenStore
+from cave_auth_adapter.client import AuthClient, TokenExists
+from cave_auth_adapter.sandbox import Sandbox
+
+OLD, NEW, OTHER = "0123456789abcdef" * 2, "fedcba9876543210" * 2, "00112233445566778899aabbccddeeff"
+SERVER = "global.daf-apis.com"
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(secrets: Path) -> Write:
+    def write(name: str = "cave-secret.json", **content: object) -> Path:
+        path = secrets / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+        path.chmod(0o600)
+        return path
+
+    return write
+
+
+def content(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+class TestToken:
+    def test_none_is_known(self, secrets: Path) -> None:
+        auth = AuthClient()
+        assert auth.token is None
+        assert auth.request_header == {}
+        assert not secrets.parent.exists()
+
+    def test_given(self, write: Write) -> None:
+        write(token=OLD)
+        assert AuthClient(token=NEW).token == NEW
+
+    def test_the_servers_own_file_comes_first(self, write: Write) -> None:
+        write(token=OLD)
+        write(f"{SERVER}-cave-secret.json", token=NEW)
+        assert AuthClient().token == NEW
+        assert AuthClient(server_address="https://other.example.org").token == OLD
+
+    def test_another_file_and_key(self, write: Write, tmp_path: Path) -> None:
+        path = write("../mine.json", token=OLD, lab=NEW)
+        assert AuthClient(token_file=path).token == OLD
+        assert AuthClient(token_file="~/.cloudvolume/mine.json", token_key="lab").token == NEW
+        write(lab=OTHER)
+        assert AuthClient(token_key="lab").token == OTHER
+
+    @pytest.mark.parametrize(
+        "arguments", [{"token_file": "~/x.json"}, {"token_key": "x"}, {"token_file": "~/y.json"}]
+    )
+    def test_what_is_named_and_missing_is_none_as_with_caveclient(
+        self, write: Write, arguments: dict[str, str]
+    ) -> None:
+        write(token=OLD)
+        write("../../y.json", other=NEW)
+        auth = AuthClient(**arguments)
+        assert auth.token is None
+        assert auth.request_header == {}
+        with pytest.raises(TokenFileError):  # but a request says what is wrong
+            auth.get_tokens()
+
+    @pytest.mark.parametrize("arguments", [{}, {"token_file": "~/.cloudvolume/secrets/x.json"}])
+    @pytest.mark.parametrize("text", ["", "{", "[]", '{"token": 1}'])
+    def test_a_malformed_file_is_our_error(
+        self, write: Write, arguments: dict[str, str], text: str
+    ) -> None:
+        for name in ("cave-secret.json", "x.json"):
+            write(name).write_text(text)
+        with pytest.raises(TokenFileError, match=r"secret\.json: |x\.json: "):
+            print(AuthClient(**arguments).token)
+
+    def test_it_follows_the_file(self, write: Write) -> None:
+        write(token=OLD)
+        auth = AuthClient()
+        assert auth.token == OLD
+        TokenStore().save(NEW, overwrite=True)
+        assert auth.token == NEW
+
+    def test_cloud_volume_dir(
+        self, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write(token=OLD)
+        monkeypatch.setenv("CLOUD_VOLUME_DIR", str(tmp_path / "elsewhere"))
+        auth = AuthClient(local_server="minnie.microns-daf.com")
+        assert auth.token is None
+        auth.save_token(NEW)
+        assert AuthClient().token == NEW
+        assert auth.local_server_filepath == str(
+            tmp_path / "elsewhere" / "secrets" / "minnie.microns-daf.com-cave-secret.json"
+        )
+        assert content(tmp_path / ".cloudvolume" / "secrets" / "cave-secret.json") == {"token": OLD}
+
+    def test_variables(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+        write(token=OLD)
+        monkeypatch.setenv("CAVE_TOKEN", NEW)
+        assert AuthClient().token == NEW
+
+    def test_set_for_the_session(self, write: Write) -> None:
+        path = write(token=OLD)
+        auth = AuthClient()
+        auth.token = NEW
+        assert auth.request_header == {"Authorization": f"Bearer {NEW}"}
+        assert content(path) == {"token": OLD}
+        auth.token = None
+        assert auth.token == OLD
+
+    def test_what_can_be_no_token_is_not_taken(self) -> None:
+        auth = AuthClient(token=OLD)
+        with pytest.raises(InvalidToken) as caught:
+            auth.token = f'"{NEW}"'
+        assert NEW not in str(caught.value)
+        assert auth.token == OLD
+        with pytest.raises(ValueError, match="white space"):
+            AuthClient(token="a b")
+
+    def test_get_token(self, write: Write) -> None:
+        write(token=OLD, lab=NEW)
+        auth = AuthClient(token=OTHER)
+        assert auth.get_token("lab") is None
+        assert auth.token == NEW
+        auth.get_token()
+        assert auth.token == OLD
+        auth.get_token("missing")
+        assert auth.token is None
+
+    def test_the_deprecated_file_is_read_and_that_is_said_once(
+        self, write: Write, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        write("chunkedgraph-secret.json", token=OLD)
+        for _ in range(2):
+            assert AuthClient().token == OLD
+        assert ["deprecated" in message for message in caplog.messages] == [True]
+
+    def test_a_named_file_is_not_replaced_by_the_deprecated_one(self, write: Write) -> None:
+        write("chunkedgraph-secret.json", token=OLD)
+        assert AuthClient(token_file="~/mine.json").token is None
+
+    @pytest.mark.parametrize("address", ["http://example.org", "*.example.org", ""])
+    def test_what_is_no_server(self, address: str) -> None:
+        with pytest.raises(InvalidHostSpec):
+            AuthClient(server_address=address)
+
+
+class TestSaveToken:
+    def test_by_default_for_this_server_and_for_all(self, secrets: Path) -> None:
+        auth = AuthClient()
+        assert auth.save_token(NEW) is None
+        for name in ("cave-secret.json", f"{SERVER}-cave-secret.json"):
+            assert content(secrets / name) == {"token": NEW}
+            assert (secrets / name).stat().st_mode & 0o777 == 0o600
+        assert auth.token == AuthClient().token == NEW
+
+    def test_a_file_named_at_the_start(self, secrets: Path, tmp_path: Path) -> None:
+        AuthClient(token_file="~/mine.json").save_token(NEW, write_to_server_file=False)
+        assert content(tmp_path / "mine.json") == {"token": NEW}
+        assert not secrets.exists()
+
+    def test_a_file_named_now(self, secrets: Path, tmp_path: Path) -> None:
+        auth = AuthClient()
+        auth.save_token(NEW, "lab", token_file="~/mine.json")
+        assert content(tmp_path / "mine.json") == {"lab": NEW}
+        assert content(secrets / f"{SERVER}-cave-secret.json") == {"lab": NEW}
+        assert not (secrets / "cave-secret.json").exists()
+        assert auth.token == NEW
+        auth.save_token(OTHER)  # goes on there, as with CAVEclient
+        assert content(tmp_path / "mine.json") == {"lab": NEW, "token": OTHER}
+
+    def test_the_token_in_use(self, tmp_path: Path) -> None:
+        AuthClient(token=NEW).save_token(token_file=tmp_path / "mine.json")
+        assert content(tmp_path / "mine.json") == {"token": NEW}
+
+    def test_there_is_none_to_save(self, secrets: Path) -> None:
+        with pytest.raises(InvalidToken, match="There is no token to save"):
+            AuthClient().save_token()
+        assert not secrets.exists()
+
+    def test_other_keys_are_kept(self, write: Write) -> None:
+        path = write(b=OLD, a=None, z={"x": 1})
+        AuthClient().save_token(NEW)
+        expected = {"b": OLD, "a": None, "z": {"x": 1}, "token": NEW}
+        assert list(content(path).items()) == list(expected.items())
+
+    @pytest.mark.parametrize(
+        "name", ["cave-secret.json", f"{SERVER}-cave-secret.json", "../mine.json"]
+    )
+    def test_another_token_is_not_replaced_unasked(
+        self, write: Write, secrets: Path, name: str
+    ) -> None:
+        path = write(name, token=OLD)
+        token_file = path if name == "../mine.json" else None
+        for error in (TokenFileError, ValueError, TokenExists):
+            with pytest.raises(error, match="overwrite=True") as caught:
+                AuthClient().save_token(NEW, token_file=token_file)
+            shown = "".join(traceback.format_exception(caught.value))
+            assert OLD not in shown
+            assert NEW not in shown
+        assert content(path) == {"token": OLD}
+        others = [each for each in secrets.glob("*.json") if each != path]
+        assert others == []  # none of the files is written if one can't be
+
+    def test_another_token_is_replaced_when_asked_for_all_tools(
+        self, write: Write, secrets: Path
+    ) -> None:
+        for overwritten in (OLD, OTHER, NEW):
+            AuthClient().save_token(overwritten, overwrite=True)
+            for name in ("cave-secret.json", f"{SERVER}-cave-secret.json"):
+                assert content(secrets / name) == {"token": overwritten}
+
+    def test_the_same_client_saves_again(self, secrets: Path) -> None:
+        auth = AuthClient()
+        auth.save_token(OLD)
+        auth.save_token(NEW, overwrite=True)
+        assert content(secrets / "cave-secret.json") == {"token": NEW}
+        assert auth.token == NEW
+
+    def test_the_token_of_another_server_stays(self, write: Write, secrets: Path) -> None:
+        """A person with two deployments loses neither token."""
+        AuthClient().save_token(OLD)
+        other = AuthClient(server_address="https://cave.example.org")
+        with pytest.raises(TokenExists, match=r"TokenStore\(\)\.save\(token, 'cave.example.org'\)"):
+            other.save_token(NEW)
+        TokenStore().save(NEW, "cave.example.org")  # the remedy
+        other.save_token(OTHER, overwrite=True)
+        assert AuthClient().token == OLD
+        assert content(secrets / "cave-secret.json") == {"token": OLD}
+        assert AuthClient(server_address="cave.example.org").token == OTHER
+
+    def test_without_switching(self, secrets: Path) -> None:
+        auth = AuthClient(token=OLD)
+        auth.save_token(NEW, switch_token=False)
+        assert auth.token == OLD
+        assert AuthClient().token == NEW
+
+    def test_switching_outranks_the_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CAVE_TOKEN", OLD)
+        auth = AuthClient()
+        auth.save_token(NEW)
+        assert auth.token == NEW
+
+    @pytest.mark.parametrize("bad", ["", f"'{NEW}'", NEW + "\n", "<html></html>", "Bearer x"])
+    def test_a_slip_of_the_hand_replaces_nothing(self, write: Write, bad: str) -> None:
+        path = write(token=OLD)
+        with pytest.raises(InvalidToken):
+            AuthClient().save_token(bad, overwrite=True)
+        assert content(path) == {"token": OLD}
+
+    def test_a_malformed_file_stands(self, write: Write, secrets: Path) -> None:
+        path = write()
+        path.write_text('{"token": ')
+        for overwrite in (True, False):
+            with pytest.raises(TokenFileError, match="not JSON"):
+                AuthClient().save_token(NEW, overwrite=overwrite)
+        assert path.read_text() == '{"token": '
+        assert not (secrets / f"{SERVER}-cave-secret.json").exists()
+
+    @pytest.mark.parametrize("reason", [errno.EROFS, errno.EACCES])
+    def test_a_place_that_cannot_be_written(
+        self,
+        secrets: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+        reason: int,
+    ) -> None:
+        def fail(**keywords: object) -> None:
+            raise OSError(reason, os.strerror(reason))
+
+        auth = AuthClient()
+        with monkeypatch.context() as patch:
+            patch.setattr("tempfile.mkstemp", fail)
+            with pytest.raises(TokenFileError):
+                auth.save_token(NEW, ignore_readonly=False)
+            assert auth.token is None
+            auth.save_token(NEW)
+        assert auth.token == NEW
+        assert "CLOUD_VOLUME_DIR" in caplog.text
+        assert NEW not in caplog.text
+        assert AuthClient().token is None
+
+    def test_a_full_disk_is_not_ignored(
+        self, monkeypatch: pytest.MonkeyPatch, write: Write
+    ) -> None:
+        path = write(token=OLD)
+
+        def fail(*args: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(os, "fsync", fail)
+        with pytest.raises(TokenFileError, match="no space left"):
+            AuthClient().save_token(NEW, overwrite=True)
+        assert content(path) == {"token": OLD}
+
+
+class TestLocalServer:
+    def test_a_trusted_one_gets_a_file_too(self, secrets: Path) -> None:
+        AuthClient(local_server="https://minnie.microns-daf.com").save_token(NEW)
+        assert TokenStore().load("minnie.microns-daf.com") == NEW
+
+    def test_its_file_is_brought_up_to_date(self) -> None:
+        TokenStore().save(OLD, "local.example.org:8443")
+        auth = AuthClient(local_server="https://local.example.org:8443")
+        auth.save_token(NEW)
+        assert TokenStore().load("local.example.org:8443") == NEW
+
+    def test_not_if_that_is_not_wanted(self) -> None:
+        auth = AuthClient(local_server="https://minnie.microns-daf.com")
+        auth.save_token(NEW, local_server=False)
+        assert TokenStore().load("minnie.microns-daf.com") is None
+
+    def test_one_that_is_not_trusted_does_not_become_so(
+        self, secrets: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        auth = AuthClient()
+        auth.local_server = "https://evil.example.org"  # as CAVEclient sets what a server said
+        auth.save_token(NEW)
+        auth.save_token(NEW)
+        assert not list(secrets.glob("evil*"))
+        assert caplog.text.count("TokenStore().save(token, 'evil.example.org')") == 1
+        assert NEW not in caplog.text
+
+
+class TestHidden:
+    def test_repr(self) -> None:
+        auth = AuthClient("~/f.json", "lab", NEW, "cave.example.org", "https://local.example.org")
+        assert repr(auth) == (
+            "AuthClient(token='<hidden>', token_file='~/f.json', token_key='lab', "
+            "server_address='https://cave.example.org', local_server='https://local.example.org')"
+        )
+        assert NEW not in repr(vars(auth))
+
+    @pytest.mark.parametrize(
+        "duplicate", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
+    )
+    def test_copies(self, duplicate: Callable[[AuthClient], AuthClient]) -> None:
+        auth = AuthClient(None, "lab", NEW, "cave.example.org", "https://local.example.org")
+        twin = duplicate(auth)
+        assert repr(twin) == repr(auth)
+        assert twin.token == NEW
+        twin.token = OLD
+        assert auth.token == NEW
+
+    def test_a_token_from_a_file_is_not_pickled(self, write: Write) -> None:
+        write(token=OLD)
+        auth = AuthClient()
+        assert auth.token == OLD
+        assert OLD.encode() not in pickle.dumps(auth)
+
+
+class TestServer:
+    def test_get_tokens(self, sandbox: Sandbox) -> None:
+        auth = AuthClient(token=sandbox.token, server_address=sandbox.auth_server)
+        records = auth.get_tokens()
+        assert sandbox.token in {record["token"] for record in records}
+        assert {record["user_id"] for record in records} == {sandbox.user}
+        assert sandbox.token not in repr(records)
+        assert json.loads(json.dumps(records)) == records
+
+    def test_the_same_as_caveclient_gets(self, sandbox: Sandbox) -> None:
+        from caveclient.auth import AuthClient as TheirAuthClient
+
+        token = sandbox.create_token(sandbox.create_user("Admin", groups=["all"], admin=True))
+        ours, theirs = (
+            cls(token=token, server_address=sandbox.auth_server)
+            for cls in (AuthClient, TheirAuthClient)
+        )
+        for record, record_of_theirs in zip(ours.get_tokens(), theirs.get_tokens(), strict=True):
+            del record["last_used"], record_of_theirs["last_used"]
+            assert dict(record) == record_of_theirs
+        ids = [sandbox.user]
+        assert ours.get_user_information(ids) == theirs.get_user_information(ids)
+        for group in range(1, 5):
+            assert ours.get_group_users(group) == theirs.get_group_users(group)
+
+    def test_the_server_gets_a_token_and_no_other_does(self, sandbox: Sandbox) -> None:
+        auth = AuthClient(token=sandbox.token, server_address=sandbox.auth_server)
+        trusts = auth._auth.trusts
+        assert trusts(sandbox.auth_server + "/auth")
+        assert not trusts(sandbox.data_server)
+        assert not trusts("https://global.daf-apis.com")
+
+
+def test_the_instructions(capsys: pytest.CaptureFixture[str], opened: list[str]) -> None:
+    auth = AuthClient()
+    auth.get_new_token(no_text=True)
+    assert (capsys.readouterr().out, opened) == ("", [])
+    auth.get_new_token()
+    auth.setup_token(open=False)
+    out = capsys.readouterr().out
+    assert out.count("https://global.daf-apis.com/auth/api/v1/create_token") == 2
+    assert "client.auth.save_token(token=" in out
+    auth.setup_token(make_new=False)
+    assert opened == ["https://global.daf-apis.com/sticky_auth/settings/tokens"]
+
+
+def test_nothing_is_logged_about_a_normal_life(
+    caplog: pytest.LogCaptureFixture, write: Write
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    auth = AuthClient()
+    auth.save_token(NEW)
+    assert auth.token == NEW
+    assert [record for record in caplog.records if record.name == "cave_auth_adapter"] == []

@@ -1,0 +1,381 @@
+"""Every call of the auth service, against the sandbox and against servers that misbehave."""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+import socket
+import traceback
+from pathlib import Path
+
+import pytest
+import requests
+import trustme
+
+from cave_auth_adapter import (
+    CaveAuth,
+    CaveAuthError,
+    InvalidHostSpec,
+    PermissionMissing,
+    TokenNotFound,
+    TokenRefused,
+)
+from cave_auth_adapter.authserver import AuthServer, ServerUnreachable, UnexpectedAnswer
+from cave_auth_adapter.sandbox import Sandbox
+
+from .conftest import Answer, StubServer
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+CALLS = {
+    "me": lambda server: server.me(),
+    "permissions": lambda server: server.permissions(),
+    "api_keys": lambda server: server.api_keys(),
+    "create_key": lambda server: server.create_key("a test"),
+    "revoke_key": lambda server: server.revoke_key(1),
+    "time_to_live": lambda server: server.time_to_live(TOKEN),
+    "log_out": lambda server: server.log_out(),
+    "users": lambda server: server.users([1]),
+    "usernames": lambda server: server.usernames([1]),
+    "group_users": lambda server: server.group_users(1),
+}
+# What a call makes nothing of: whatever is in JSON will do for those that only want success.
+NEEDS_NO_CONTENT = ("revoke_key", "log_out")
+
+
+def server_for(address: str, token: str | None = TOKEN, timeout: float = 10) -> AuthServer:
+    return AuthServer(address, CaveAuth(token, hosts=[address]), timeout)
+
+
+def all_of(error: BaseException) -> str:
+    """What an error shows and what hangs on it, down to its causes."""
+    seen = [*traceback.format_exception(error)]
+    chain: BaseException | None = error
+    while chain is not None:
+        seen.append(repr(chain) + repr(vars(chain)))
+        for part in (getattr(chain, "response", None), getattr(chain, "request", None)):
+            if part is not None:
+                seen.append(f"{part.url} {getattr(part, 'headers', '')}")
+        inner = getattr(getattr(chain, "response", None), "request", None)
+        if inner is not None:
+            seen.append(f"{inner.url} {inner.headers}")
+        chain = chain.__cause__ or chain.__context__
+    return "\n".join(seen)
+
+
+@pytest.fixture
+def server(sandbox: Sandbox) -> AuthServer:
+    return server_for(sandbox.auth_server, sandbox.token)
+
+
+@pytest.fixture
+def admin(sandbox: Sandbox) -> AuthServer:
+    user = sandbox.create_user("An Admin", groups=["staff of the test"], admin=True)
+    return server_for(sandbox.auth_server, sandbox.create_token(user))
+
+
+class TestAnswers:
+    def test_me(self, server: AuthServer, sandbox: Sandbox) -> None:
+        me = server.me()
+        assert (me["id"], me["admin"]) == (sandbox.user, False)
+        assert me["email"].endswith("@sandbox.example")
+
+    def test_permissions(self, sandbox: Sandbox) -> None:
+        user = sandbox.create_user(
+            "A Reader", groups=["readers"], permissions={"sandbox": ["view"], "sandbox_terms": []}
+        )
+        said = server_for(sandbox.auth_server, sandbox.create_token(user)).permissions()
+        assert said["groups"] == ["readers"]
+        assert said["permissions_v2"] == {"sandbox": ["view"]}
+        assert [terms["tos_id"] for terms in said["missing_tos"]] == [1]
+        assert said["datasets_admin"] == []
+
+    def test_a_key_is_made_listed_used_and_revoked(
+        self, server: AuthServer, sandbox: Sandbox
+    ) -> None:
+        token = server.create_key("for this test")
+        key = next(key for key in server.api_keys() if key.token == token)
+        assert (key.description, key.user_id) == ("for this test", sandbox.user)
+        assert token not in repr(key)
+        with_the_new = server_for(sandbox.auth_server, token)
+        assert with_the_new.me()["id"] == sandbox.user
+
+        server.revoke_key(key.id)
+        assert key.id not in {key.id for key in server.api_keys()}
+        with pytest.raises(TokenRefused):
+            server_for(sandbox.auth_server, token).api_keys()
+
+    def test_time_to_live(self, server: AuthServer, sandbox: Sandbox) -> None:
+        login = sandbox.create_token(ttl=1000)
+        assert server.time_to_live() is None
+        assert 990 <= (server.time_to_live(login) or 0) <= 1000
+
+    def test_log_out(self, sandbox: Sandbox) -> None:
+        login = server_for(sandbox.auth_server, sandbox.create_token(ttl=1000))
+        login.log_out()
+        with pytest.raises(TokenRefused):
+            login.me()
+
+    def test_an_api_key_does_not_log_out(self, server: AuthServer) -> None:
+        with pytest.raises(UnexpectedAnswer, match=r"status 422: .Can't logout an API Key") as said:
+            server.log_out()
+        assert said.value.response.status_code == 422
+
+    def test_users(self, admin: AuthServer, server: AuthServer, sandbox: Sandbox) -> None:
+        assert [user["id"] for user in admin.users([sandbox.user, 10**6])] == [sandbox.user]
+        name = server.me()["name"]
+        assert server.usernames(iter([sandbox.user, 10**6])) == {sandbox.user: name}
+
+    def test_the_users_of_a_group(self, admin: AuthServer, sandbox: Sandbox) -> None:
+        found = [admin.group_users(group) for group in range(1, 20)]
+        assert any("An Admin" in {user["name"] for user in users} for users in found)
+        assert admin.group_users(10**6) == []
+
+    def test_the_token_comes_from_the_file_of_the_server(self, sandbox: Sandbox) -> None:
+        from cave_auth_adapter import TokenStore
+
+        TokenStore().save(sandbox.token, sandbox.auth_server)
+        assert AuthServer(sandbox.auth_server).me()["id"] == sandbox.user
+
+    def test_a_password_in_netrc_does_not_stand_in_for_the_token(
+        self, server: AuthServer, tmp_path: Path
+    ) -> None:
+        (tmp_path / ".netrc").write_text("machine localhost login me password mine\n")
+        (tmp_path / ".netrc").chmod(0o600)
+        assert server.me()["id"]
+
+    def test_the_token_in_the_path_is_not_in_our_log(
+        self, server: AuthServer, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        login = sandbox.create_token(ttl=1000)
+        with caplog.at_level(logging.DEBUG):
+            server.time_to_live(login)
+        assert "/ttl" in caplog.text  # urllib3 tells the path, and that is what is looked at
+        assert login not in caplog.text
+        assert sandbox.token not in caplog.text
+        assert logging.getLogger("urllib3.connectionpool").filters == []
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+    def test_a_bad_token(self, sandbox: Sandbox, call: object) -> None:
+        with pytest.raises(TokenRefused) as caught:
+            call(server_for(sandbox.auth_server))
+        assert TOKEN not in all_of(caught.value)
+        assert isinstance(caught.value, requests.HTTPError)
+
+    @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+    def test_no_token(self, sandbox: Sandbox, call: object) -> None:
+        with pytest.raises(TokenNotFound):
+            call(server_for(sandbox.auth_server, None))
+
+    def test_no_token_to_ask_about(self, sandbox: Sandbox) -> None:
+        with pytest.raises(TokenNotFound, match="get_new_token"):
+            server_for(sandbox.auth_server, None).time_to_live()
+
+    @pytest.mark.parametrize("name", ["users", "group_users"])
+    def test_what_takes_an_administrator(self, server: AuthServer, name: str) -> None:
+        with pytest.raises(PermissionMissing, match="Requires admin privilege") as caught:
+            CALLS[name](server)
+        assert caught.value.response.status_code == 403
+        assert caught.value.host in server.server_address
+
+    def test_the_token_of_another_user(self, server: AuthServer, sandbox: Sandbox) -> None:
+        other = sandbox.create_token(sandbox.create_user("Another"))
+        with pytest.raises(TokenRefused, match="another user's") as caught:
+            server.time_to_live(other)
+        assert other not in all_of(caught.value)
+
+    def test_a_key_that_is_not_there(self, server: AuthServer) -> None:
+        with pytest.raises(UnexpectedAnswer, match=r"status 404: .Token doesn't exist"):
+            server.revoke_key(10**9)
+
+    @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+    @pytest.mark.parametrize("status", [401, 403])
+    def test_a_refusal_in_words_of_its_own(
+        self, stub_server: StubServer, call: object, status: int
+    ) -> None:
+        stub_server.answer = Answer(status, f"<p>no {TOKEN}".encode(), "text/html")
+        with pytest.raises(TokenRefused if status == 401 else PermissionMissing) as caught:
+            call(server_for(stub_server.address))
+        assert TOKEN not in all_of(caught.value)
+        assert stub_server.address.partition("//")[2] in str(caught.value)
+
+    def test_a_refusal_without_a_word_about_tokens(self, stub_server: StubServer) -> None:
+        stub_server.answer = Answer(401, b"", "text/plain")
+        with pytest.raises(TokenNotFound, match="without a word"):
+            server_for(stub_server.address, None).me()
+
+
+class TestMisbehaviour:
+    @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+    def test_a_server_that_is_down(self, call: object) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        with pytest.raises(ServerUnreachable, match="connection refused") as caught:
+            call(server_for(f"https://localhost:{port}"))
+        assert f"https://localhost:{port}" in str(caught.value)
+        assert "try again" in str(caught.value)
+        assert isinstance(caught.value, requests.ConnectionError)
+        assert TOKEN not in all_of(caught.value)
+
+    @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+    def test_a_server_that_takes_too_long(self, stub_server: StubServer, call: object) -> None:
+        stub_server.answer = Answer(delay=0.5)
+        with pytest.raises(ServerUnreachable, match=r"did not answer within 0\.1 sec") as caught:
+            call(server_for(stub_server.address, timeout=0.1))
+        assert TOKEN not in all_of(caught.value)
+
+    def test_a_server_that_says_nothing_to_a_greeting(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            server = server_for(f"https://localhost:{listener.getsockname()[1]}", timeout=0.1)
+            with pytest.raises(ServerUnreachable, match="did not answer"):
+                server.time_to_live(TOKEN)
+
+    def test_a_server_whose_certificate_is_not_trusted(
+        self, stub_server: StubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = tmp_path / "other.pem"
+        trustme.CA().cert_pem.write_to_path(str(other))
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(other))
+        with pytest.raises(ServerUnreachable, match="REQUESTS_CA_BUNDLE") as caught:
+            server_for(stub_server.address).time_to_live(TOKEN)
+        assert TOKEN not in all_of(caught.value)
+        assert stub_server.requests == []
+
+    def test_a_proxy_that_is_not_there(
+        self, stub_server: StubServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        with pytest.raises(ServerUnreachable, match="HTTPS_PROXY"):
+            server_for(stub_server.address).me()
+
+    def test_an_answer_that_breaks_off(self, stub_server: StubServer) -> None:
+        stub_server.answer = Answer(body=b'{"id": ', length=1000)
+        with pytest.raises(ServerUnreachable) as caught:
+            server_for(stub_server.address, timeout=0.5).time_to_live(TOKEN)
+        assert TOKEN not in all_of(caught.value)
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b"<html>Sign in",
+            b"{",
+            b"\xff\xfe\x00",
+            b"[" * 100_000,
+            TOKEN.encode(),
+            f'{{"token": "{TOKEN}"'.encode(),
+        ],
+        ids=range(7),
+    )
+    @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+    def test_what_is_not_json(self, stub_server: StubServer, call: object, body: bytes) -> None:
+        stub_server.answer = Answer(body=body, content_type="text/html")
+        with pytest.raises(UnexpectedAnswer, match="not JSON") as caught:
+            call(server_for(stub_server.address))
+        assert stub_server.address in str(caught.value)
+        assert TOKEN not in all_of(caught.value)
+
+    @pytest.mark.parametrize(
+        "content",
+        [None, True, "", "two words", [1], [None], {}, {"error": "x"}],
+        ids=repr,
+    )
+    @pytest.mark.parametrize("name", [name for name in CALLS if name not in NEEDS_NO_CONTENT])
+    def test_json_of_another_kind(
+        self, stub_server: StubServer, name: str, content: object
+    ) -> None:
+        stub_server.answer = Answer(body=json.dumps(content).encode())
+        with pytest.raises(UnexpectedAnswer) as caught:
+            CALLS[name](server_for(stub_server.address))
+        assert stub_server.address in str(caught.value)
+
+    @pytest.mark.parametrize("name", ["api_keys", "usernames"])
+    @pytest.mark.parametrize(
+        "content", [{"id": TOKEN}, {"token": TOKEN}, {"id": 1, "token": [TOKEN]}]
+    )
+    def test_what_an_entry_holds_is_not_shown(
+        self, stub_server: StubServer, name: str, content: object
+    ) -> None:
+        stub_server.answer = Answer(body=json.dumps([content]).encode())
+        with pytest.raises(UnexpectedAnswer) as caught:
+            CALLS[name](server_for(stub_server.address))
+        assert TOKEN not in all_of(caught.value)
+
+    @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+    def test_a_server_error(self, stub_server: StubServer, call: object) -> None:
+        stub_server.answer = Answer(502, f"Bad\n gateway {TOKEN}".encode(), "text/plain")
+        with pytest.raises(
+            UnexpectedAnswer, match=r"status 502: .Bad gateway <token>.\. Try again"
+        ):
+            call(server_for(stub_server.address))
+
+    def test_half_a_token_is_not_shown_where_a_message_is_cut(
+        self, stub_server: StubServer
+    ) -> None:
+        stub_server.answer = Answer(500, b"x" * 190 + TOKEN.encode(), "text/plain")
+        with pytest.raises(UnexpectedAnswer) as caught:
+            server_for(stub_server.address).me()
+        assert TOKEN[:4] not in str(caught.value)
+
+    @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+    def test_a_redirect_is_not_followed(
+        self, stub_server: StubServer, sandbox: Sandbox, call: object
+    ) -> None:
+        # The sandbox's certificates are trusted here, so the stub speaks plain http.
+        plain = StubServer(None)
+        target = f"{sandbox.foreign_server}/{TOKEN}/x"
+        plain.answer = Answer(307, headers=(("Location", target),))
+        with pytest.raises(UnexpectedAnswer, match="redirect") as caught:
+            call(server_for(plain.address))
+        plain.close()
+        assert sandbox.requests(sandbox.foreign_server) == []
+        assert TOKEN not in str(caught.value)
+
+    def test_a_redirect_to_the_login_page_is_a_missing_token(self, stub_server: StubServer) -> None:
+        page = f"{stub_server.address}/sticky_auth/api/v1/authorize?redirect=x"
+        stub_server.answer = Answer(302, headers=(("Location", page),))
+        with pytest.raises(TokenNotFound):
+            server_for(stub_server.address).me()
+
+
+class TestConstruction:
+    @pytest.mark.parametrize(
+        ("given", "address"),
+        [
+            ("global.daf-apis.com", "https://global.daf-apis.com"),
+            ("https://Global.daf-apis.com/", "https://global.daf-apis.com"),
+            ("localhost:8443", "https://localhost:8443"),
+            ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
+            ("https://[::1]:8443", "https://[::1]:8443"),
+        ],
+    )
+    def test_addresses(self, given: str, address: str) -> None:
+        assert AuthServer(given).server_address == address
+
+    @pytest.mark.parametrize(
+        "given",
+        ["http://example.org", "*.example.org", "https://a.org/path", "", "a b", "u:p@a.org", None],
+    )
+    def test_what_is_no_address(self, given: str) -> None:
+        with pytest.raises(InvalidHostSpec):
+            AuthServer(given)
+
+    def test_repr_and_pickle_show_no_token(self) -> None:
+        server = AuthServer("example.org")
+        assert repr(server) == "AuthServer('https://example.org')"
+        assert TOKEN not in repr(server_for("https://example.org"))
+        assert pickle.loads(pickle.dumps(server)).server_address == server.server_address
+
+    def test_another_server_is_not_trusted(self) -> None:
+        auth = AuthServer("example.org")._auth
+        assert auth.trusts("https://example.org/auth")
+        assert not auth.trusts("https://global.daf-apis.com/")
+
+    def test_every_error_is_ours(self) -> None:
+        assert issubclass(ServerUnreachable, CaveAuthError)
+        assert issubclass(UnexpectedAnswer, CaveAuthError)

@@ -1,0 +1,274 @@
+"""``CAVEclient``: its session, whom it trusts, and the datastack's own server."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import requests
+
+from cave_auth_adapter import InvalidHostSpec, InvalidToken, PermissionMissing, TokenStore
+from cave_auth_adapter.authserver import ServerUnreachable, UnexpectedAnswer
+from cave_auth_adapter.client import CAVEclient
+from cave_auth_adapter.sandbox import Sandbox
+
+from .conftest import Answer, StubServer
+
+TOKEN = "0123456789abcdef" * 2
+
+
+def bearer(sandbox: Sandbox, server: str) -> list[str | None]:
+    return [request.header("Authorization") for request in sandbox.requests(server)]
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> CAVEclient:
+    return CAVEclient(sandbox.datastack, sandbox.auth_server, auth_token=sandbox.token)
+
+
+@pytest.fixture
+def trusting(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAVE_AUTH_HOSTS", f"{sandbox.data_server},{sandbox.other_data_server}")
+
+
+class TestOffline:
+    def test_without_anything(self, secrets: Path) -> None:
+        client = CAVEclient()
+        assert client.auth.token is None
+        assert (client.datastack_name, client.local_server) == (None, None)
+        assert client.server_address == "https://global.daf-apis.com"
+        assert isinstance(client.session, requests.Session)
+        assert not secrets.parent.exists()
+
+    def test_nothing_is_read_or_opened_by_construction(self) -> None:
+        script = (
+            "import sys\n"
+            "from cave_auth_adapter.client import CAVEclient\n"
+            "def hook(event, arguments):\n"
+            "    if event.startswith('socket') or event in ('open', 'os.listdir'):\n"
+            "        sys.exit(f'{event} {arguments}')\n"
+            "sys.addaudithook(hook)\n"
+            "CAVEclient('any_datastack')\n"
+            "CAVEclient(None, 'https://cave.example.org', '~/x.json', 'lab').auth\n"
+        )
+        result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+        assert (result.returncode, result.stderr) == (0, "")
+
+    def test_repr(self) -> None:
+        client = CAVEclient("minnie65_public", auth_token=TOKEN)
+        assert repr(client) == (
+            "CAVEclient<datastack=minnie65_public, server_address=https://global.daf-apis.com>"
+        )
+        shown = f"{vars(client)} {client.auth} {client.session.adapters} {client!s}"
+        assert TOKEN not in shown
+
+    def test_a_token_that_is_neither_hex_nor_base64(self) -> None:
+        client = CAVEclient("any", auth_token="another_fake_token_678")
+        assert client.auth.token == "another_fake_token_678"
+
+    def test_what_can_be_no_token_or_server_is_said_at_once(self) -> None:
+        with pytest.raises(InvalidToken):
+            CAVEclient(auth_token="two words")
+        with pytest.raises(InvalidHostSpec):
+            CAVEclient(server_address="http://example.org")
+
+    @pytest.mark.parametrize(
+        "text", ['{"mine": "https://cave.example.org"}', "{", "[]", '{"mine": 1}', None]
+    )
+    def test_the_server_that_caveclient_remembers(self, secrets: Path, text: str | None) -> None:
+        if text is not None:
+            secrets.mkdir(parents=True)
+            (secrets / "cave_datastack_to_server_map.json").write_text(text)
+        known = text is not None and "example" in text
+        expected = "https://cave.example.org" if known else "https://global.daf-apis.com"
+        assert CAVEclient("mine").server_address == expected
+        assert CAVEclient("other").server_address == "https://global.daf-apis.com"
+        assert CAVEclient("mine", "localhost:1").server_address == "https://localhost:1"
+
+
+class TestSession:
+    def test_the_server(self, client: CAVEclient, sandbox: Sandbox) -> None:
+        response = client.session.get(f"{client.server_address}/info/api/v2/datastacks", timeout=10)
+        assert sandbox.datastack in response.json()
+        assert sandbox.token not in repr(vars(response.request))
+        assert bearer(sandbox, sandbox.data_server) == []
+
+    @pytest.mark.usefixtures("trusting")
+    def test_the_local_server_is_looked_up_when_it_is_needed(
+        self, client: CAVEclient, sandbox: Sandbox
+    ) -> None:
+        session = client.session
+        assert sandbox.requests(sandbox.auth_server) == []
+        response = session.get(f"{sandbox.data_server}/echo", timeout=10)
+        assert response.status_code == 200
+        assert client.local_server == sandbox.data_server
+        asked = [r.url for r in sandbox.requests(sandbox.auth_server) if "/info/" in r.url]
+        assert asked == [f"{sandbox.auth_server}/info/api/v2/datastack/full/{sandbox.datastack}"]
+
+    @pytest.mark.usefixtures("trusting")
+    def test_a_trusted_server_that_is_not_the_datastacks_gets_nothing(
+        self, client: CAVEclient, sandbox: Sandbox
+    ) -> None:
+        response = client.session.get(f"{sandbox.other_data_server}/public", timeout=10)
+        assert response.status_code == 200
+        assert bearer(sandbox, sandbox.other_data_server) == [None]
+
+    def test_the_servers_word_is_not_enough(
+        self, client: CAVEclient, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        server = client.local_server
+        assert server == sandbox.data_server
+        client.session.get(f"{server}/public", timeout=10)
+        assert bearer(sandbox, sandbox.data_server) == [None]
+        name = sandbox.data_server.partition("//")[2]
+        lines = [line for line in caplog.messages if "is not trusted" in line]
+        assert len(lines) == 1
+        assert f"TokenStore().save(token, {name!r})" in lines[0]
+
+        exec(  # the next step, as it is named
+            f"import cave_auth_adapter; cave_auth_adapter.TokenStore().save(token, {name!r})",
+            {"token": sandbox.token},
+        )
+        response = client.session.get(f"{server}/echo", timeout=10)
+        assert response.status_code == 200
+
+    def test_a_foreign_host_gets_nothing_and_costs_nothing(
+        self, client: CAVEclient, sandbox: Sandbox
+    ) -> None:
+        client.session.get(f"{sandbox.foreign_server}/x", timeout=10)
+        (request,) = sandbox.requests(sandbox.foreign_server)
+        assert sandbox.token not in repr(request)
+        assert sandbox.requests(sandbox.auth_server) == []
+
+    def test_a_redirect_away_from_the_server(self, client: CAVEclient, sandbox: Sandbox) -> None:
+        TokenStore().save(sandbox.token, sandbox.data_server)
+        url, target = f"{sandbox.data_server}/auth-redirect", f"{sandbox.foreign_server}/x"
+        client.session.get(url, params={"to": target}, timeout=10)
+        (request,) = sandbox.requests(sandbox.foreign_server)
+        assert sandbox.token not in repr(request)
+
+    def test_without_a_datastack_the_server_alone(
+        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CAVE_AUTH_HOSTS", sandbox.data_server)
+        client = CAVEclient(None, sandbox.auth_server, auth_token=sandbox.token)
+        client.session.get(f"{sandbox.data_server}/public", timeout=10)
+        assert bearer(sandbox, sandbox.data_server) == [None]
+
+    @pytest.mark.usefixtures("trusting")
+    def test_a_session_in_use_follows_the_token(self, client: CAVEclient, sandbox: Sandbox) -> None:
+        session, new = client.session, sandbox.create_token()
+        client.auth.token = new
+        assert session.get(f"{sandbox.data_server}/echo", timeout=10).status_code == 200
+        assert bearer(sandbox, sandbox.data_server)[-1] == f"Bearer {new}"
+
+    @pytest.mark.usefixtures("trusting")
+    def test_the_token_of_the_server_goes_to_the_local_server(self, sandbox: Sandbox) -> None:
+        TokenStore().save(sandbox.token, sandbox.auth_server)
+        TokenStore().save(TOKEN)  # of another deployment, say
+        client = CAVEclient(sandbox.datastack, sandbox.auth_server)
+        assert client.session.get(f"{sandbox.data_server}/echo", timeout=10).status_code == 200
+        assert TOKEN not in repr(sandbox.requests())
+
+    def test_a_token_of_its_own_comes_first(self, sandbox: Sandbox) -> None:
+        own = sandbox.create_token()
+        TokenStore().save(sandbox.token, sandbox.auth_server)
+        TokenStore().save(own, sandbox.data_server)
+        client = CAVEclient(sandbox.datastack, sandbox.auth_server)
+        assert client.session.get(f"{sandbox.data_server}/echo", timeout=10).status_code == 200
+        assert bearer(sandbox, sandbox.data_server) == [f"Bearer {own}"]
+
+    @pytest.mark.usefixtures("trusting")
+    @pytest.mark.parametrize(
+        "duplicate", [copy.copy, copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))]
+    )
+    def test_copies(
+        self,
+        client: CAVEclient,
+        sandbox: Sandbox,
+        duplicate: Callable[[object], CAVEclient | requests.Session],
+    ) -> None:
+        session = client.session
+        twin = duplicate(client)
+        assert isinstance(twin, CAVEclient)
+        for each in (twin.session, duplicate(session)):
+            assert isinstance(each, requests.Session)
+            assert each.get(f"{sandbox.data_server}/echo", timeout=10).status_code == 200
+
+
+class TestLookup:
+    @pytest.mark.usefixtures("trusting")
+    def test_saving_brings_the_local_servers_file_up_to_date(self, sandbox: Sandbox) -> None:
+        TokenStore().save(TOKEN, sandbox.data_server)
+        client = CAVEclient(sandbox.datastack, sandbox.auth_server)
+        client.auth.save_token(sandbox.token)
+        assert TokenStore().load(sandbox.data_server) == sandbox.token
+        assert TokenStore().load() == sandbox.token
+
+    def test_saving_widens_no_trust(self, sandbox: Sandbox, secrets: Path) -> None:
+        client = CAVEclient(sandbox.datastack, sandbox.auth_server)
+        client.auth.save_token(sandbox.token)
+        assert not TokenStore().path_for(sandbox.data_server).exists()
+        assert TokenStore().load(sandbox.auth_server) == sandbox.token
+
+    def test_saving_works_where_the_server_does_not(self, caplog: pytest.LogCaptureFixture) -> None:
+        client = CAVEclient("any", "https://localhost:9")
+        client.auth.save_token(TOKEN)
+        assert TokenStore().load("localhost:9") == TOKEN
+        assert "connection refused" in caplog.text
+        assert TOKEN not in caplog.text
+
+    @pytest.mark.parametrize(
+        "body", ["{}", "[]", "null", '{"local_server": null}', '{"local_server": "a b"}', "<html>"]
+    )
+    def test_an_answer_that_makes_no_sense(self, stub_server: StubServer, body: str) -> None:
+        stub_server.answer = Answer(body=body.encode())
+        client = CAVEclient("any", stub_server.address, auth_token=TOKEN)
+        with pytest.raises(UnexpectedAnswer):
+            print(client.local_server)
+
+    @pytest.mark.parametrize("name", ["../../evil", "a?b#c", "a b", "ä"])
+    def test_a_strange_name_stays_one_part_of_the_path(
+        self, stub_server: StubServer, name: str
+    ) -> None:
+        stub_server.answer = Answer(body=b'{"local_server": "https://local.example.org"}')
+        client = CAVEclient(name, stub_server.address, auth_token=TOKEN)
+        assert client.local_server == "https://local.example.org"
+        path = stub_server.requests[0][1]
+        assert path.startswith("/info/api/v2/datastack/full/")
+        assert path.count("/") == 6
+        assert not set("?# ") & set(path)
+
+    def test_a_server_that_is_down(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CAVE_AUTH_HOSTS", "localhost:8")
+        client = CAVEclient("any", "https://localhost:9", auth_token=TOKEN)
+        with pytest.raises(ServerUnreachable, match="localhost:9"):
+            print(client.local_server)
+        with pytest.raises(ServerUnreachable, match="localhost:9"):
+            client.session.get("https://localhost:8/", timeout=1)
+
+    def test_a_datastack_without_permission(self, sandbox: Sandbox) -> None:
+        token = sandbox.create_token(sandbox.create_user("A Stranger"))
+        client = CAVEclient(sandbox.datastack, sandbox.auth_server, auth_token=token)
+        with pytest.raises(PermissionMissing):
+            print(client.local_server)
+
+
+def test_no_token_in_any_log(
+    client: CAVEclient, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    TokenStore().save(sandbox.token, sandbox.data_server)
+    assert client.local_server
+    client.session.get(f"{client.local_server}/echo", timeout=10)
+    client.auth.get_tokens()
+    assert caplog.records
+    assert sandbox.token not in caplog.text
+    assert sandbox.token not in json.dumps([str(vars(record)) for record in caplog.records])

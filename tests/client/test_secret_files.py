@@ -1,0 +1,446 @@
+"""Secret files that can't be lost, and ``docs/secret-files.md``, row by row."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+from cave_auth_adapter import CaveAuth, InvalidToken, TokenFileError, TokenStore, tokens
+from cave_auth_adapter.client import AuthClient
+from cave_auth_adapter.log import logger
+
+TOKEN, OTHER = "0123456789abcdef" * 2, "fedcba9876543210" * 2
+CAVE = "https://global.daf-apis.com"
+DOC = Path(__file__).parents[2] / "docs" / "secret-files.md"
+
+# --- Many writers, and writers that are killed --------------------------------------------
+
+SAVE_MANY = """
+import sys
+from cave_auth_adapter import TokenStore
+worker, count = sys.argv[1], int(sys.argv[2])
+print(flush=True)
+sys.stdin.read()  # all start together
+for number in range(count):
+    TokenStore().save(f"{int(worker):016x}{number:016x}", key=f"{worker}-{number}")
+"""
+
+
+def test_eight_processes_save_two_hundred_keys_each_into_one_file(secrets: Path) -> None:
+    TokenStore().save(TOKEN, key="before")
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", SAVE_MANY, str(worker), "200"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for worker in range(8)
+    ]
+    for worker in workers:
+        worker.stdout.readline()
+    for worker in workers:
+        worker.stdin.close()
+    ends = [(worker.stderr.read().decode(), worker.wait(timeout=300)) for worker in workers]
+    for worker in workers:
+        worker.stdout.close()
+        worker.stderr.close()
+
+    assert ends == [("", 0)] * 8
+    expected = {f"{w}-{n}": f"{w:016x}{n:016x}" for w in range(8) for n in range(200)}
+    assert json.loads((secrets / "cave-secret.json").read_text()) == {"before": TOKEN, **expected}
+
+
+# A parent without threads, that imports once and forks each writer: 500 fit into a test so.
+KILL = """
+import json, os, random, signal, struct, sys, time
+from pathlib import Path
+from cave_auth_adapter import TokenStore
+
+path, kills = Path(sys.argv[1]), int(sys.argv[2])
+chance = random.Random(sys.argv[3])
+store, others = TokenStore(path.parent), json.loads(path.read_text())
+others.pop("token", None)
+
+
+def write_for_ever(number, told):
+    while True:
+        number += 1
+        store.save(f"{number:032x}", overwrite=True)
+        os.write(told, struct.pack("Q", number))
+
+
+last, seen_new = 0, 0
+for kill in range(kills):
+    listen, told = os.pipe()
+    child = os.fork()
+    if not child:
+        write_for_ever(last, told)
+    os.close(told)
+    os.read(listen, 8)  # the first is saved
+    time.sleep(chance.uniform(0, 0.004))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    done, rest = last + 1, b""
+    while more := os.read(listen, 65536):
+        rest += more
+    os.close(listen)
+    if rest:
+        done = struct.unpack("Q", rest[-8:])[0]
+    content = json.loads(path.read_text())
+    token = int(content.pop("token"), 16)
+    assert token in (done, done + 1), f"kill {kill}: {done} was saved, and {token} is there"
+    assert content == others, f"kill {kill}: other keys were lost"
+    assert list(content) == list(others), f"kill {kill}: the order of keys was lost"
+    seen_new += token == done + 1
+    last = token + 1
+    store.save(f"{last:032x}", overwrite=True)
+    assert int(store.load(), 16) == last
+    residue = [name for name in os.listdir(path.parent) if ".new-" in name]
+    assert residue == [], f"kill {kill}: {residue}"
+print(kills, "kills; in", seen_new, "of them the new content was there before it was told")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_file_is_whole_at_whatever_instant_its_writer_is_killed(secrets: Path) -> None:
+    kills = 500
+    secrets.mkdir(parents=True)
+    path = secrets / "cave-secret.json"
+    # Some kB, so that a write that is not atomic is caught in the middle.
+    path.write_text(json.dumps({f"datastack {n}": f"{n:032x}" for n in range(100)}))
+    path.chmod(0o600)
+
+    result = subprocess.run(
+        [sys.executable, "-c", KILL, str(path), str(kills), "cave"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(f"{kills} kills")
+
+
+def test_a_writer_that_is_stopped_by_a_signal_leaves_the_old_file(secrets: Path) -> None:
+    """A polite end (Ctrl-C) is one too."""
+    path = TokenStore().save(TOKEN)
+    script = (
+        "import os, signal, sys\n"
+        "from cave_auth_adapter import TokenStore\n"
+        "os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGINT)\n"
+        f"TokenStore().save({OTHER!r}, overwrite=True)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert result.returncode in (-signal.SIGINT, 1, 130)
+    assert OTHER not in result.stderr
+    assert json.loads(path.read_text()) == {"token": TOKEN}
+    assert {each.name for each in secrets.iterdir()} <= {path.name, f".{path.name}.lock"}
+
+
+# --- The table in the documentation -------------------------------------------------------
+
+Case = Callable[["Bench"], Any]
+CASES: dict[str, Case] = {}
+
+
+def case(title: str) -> Callable[[Case], Case]:
+    def register(function: Case) -> Case:
+        assert title not in CASES
+        CASES[title] = function
+        return function
+
+    return register
+
+
+class Bench:
+    """A directory of secrets to put bad things into."""
+
+    def __init__(self, secrets: Path, monkeypatch: pytest.MonkeyPatch):
+        self.file = secrets / "cave-secret.json"
+        self.store = TokenStore()
+        self.monkeypatch = monkeypatch
+        secrets.mkdir(parents=True)
+
+    def load(self, content: str | bytes) -> None:
+        self.file.write_bytes(content if isinstance(content, bytes) else content.encode())
+        self.store.load()
+
+    def save(self, token: Any = OTHER, **options: Any) -> None:
+        self.store.save(token, **options)
+
+    @contextmanager
+    def failing(self, owner: Any, name: str, reason: int) -> Iterator[None]:
+        def fail(*args: object, **keywords: object) -> None:
+            raise OSError(reason, os.strerror(reason))
+
+        with self.monkeypatch.context() as patch:
+            patch.setattr(owner, name, fail)
+            yield
+
+
+@case("empty")
+def _(bench: Bench) -> None:
+    bench.load("")
+
+
+@case("the token alone, without the rest")
+def _(bench: Bench) -> None:
+    bench.load(OTHER)
+
+
+@case("cut off")
+def _(bench: Bench) -> None:
+    bench.load(f'{{"token": "{TOKEN[:5]}')
+
+
+@case("single quotes")
+def _(bench: Bench) -> None:
+    bench.load(f"{{'token': '{TOKEN}'}}")
+
+
+@case("two objects, one after the other")
+def _(bench: Bench) -> None:
+    bench.load(f'{{"token": "{TOKEN}"}}\n{{"token": "{TOKEN}"}}')
+
+
+@case("not text in UTF-8")
+def _(bench: Bench) -> None:
+    bench.load(b'{"token": "\xff"}')
+
+
+@case("a list")
+def _(bench: Bench) -> None:
+    bench.load(f'["{TOKEN}"]')
+
+
+@case("a string")
+def _(bench: Bench) -> None:
+    bench.load(f'"{TOKEN}"')
+
+
+@case("huge")
+def _(bench: Bench) -> None:
+    bench.load(json.dumps({"token": TOKEN, "x": "x" * 2**20}))
+
+
+@case("a number in place of the token")
+def _(bench: Bench) -> None:
+    bench.load('{"token": 1234}')
+
+
+@case("quotes pasted along")
+def _(bench: Bench) -> None:
+    bench.load(json.dumps({"token": f"'{TOKEN}'"}))
+
+
+@case("a space pasted along")
+def _(bench: Bench) -> None:
+    bench.load(json.dumps({"token": TOKEN + " "}))
+
+
+@case("a line break pasted along")
+def _(bench: Bench) -> None:
+    bench.load(json.dumps({"token": TOKEN + "\n"}))
+
+
+@case("other characters that no token has")
+def _(bench: Bench) -> None:
+    bench.load(json.dumps({"token": TOKEN + "<br>"}))
+
+
+@case("a directory")
+def _(bench: Bench) -> None:
+    bench.file.mkdir()
+    bench.store.load()
+
+
+@case("a link that leads in a circle")
+def _(bench: Bench) -> None:
+    bench.file.symlink_to(bench.file)
+    bench.store.load()
+
+
+@case("somebody else's")
+def _(bench: Bench) -> None:
+    with bench.failing(Path, "open", errno.EACCES):
+        bench.store.load()
+
+
+@case("the directory of secrets is a file")
+def _(bench: Bench) -> None:
+    bench.file.parent.rmdir()
+    bench.file.parent.write_text("")
+    bench.store.load()
+
+
+@case("a place where you can't write")
+def _(bench: Bench) -> None:
+    with bench.failing(tokens.tempfile, "mkstemp", errno.EACCES):
+        bench.save()
+
+
+@case("a read-only file system")
+def _(bench: Bench) -> None:
+    with bench.failing(tokens.tempfile, "mkstemp", errno.EROFS):
+        bench.save()
+
+
+@case("a full disk")
+def _(bench: Bench) -> None:
+    with bench.failing(os, "fsync", errno.ENOSPC):
+        bench.save()
+
+
+@case("another process writes it and does not end")
+def _(bench: Bench) -> None:
+    bench.monkeypatch.setattr(tokens, "_LOCK_TIMEOUT", 0.01)
+    # The message names the time of the real limit.
+    lock = FileLock(bench.file.with_name(f".{bench.file.name}.lock"))
+    with lock:
+        bench.save()
+
+
+@case("another token is there already")
+def _(bench: Bench) -> None:
+    bench.save(TOKEN)
+    bench.save(OTHER)
+
+
+@case("another token is there already (`AuthClient`)")
+def _(bench: Bench) -> None:
+    bench.save(TOKEN)
+    AuthClient().save_token(OTHER)
+
+
+@case("a file that you named is not there")
+def _(bench: Bench) -> None:
+    CaveAuth(token_file=bench.file).token_for(CAVE)
+
+
+@case("a file that you named does not have the key")
+def _(bench: Bench) -> None:
+    bench.save(TOKEN)
+    CaveAuth(token_file=bench.file, token_key="my_key").token_for(CAVE)
+
+
+@case("a file that `CAVE_TOKEN_FILE` names is not there")
+def _(bench: Bench) -> None:
+    bench.monkeypatch.setenv("CAVE_TOKEN_FILE", str(bench.file))
+    CaveAuth().token_for(CAVE)
+
+
+@case("no file has the key that you named")
+def _(bench: Bench) -> None:
+    CaveAuth(token_key="my_key").token_for(CAVE)
+
+
+# What is not a TokenFileError, since no file is to blame: the message has no file.
+
+
+@case("you save a token with quotes around it")
+def _(bench: Bench) -> None:
+    bench.save(f'"{OTHER}"', overwrite=True)
+
+
+@case("you save a token with a space in it")
+def _(bench: Bench) -> None:
+    bench.save(f"Bearer {OTHER}", overwrite=True)
+
+
+@case("you save a page in place of the token")
+def _(bench: Bench) -> None:
+    bench.save("<!doctype html>\n<html></html>", overwrite=True)
+
+
+@case("you save an empty token")
+def _(bench: Bench) -> None:
+    bench.save("", overwrite=True)
+
+
+@case("you save `None`")
+def _(bench: Bench) -> None:
+    bench.save(None, overwrite=True)
+
+
+def rows() -> dict[str, str]:
+    """What is wrong -> the message, of every table in the documentation."""
+    found = re.findall(r"^\| (.+?) \| `(.+?)` \| (.+?) \|$", DOC.read_text("utf-8"), re.MULTILINE)
+    assert len({title for title, _, _ in found}) == len(found)
+    return {title: f"{problem}. {remedy}" for title, problem, remedy in found}
+
+
+def test_every_row_has_a_case_and_every_case_a_row() -> None:
+    assert rows().keys() == CASES.keys()
+
+
+@pytest.mark.parametrize("title", CASES)
+def test_the_row(title: str, secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(secrets, monkeypatch)
+    with pytest.raises((TokenFileError, InvalidToken)) as caught:
+        CASES[title](bench)
+
+    said = str(caught.value)
+    if isinstance(caught.value, TokenFileError):
+        assert said.startswith(f"{bench.file}: ")
+        assert caught.value.filename == str(bench.file)
+        said = said.removeprefix(f"{bench.file}: ")
+    said = said.replace(str(secrets), "~/.cloudvolume/secrets").replace(" 0 seconds", " 10 seconds")
+    assert said == re.sub(r"`(.+?)`", r"\1", rows()[title])
+    assert not any(token in said for token in (TOKEN, OTHER))
+
+
+@pytest.mark.parametrize("title", [title for title in CASES if "named" not in title])
+def test_the_old_content_stands(title: str, secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is wrong, saving over it fails or works, and loses nothing."""
+    bench = Bench(secrets, monkeypatch)
+    with pytest.raises((TokenFileError, InvalidToken)):
+        CASES[title](bench)
+    if not bench.file.is_file():
+        return
+    before = bench.file.read_bytes()
+    try:
+        bench.store.save(TOKEN, key="another key")
+    except TokenFileError:
+        assert bench.file.read_bytes() == before
+    else:
+        kept = json.loads(bench.file.read_text())
+        kept.pop("another key")
+        assert kept == json.loads(before)
+    assert [name for name in os.listdir(secrets) if ".new-" in name] == []
+
+
+def test_what_is_mended_works_again(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(secrets, monkeypatch)
+    auth = AuthClient()
+    with pytest.raises(TokenFileError):
+        bench.load('{"token"')
+    with pytest.raises(TokenFileError):
+        print(auth.token)
+    bench.file.write_text(json.dumps({"token": TOKEN}))
+    assert auth.token == TOKEN
+
+
+def test_the_old_name_is_a_warning(
+    secrets: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = Bench(secrets, monkeypatch)
+    old = secrets / "chunkedgraph-secret.json"
+    old.write_text(json.dumps({"token": TOKEN}))
+    old.chmod(0o600)
+    assert CaveAuth().token_for(CAVE) == TOKEN
+    (said,) = caplog.messages
+    assert caplog.records[0].name == logger.name
+    text = said.replace(str(bench.file.parent), "~/.cloudvolume/secrets")
+    assert text in " ".join(DOC.read_text("utf-8").replace("\n> ", " ").split())
