@@ -23,6 +23,7 @@ from .errors import (
 )
 from .install import install, installed, mount, uninstall
 from .integrations.ipython import load_ipython_extension, unload_ipython_extension
+from .login import login
 from .tokens import TokenStore
 from .verdicts import explain, raise_for_auth
 
@@ -36,7 +37,8 @@ __all__ = [
     "installed",
     # the secret files
     "TokenStore",
-    # as in the CAVE tutorial
+    # logging in, and the names of the CAVE tutorial
+    "login",
     "AuthClient",
     "CAVEclient",
     # refusals

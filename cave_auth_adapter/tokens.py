@@ -229,7 +229,7 @@ def token_in(secrets: dict[str, Any], key: str, path: Path) -> str | None:
 _COPY_AGAIN = "Copy it again, without quotes, spaces or line breaks."
 _EXPECTED = (
     'A secret file holds one JSON object: {"token": "…"}. Mend it by hand, or move it away '
-    "and save the token again with cave_auth_adapter.TokenStore().save(token)."
+    "and log in again: cave-auth login."
 )
 _MAKE_READABLE = "Put a file there that you can read (chmod u+rw), in place of what is there."
 _MAKE_WRITABLE = (

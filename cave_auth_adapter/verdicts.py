@@ -182,14 +182,14 @@ def _forbidden(response: Response, error: str, said: dict[str, Any], body: bytes
 
 
 def _save_one(response: Response) -> str:
-    """Where to get a token and the command that saves it."""
+    """The command that gets a token and saves it."""
     origin = parse_origin(response.url or "")
-    server = auth_server_of(origin) if origin else None
-    page = f" at https://{server}/sticky_auth/settings/tokens" if server else ""
-    name = server or (origin.server if origin else None)
+    if origin and (server := auth_server_of(origin)):
+        return f"Log in: cave-auth login {server}"
+    name = origin.server if origin else None
     arguments = f"input('Token: '), {name!r}, overwrite=True"
     return (
-        f"Get one{page} and save it: "
+        "Log in to the auth server of its deployment (cave-auth login SERVER), or save a token: "
         f'python -c "import cave_auth_adapter as c; c.TokenStore().save({arguments})"'
     )
 

@@ -356,9 +356,9 @@ def test_a_new_account_chooses_a_name_first(
     page = session.post(authorize(own_sandbox, "http://127.0.0.1:9/cb"), data={"user": "new"})
     assert page.history
     assert "Choose a user name" in page.text
-    answer = session.post(page.url, data={"customName": "Ada"}, allow_redirects=False)
+    answer = session.post(page.url, data={"customName": "New User"}, allow_redirects=False)
     [token] = parse_qs(urlsplit(answer.headers["Location"]).query)["token"]
-    assert api("GET", "user/me", token).json()["name"] == "Ada"
+    assert api("GET", "user/me", token).json()["name"] == "New User"
 
 
 def test_the_login_cookie_stays_at_the_auth_service(

@@ -176,7 +176,7 @@ class TestLoad:
             store.load()
         assert str(caught.value).startswith(f"{path}: ")
         assert caught.value.filename == str(path)
-        assert "TokenStore().save" in str(caught.value)
+        assert "cave-auth login" in str(caught.value)
         assert TOKEN not in lines_of(caught.value)
         assert caught.value.__cause__ is None  # a JSONDecodeError has the whole document
 

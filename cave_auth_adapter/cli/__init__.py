@@ -1,0 +1,55 @@
+"""The command ``cave-auth``: a thin skin over the library.
+
+Exit codes: 0 it worked, 1 it did not, 2 the command line is wrong, 3 there is no token or it is
+refused, 4 the account lacks a permission or has terms to accept, 5 the server can't be reached,
+6 the host is not trusted, 130 Ctrl-C; ``run`` gives those of the program, or 127 (not found) and
+126 (can't be executed), as a shell does.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import click
+
+from .._version import __version__
+from ..log import logger
+from .accounts import login, logout, status, whoami
+from .common import Commands
+from .doctor import doctor
+from .keys import keys
+from .look import check, hosts
+from .programs import disable, enable, run
+from .tokens import header, token
+
+_SILENCE = logging.NullHandler()
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="cave-auth")
+def main() -> None:
+    """Authenticate Python programs to CAVE services, with no code changed.
+
+    \b
+    cave-auth login                  log in, in a browser; once is enough
+    cave-auth status                 who am I, with which token, for how long
+    cave-auth check URL              why does, or doesn't, this address let me in
+    cave-auth run my_script.py       one program, and all that it starts
+    cave-auth enable                 every program of this Python environment
+    cave-auth logout                 forget the token
+
+    \b
+    Exit codes: 0 it worked, 1 it did not, 2 the command line is wrong, 3 no
+    token or a refused one, 4 a permission or terms are missing, 5 the server
+    can't be reached, 6 the host is not trusted, 130 Ctrl-C.
+    """
+    # What goes wrong is raised and told once; the log would tell it a second time.
+    logger.addHandler(_SILENCE)
+
+
+for _command in (login, logout, status, whoami, check, doctor, hosts, keys, token, header):
+    main.add_command(_command)
+for _command in (run, enable, disable):
+    main.add_command(_command)
+
+__all__ = ["main"]

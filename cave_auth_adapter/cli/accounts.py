@@ -1,0 +1,232 @@
+"""``login``, ``logout``, ``status``, ``whoami``: whose token is in use on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from ..authserver import DEFAULT_SERVER
+from ..check import NotTrusted
+from ..credentials import Token
+from ..dialogue import default_dialogue
+from ..errors import TokenFileError, TokenRefused
+from ..login import login as log_in
+from ..status import (
+    Holding,
+    Status,
+    holding_for,
+    holdings,
+    key_in_use,
+    not_logged_in,
+    status_of,
+    trusted,
+)
+from ..tokens import TokenStore
+from ..words import files, labelled, person, printable, say, short
+from .common import (
+    NO_TOKEN,
+    Server,
+    Url,
+    as_json,
+    exit_code,
+    fail,
+    origin_of,
+    print_json,
+)
+
+
+@click.command()
+@click.argument("server", type=Server(), default=DEFAULT_SERVER)
+@click.option("--no-browser", is_flag=True, help="Show the address, and ask for what comes of it.")
+@click.option("--token-stdin", is_flag=True, help="Read a token from stdin, for scripts.")
+@click.option("--overwrite", is_flag=True, help="Log in anew though there is a token that works.")
+@click.option("--no-store-key", is_flag=True, help="Keep the login token, which lives 7 days.")
+@click.option(
+    "--trust-data-servers",
+    is_flag=True,
+    help="Send the token to the servers that the info service names, whatever they are.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, 86400, min_open=True),
+    default=300.0,
+    show_default=True,
+    help="Seconds to wait for the browser.",
+)
+def login(
+    server: str,
+    no_browser: bool,
+    token_stdin: bool,
+    overwrite: bool,
+    no_store_key: bool,
+    trust_data_servers: bool,
+    timeout: float,
+) -> None:
+    """Log in to a CAVE server in your browser.
+
+    A key is made and saved, which lasts until you revoke it.
+
+    SERVER is that of MICrONS, FlyWire, FANC and BANC if you name none.
+
+    \b
+    cave-auth login
+    cave-auth login global.em.brain.allentech.org
+    cave-auth login --no-browser         over SSH: log in on your own computer
+    cave-auth login --token-stdin < my-token.txt
+    """
+    token = _token_on_stdin() if token_stdin else None
+    log_in(
+        server,
+        open_browser=not no_browser,
+        store_key=not no_store_key,
+        overwrite=overwrite,
+        timeout=timeout,
+        token=token,
+        trust_data_servers=trust_data_servers,
+        dialogue=default_dialogue(),
+    )
+
+
+def _token_on_stdin() -> str:
+    token = sys.stdin.readline(1 << 16).strip()
+    if not token:
+        fail("There is no token on stdin: cave-auth login --token-stdin < FILE", NO_TOKEN)
+    return token
+
+
+@click.command()
+@click.argument("server", type=Server(), required=False)
+@click.option("--revoke", is_flag=True, help="End the key at the server as well.")
+def logout(server: str | None, revoke: bool) -> None:
+    """Forget a token.
+
+    In the server's file, and in each other that holds the same one. SERVER may be left out if
+    there is only one token.
+
+    \b
+    cave-auth logout
+    cave-auth logout --revoke        nobody can use the key any more
+    """
+    holding = _saved(server)
+    if revoke:
+        _revoke(holding)
+    assert holding.token is not None  # noqa: S101 - _saved() has checked it
+    paths = _forget(holding.token)
+    if not paths:
+        fail(f"The token is from {holding.token.source}; remove it there.")
+    say(f"Forgotten, in\n{files(paths)}")
+    for name in ("CAVE_TOKEN", "CAVE_TOKEN_FILE"):
+        if os.environ.get(name):
+            say(f"The variable {name} is set, and still gives a token.", err=True, fg="yellow")
+
+
+def _saved(server: str | None) -> Holding:
+    """The token to forget: that of the server named, or the only one."""
+    if server is not None:
+        origin = origin_of(server)
+        if trusted(server) is None:
+            raise not_logged_in(origin.server)
+        return holding_for(origin)
+    found = [holding for holding in holdings() if holding.token]
+    if not found:
+        raise not_logged_in(origin_of(DEFAULT_SERVER).server)
+    if len(found) > 1:
+        names = "\n".join(f"  cave-auth logout {each.auth_servers[0]}" for each in found)
+        fail(f"There are {len(found)} tokens. Say which one to forget:\n{names}", 2)
+    return found[0]
+
+
+def _revoke(holding: Holding) -> None:
+    assert holding.token is not None  # noqa: S101 - _saved() has checked it
+    try:
+        server, user = holding.ask()
+        key = key_in_use(server, holding.token)
+        if key is not None:
+            server.revoke_key(key.id)
+            what = f"the API key {printable(key.description or key.id)!r}"
+        else:
+            server.log_out()
+            what = "the login token"
+    except TokenRefused:
+        say("The server does not accept it any more: there is nothing to revoke.")
+        return
+    say(f"Revoked {what} of {person(user)}.\nServices may accept it for some minutes more.")
+
+
+def _forget(token: Token) -> list[Path]:
+    store, paths = TokenStore(), []
+    for name in [None, *store.servers()]:
+        with contextlib.suppress(TokenFileError):
+            if store.load(name) == token.value and store.delete(name):
+                paths.append(store.path_for(name))
+    return paths
+
+
+@click.command()
+@click.argument("server", metavar="[HOST|URL]", type=Url(), required=False)
+@as_json
+def status(server: str | None, as_json: bool) -> None:
+    """Tell who you are, with which token, for how long.
+
+    \b
+    cave-auth status
+    cave-auth status minnie.microns-daf.com
+    cave-auth status --json | jq '.[].user.name'
+    """
+    found = _statuses(server)
+    if as_json:
+        print_json([each.as_json() for each in found])
+    else:
+        for number, each in enumerate(found):
+            _show(each, first=number == 0)
+    if not found:
+        if not as_json:
+            say("You are not logged in. Log in: cave-auth login", err=True)
+        sys.exit(NO_TOKEN)
+    if errors := [each.error for each in found if each.error]:
+        sys.exit(exit_code(errors[0]))
+
+
+def _statuses(url: str | None) -> list[Status]:
+    if url is None:
+        return [status_of(holding) for holding in holdings()]
+    origin = trusted(url)
+    if origin is None:
+        raise NotTrusted(url)
+    return [status_of(holding_for(origin))]
+
+
+def _show(status: Status, first: bool) -> None:
+    if not first:
+        say()
+    say(status.server, bold=True, fg="red" if status.problem else "green")
+    for label, text in status.lines():
+        alarming = label in ("problem", "to accept")
+        say(labelled(f"  {label}", short(text)), fg="yellow" if alarming else None)
+
+
+@click.command()
+@click.argument("server", type=Server(), required=False)
+@as_json
+def whoami(server: str | None, as_json: bool) -> None:
+    """Tell who you are, in one line for each account.
+
+    \b
+    cave-auth whoami
+    cave-auth whoami global.daf-apis.com
+    """
+    found = _statuses(server)
+    if not found:
+        raise not_logged_in(origin_of(DEFAULT_SERVER).server)
+    if as_json:
+        print_json([{"server": each.server, "user": each.user} for each in found])
+    for each in found:
+        if each.error:
+            raise each.error
+        if not as_json:
+            assert each.user is not None  # noqa: S101 - there was no error
+            say(f"{person(each.user)} at {each.server}")

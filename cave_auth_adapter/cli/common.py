@@ -1,0 +1,118 @@
+"""What the commands share: exit codes, how errors are shown, servers and URLs as arguments."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from typing import Any, NoReturn
+
+import click
+from click.shell_completion import CompletionItem
+
+from ..authserver import ServerUnreachable, base_url
+from ..check import NotTrusted
+from ..errors import (
+    CaveAuthError,
+    InvalidHostSpec,
+    InvalidToken,
+    PermissionMissing,
+    TermsNotAccepted,
+    TokenFileError,
+    TokenNotFound,
+    TokenRefused,
+)
+from ..login_steps import LoginFailed
+from ..programs import CommandError
+from ..tokens import TokenStore
+from ..trust import DEPLOYMENTS, Origin, parse_origin
+from ..words import say
+
+FAILED, USAGE, NO_TOKEN, NOT_ALLOWED, UNREACHABLE, NOT_TRUSTED, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
+
+
+def exit_code(error: BaseException | None) -> int:
+    """The documented exit code for an error."""
+    if isinstance(error, CommandError):
+        return error.exit_code
+    for kinds, code in _EXIT_CODES:
+        if isinstance(error, kinds):
+            return code
+    return FAILED
+
+
+_EXIT_CODES: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
+    ((InvalidHostSpec,), USAGE),
+    ((TokenNotFound, TokenRefused, LoginFailed, InvalidToken), NO_TOKEN),
+    ((TermsNotAccepted, PermissionMissing), NOT_ALLOWED),
+    ((ServerUnreachable,), UNREACHABLE),
+    ((NotTrusted,), NOT_TRUSTED),
+)
+
+
+class Commands(click.Group):
+    """A group whose commands end with one line and the documented exit code, whatever happens."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, click.Abort):
+            say("\ncave-auth: interrupted.", err=True)
+            ctx.exit(INTERRUPTED)
+        except CaveAuthError as error:
+            fail(str(error), exit_code(error))
+
+
+def fail(message: str, code: int = FAILED) -> NoReturn:
+    """Show a message on stderr and end."""
+    say(f"cave-auth: {message}", err=True, fg="red")
+    sys.exit(code)
+
+
+def print_json(value: object) -> None:
+    """Print what ``--json`` promises."""
+    click.echo(json.dumps(value, indent=2))
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+class Server(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5
+    """``host``, ``host:port`` or ``https://host``; becomes the last."""
+
+    name = "server"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return base_url(value)
+        except InvalidHostSpec as error:
+            self.fail(str(error), param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        known = list(DEPLOYMENTS)
+        with contextlib.suppress(TokenFileError):
+            known += TokenStore().servers()
+        return [
+            CompletionItem(name) for name in dict.fromkeys(known) if name.startswith(incomplete)
+        ]
+
+
+class Url(Server):
+    """An ``http`` or ``https`` URL; a host alone is meant to be reached over https."""
+
+    name = "url"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        url = value if "://" in value else f"https://{value}"
+        if not url.lower().startswith(("https://", "http://")) or not url.isprintable():
+            self.fail(f"{value!r} is not an address that begins with https://.", param, ctx)
+        return url
+
+
+def origin_of(server: str) -> Origin:
+    """The origin of what :class:`Server` made of an argument."""
+    origin = parse_origin(server)
+    assert origin is not None  # noqa: S101 - Server has checked it
+    return origin

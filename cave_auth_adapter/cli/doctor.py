@@ -1,0 +1,44 @@
+"""``doctor``: what is wrong with the set-up on this machine."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from ..doctor import Finding, examine, mended
+from ..words import labelled, say, short
+from .common import FAILED, as_json, print_json
+
+
+@click.command()
+@click.option("--fix", is_flag=True, help="Do what is safe: permissions, the deprecated name.")
+@as_json
+def doctor(fix: bool, as_json: bool) -> None:
+    """Look for what could keep you from being authenticated.
+
+    Secret files and their permissions, variables, clock, certificates, versions. With --fix,
+    permissions are tightened, and the deprecated secret file gets its new name if there is no
+    other. The exit code is 1 if a problem is left.
+
+    \b
+    cave-auth doctor
+    cave-auth doctor --fix
+    """
+    findings = list(examine())
+    if fix:
+        findings = [mended(finding) for finding in findings]
+    if as_json:
+        print_json([{"level": each.level, "text": each.text} for each in findings])
+    else:
+        for finding in findings:
+            _show(finding)
+        if any(finding.mend for finding in findings):
+            say("\nSome of this can be mended: cave-auth doctor --fix")
+    if any(finding.level == "problem" for finding in findings):
+        sys.exit(FAILED)
+
+
+def _show(finding: Finding) -> None:
+    colour = {"ok": "green", "note": "yellow", "problem": "red"}[finding.level]
+    say(labelled(finding.level, short(finding.text)), fg=colour)

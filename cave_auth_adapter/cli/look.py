@@ -1,0 +1,50 @@
+"""``hosts`` and ``check``: what is trusted, and what a server says, and why."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from ..check import Check, trusted_hosts
+from ..words import labelled, say, table
+from .common import Url, as_json, exit_code, print_json
+
+
+@click.command()
+@as_json
+def hosts(as_json: bool) -> None:
+    """List the hosts that may see a token, and why.
+
+    All are reached over https, on port 443 unless another is named.
+    """
+    found = list(trusted_hosts())
+    if as_json:
+        print_json([each._asdict() for each in found])
+        return
+    for line in table(("HOST", "TRUSTED BECAUSE IT"), found):
+        say(line)
+
+
+@click.command()
+@click.argument("url", type=Url())
+@as_json
+def check(url: str, as_json: bool) -> None:
+    """Make a request, and explain what becomes of it.
+
+    Trusted? Which token, from where? What did the server say? What next? The exit code is 0 if the
+    server answered with what was asked for.
+
+    \b
+    cave-auth check https://global.daf-apis.com/info/api/v2/datastacks
+    cave-auth check minnie.microns-daf.com
+    """
+    done = Check(url)
+    done.run()
+    code = 0 if done.succeeded else exit_code(done.error)
+    if as_json:
+        print_json({**done.as_json(), "exit_code": code})
+    else:
+        for number, (label, text, colour) in enumerate(done.lines(), 1):
+            say(labelled(f"{number}. {label}", text), fg=colour)
+    sys.exit(code)

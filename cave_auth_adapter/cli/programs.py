@@ -1,0 +1,53 @@
+"""``run``, ``enable``, ``disable``: whole programs, with the plugin installed."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from .. import programs
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, required=True)
+def run(command: tuple[str, ...]) -> None:
+    """Run a Python program with the plugin installed.
+
+    It is installed in all Python programs that it starts, too.
+
+    \b
+    cave-auth run my_script.py --its-own-options
+    cave-auth run -m my_package.module
+    cave-auth run jupyter lab
+    cave-auth run cloudfiles cp middleauth+https://... .
+    """
+    if not programs.is_python(command):
+        click.echo(
+            f"cave-auth: {command[0]} is no Python program. It runs as it is; Python programs "
+            "that it starts are signed.",
+            err=True,
+        )
+    sys.exit(programs.run(command))
+
+
+@click.command()
+@click.option("--status", is_flag=True, help="Only tell whether it is enabled.")
+def enable(status: bool) -> None:
+    """Install the plugin in this whole Python environment.
+
+    From then on any program of the environment that imports requests is signed, and nothing is
+    added to the start of one that does not. `cave-auth disable` undoes it.
+    """
+    if status:
+        state = "enabled" if programs.hook_file().exists() else "not enabled"
+        click.echo(f"{state} in {programs.hook_file().parent}")
+        return
+    click.echo(f"Enabled: {programs.enable()}\nTo undo it: cave-auth disable")
+
+
+@click.command()
+def disable() -> None:
+    """Undo `cave-auth enable`."""
+    was_enabled = programs.disable()
+    click.echo("Disabled." if was_enabled else "It was not enabled; nothing to do.")

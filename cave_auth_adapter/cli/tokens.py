@@ -1,0 +1,58 @@
+"""``token`` and ``header``: the token itself, for scripts."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from ..authserver import DEFAULT_SERVER
+from ..check import NotTrusted
+from ..credentials import Credentials
+from ..status import not_logged_in, trusted
+from ..words import say
+from .common import Url
+
+
+@click.command()
+@click.argument("host", type=Url(), default=DEFAULT_SERVER)
+def token(host: str) -> None:
+    """Print the token that a host gets.
+
+    \b
+    CAVE_TOKEN=$(cave-auth token) sbatch my-job.sh
+    cave-auth token global.em.brain.allentech.org | wc -c
+    """
+    _print_secret(_token_for(host))
+
+
+@click.command()
+@click.argument("url", type=Url())
+def header(url: str) -> None:
+    """Print the header that authenticates a request to a URL.
+
+    For curl and the like, and only for a host that is trusted with a token; see `cave-auth hosts`.
+
+    \b
+    curl -H "$(cave-auth header URL)" URL
+    curl -H @<(cave-auth header URL) URL      not shown in the list of processes
+    """
+    _print_secret(f"Authorization: Bearer {_token_for(url)}")
+
+
+def _token_for(url: str) -> str:
+    origin = trusted(url)
+    if origin is None:
+        raise NotTrusted(url)
+    found = Credentials().token_for(origin)
+    if found is None:
+        raise not_logged_in(origin.server)
+    return found.value
+
+
+def _print_secret(text: str) -> None:
+    if sys.stdout.isatty():
+        say(
+            "A token is a password: clear this screen, and paste it nowhere.", err=True, fg="yellow"
+        )
+    click.echo(text)

@@ -1,0 +1,117 @@
+"""What a login says to a person, and asks: on a terminal, or in a notebook."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+
+from .words import say
+
+
+class Dialogue:
+    """On a terminal. Where nobody can answer, a question counts as answered with no.
+
+    :param asks: whether to ask at all; None: if stdin is a terminal.
+    """
+
+    def __init__(self, asks: bool | None = None) -> None:
+        self.asks = sys.stdin is not None and sys.stdin.isatty() if asks is None else asks
+        self._progress = ""
+
+    def show_address(self, address: str, *, opened: bool) -> None:
+        """Show where to log in.
+
+        :param opened: whether a browser is about to show it anyway.
+        """
+        if opened:
+            say("Your browser opens. If it does not, open this address in it:")
+        else:
+            say("Open this address in any browser and log in:")
+        say(f"\n  {address}\n")
+
+    def tell(self, text: str, *, good: bool = False) -> None:
+        """Tell something; ``good``: that it worked."""
+        say(text, fg="green" if good else None)
+
+    def warn(self, text: str) -> None:
+        """Tell something that needs attention."""
+        say(text, err=True, fg="yellow")
+
+    def ask_secret(self, prompt: str) -> str:
+        """Ask for a text that is not shown while it is typed or pasted.
+
+        :raises EOFError: at the end of the input.
+        """
+        return getpass.getpass(prompt)
+
+    def confirm(self, question: str) -> bool:
+        """Ask a question whose answer is no unless the person says yes."""
+        import click
+
+        try:
+            return self.asks and click.confirm(question, default=False, err=True)
+        except click.Abort:  # which is Ctrl-C, or the end of the input
+            raise KeyboardInterrupt from None
+
+    def waiting(self, seconds: float) -> None:
+        """Show that the browser is waited for, and how long still."""
+        minutes, rest = divmod(round(seconds), 60)
+        text = f"Waiting for your browser, {minutes}:{rest:02} left. Ctrl-C gives up."
+        if sys.stderr.isatty():
+            print(f"\r{text}", end="", file=sys.stderr, flush=True)
+        elif not self._progress:
+            print(text, file=sys.stderr)
+        self._progress = text
+
+    def waited(self) -> None:
+        """Take the progress away."""
+        if self._progress and sys.stderr.isatty():
+            print("\r" + " " * len(self._progress), end="\r", file=sys.stderr, flush=True)
+        self._progress = ""
+
+
+class NotebookDialogue(Dialogue):
+    """In a notebook: the address is a link, and questions are prompts below the cell."""
+
+    def __init__(self) -> None:
+        super().__init__(asks=True)
+
+    def show_address(self, address: str, *, opened: bool) -> None:
+        from html import escape
+
+        from IPython.display import HTML, display
+
+        # The page in the other tab gets neither a handle on the notebook nor its address.
+        display(  # type: ignore[no-untyped-call]
+            HTML(  # type: ignore[no-untyped-call]
+                f'<a href="{escape(address)}" target="_blank" rel="noopener noreferrer">'
+                "Log in to CAVE in a new tab</a>"
+            )
+        )
+
+    def confirm(self, question: str) -> bool:
+        return input(f"{question} [y/N]: ").strip().lower() in ("y", "yes")
+
+
+def in_notebook() -> bool:
+    """Whether this is the kernel of a notebook, whose person sits at some other computer, maybe."""
+    try:
+        shell = sys.modules["IPython"].get_ipython()
+    except (KeyError, AttributeError):
+        return False
+    return hasattr(shell, "kernel")
+
+
+def has_browser() -> bool:
+    """Whether a browser that is started here would be in front of the person."""
+    if os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY") or in_notebook():
+        return False
+    if os.environ.get("BROWSER") or sys.platform in ("win32", "darwin", "cygwin"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def default_dialogue() -> Dialogue:
+    """The dialogue for the place we are in."""
+    return NotebookDialogue() if in_notebook() else Dialogue()

@@ -1,0 +1,62 @@
+"""Log in with one command: a browser window, or a pasted line, and a lasting key in its place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .authserver import DEFAULT_SERVER, base_url
+from .client import AuthClient
+
+if TYPE_CHECKING:
+    from .dialogue import Dialogue
+
+
+def login(
+    server_address: str = DEFAULT_SERVER,
+    *,
+    open_browser: bool = True,
+    store_key: bool = True,
+    overwrite: bool = False,
+    timeout: float = 300.0,
+    token: str | None = None,
+    trust_data_servers: bool = False,
+    dialogue: Dialogue | None = None,
+) -> AuthClient:
+    """Log in to a CAVE server, save the token, and return a client that uses it.
+
+    A browser opens at the server's login page. Where there is none (SSH, no display, a notebook),
+    the address is printed, and the token, or the address at which the login ended, is asked for.
+    If a token that works is there already, nothing happens, unless ``overwrite``.
+
+    :param server_address: the auth server. Naming it here is trusting it.
+    :param open_browser: False: behave as if there were no browser.
+    :param store_key: whether to make an API key, which lasts until it is revoked; else the login
+        token is kept, which lives for seven days.
+    :param overwrite: whether to replace a token that works. If it belongs to another account, the
+        person is asked all the same.
+    :param timeout: for the login in the browser, in seconds.
+    :param token: a token to save, an API key or a login token; there is no browser then.
+    :param trust_data_servers: whether to send the token to the servers that the info service names,
+        even if they belong to no known deployment; None of them gets it without a word from you.
+    :param dialogue: what asks and tells; None: the terminal, or the notebook.
+    :raises LoginFailed: nobody logged in in time, or the person declined.
+    :raises TokenRefused: the token that was brought is not one of this server.
+    :raises ServerUnreachable: the server does not answer.
+    :raises TokenFileError: a file can't be read or written.
+    :raises InvalidHostSpec: (also a :class:`ValueError`) if the address is not one.
+    """
+    from .dialogue import default_dialogue, has_browser  # a program logs in once, if ever
+    from .login_steps import log_in
+
+    server = base_url(server_address)
+    log_in(
+        server,
+        dialogue or default_dialogue(),
+        in_browser=open_browser and has_browser(),
+        store_key=store_key,
+        overwrite=overwrite,
+        timeout=timeout,
+        token=token,
+        trust_data_servers=trust_data_servers,
+    )
+    return AuthClient(server_address=server)

@@ -1,0 +1,214 @@
+"""Which tokens are in use on this machine, and what their servers say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .auth import CaveAuth
+from .authserver import (
+    DEFAULT_SERVER,
+    ApiKey,
+    AuthServer,
+    Permissions,
+    ServerUnreachable,
+    UnexpectedAnswer,
+)
+from .credentials import Credentials, KnownHosts, Token
+from .errors import CaveAuthError, TokenNotFound
+from .tokens import TokenStore
+from .trust import HostSpec, Origin, auth_server_of, server_name
+from .words import person, printable, span, where
+
+_TIMEOUT = 15.0  # seconds
+
+
+def signed_with(token: Token, server: str, timeout: float = _TIMEOUT) -> AuthServer:
+    """The auth service at a server, asked with one token and no other.
+
+    Its refusals are raised and not logged as well.
+    """
+    auth = CaveAuth(token.value, hosts=[server], raise_errors=True)
+    auth.credentials._token = token  # the same, but its source is told as it is
+    return AuthServer(server, auth, timeout)
+
+
+@dataclass(frozen=True)
+class Holding:
+    """A token that is in use on this machine, or a secret file that has none for us.
+
+    :ivar servers: the hosts that get it, of those that have a secret file of their own.
+    :ivar problem: why there is no token.
+    :ivar sources: where each of the servers has it from; the token itself knows one of them.
+    """
+
+    servers: tuple[str, ...]
+    token: Token | None = None
+    problem: CaveAuthError | None = None
+    sources: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def auth_servers(self) -> list[str]:
+        """Where to ask about it, the likeliest first: a data server has no auth service."""
+        known = [auth_server_of(HostSpec.parse(server).origin) for server in self.servers]
+        return list(dict.fromkeys([*filter(None, known), *self.servers]))
+
+    def ask(self) -> tuple[AuthServer, Permissions]:
+        """The auth server that knows the token, and whom it takes its bearer for.
+
+        :raises CaveAuthError: as :meth:`AuthServer.permissions`, or why there is no token.
+        """
+        if self.problem:
+            raise self.problem
+        if self.token is None:
+            raise not_logged_in(self.auth_servers[0])
+        errors: list[CaveAuthError] = []
+        for name in self.auth_servers:
+            server = signed_with(self.token, name)
+            try:
+                return server, server.permissions()
+            except (UnexpectedAnswer, ServerUnreachable) as error:
+                errors.append(error)
+        raise next((error for error in errors if not _is_404(error)), errors[0])
+
+
+@dataclass
+class Status:
+    """What there is to tell of a token; never the token itself."""
+
+    server: str
+    also_for: list[str] = field(default_factory=list)
+    source: str | None = None
+    user: dict[str, Any] | None = None  #: id, name and email
+    key: str | None = None  #: the description, if the token is an API key
+    expires_in: int | None = None  #: seconds; None: never, or not known
+    missing_terms: list[dict[str, str]] = field(default_factory=list)  #: name, dataset
+    problem: str | None = None
+    error: CaveAuthError | None = field(default=None, repr=False)
+
+    def as_json(self) -> dict[str, Any]:
+        """The same, for programs. Keys are added, but not taken away or renamed."""
+        return {
+            "server": self.server,
+            "also_for": self.also_for,
+            "source": self.source,
+            "user": self.user,
+            "key": self.key,
+            "expires_in": self.expires_in,
+            "missing_terms": self.missing_terms,
+            "problem": self.problem,
+        }
+
+    def lines(self) -> Iterable[tuple[str, str]]:
+        """The same, for people: labels and texts."""
+        if self.user:
+            yield "account", f"{person(self.user)}, id {printable(self.user['id'], 20)}"
+        if self.source:
+            yield "token", f"from {where(self.source)}"
+        if self.user:
+            if self.expires_in is not None:
+                yield "lives", f"{span(self.expires_in)} more; it is a login token"
+            else:
+                named = f", named {printable(self.key)!r}" if self.key else ""
+                yield "lives", f"until it is revoked; it is an API key{named}"
+        if self.also_for:
+            yield "also for", ", ".join(self.also_for)
+        for terms in self.missing_terms:
+            yield "to accept", f"{printable(terms['name'])}, for {printable(terms['dataset'])}"
+        if self.problem:
+            yield "problem", self.problem
+
+
+def holdings() -> list[Holding]:
+    """The tokens that are in use, each once.
+
+    A server counts if it has a secret file of its own. The default server counts too if a token
+    of another source (``cave-secret.json``, ``CAVE_TOKEN``) is there that none of them uses.
+
+    :raises TokenFileError: if the directory of secret files can't be listed.
+    """
+    credentials = Credentials()
+    own = TokenStore().servers()
+    found: dict[Token, dict[str, str]] = {}
+    broken = []
+    default = server_name(DEFAULT_SERVER)
+    for server in dict.fromkeys([*own, default]):
+        try:
+            token = credentials.token_for(HostSpec.parse(server).origin)
+        except CaveAuthError as error:
+            broken.append(Holding((server,), problem=error))
+            continue
+        if token is not None and (server in own or token not in found):
+            found.setdefault(token, {})[server] = token.source
+    good = (Holding(tuple(sources), token, None, sources) for token, sources in found.items())
+    return [*good, *broken]
+
+
+def holding_for(origin: Origin) -> Holding:
+    """The token that a trusted host gets.
+
+    :raises TokenNotFound: if there is none.
+    :raises InvalidToken, TokenFileError: if it can't be read.
+    """
+    token = Credentials().token_for(origin)
+    if token is None:
+        raise not_logged_in(origin.server)
+    twins = [name for h in holdings() if h.token == token for name in h.servers]
+    return Holding(tuple(dict.fromkeys([origin.server, *twins])), token)
+
+
+def not_logged_in(server: str) -> TokenNotFound:
+    """The error for a server that there is no token for."""
+    server = auth_server_of(HostSpec.parse(server).origin) or server
+    return TokenNotFound(
+        f"There is no token for {server}. Log in: cave-auth login {server}", host=server
+    )
+
+
+def status_of(holding: Holding) -> Status:
+    """Ask the server about a token. What goes wrong is part of the answer."""
+    status = Status(holding.auth_servers[0], source=holding.token.source if holding.token else None)
+    try:
+        server, user = holding.ask()
+        status.server = server.server_address.partition("://")[2]
+        status.source = holding.sources.get(status.server, status.source)
+        status.user = {name: user.get(name) for name in ("id", "name", "email")}
+        status.missing_terms = _missing_terms(user)
+        assert holding.token is not None  # noqa: S101 - else ask() has raised
+        key = key_in_use(server, holding.token)
+        if key is not None:
+            status.key = key.description or ""
+        else:
+            status.expires_in = server.time_to_live()
+    except CaveAuthError as error:
+        status.problem, status.error = str(error), error
+    status.also_for = [name for name in holding.servers if name != status.server]
+    return status
+
+
+def key_in_use(server: AuthServer, token: Token) -> ApiKey | None:
+    """The API key that a token is; None for a login token.
+
+    This is asked rather than the time to live, for which a token would have to be in a URL.
+    """
+    return next((key for key in server.api_keys() if key.token == token.value), None)
+
+
+def trusted(url: str) -> Origin | None:
+    """The origin of a URL that may see a token by the rules that hold for every host."""
+    return KnownHosts().trusted_origin(url)
+
+
+def _is_404(error: CaveAuthError) -> bool:
+    """Whether there is no auth service at all where it was asked for."""
+    return error.response is not None and error.response.status_code == 404
+
+
+def _missing_terms(user: Permissions) -> list[dict[str, str]]:
+    terms = user.get("missing_tos") or []
+    return [
+        {"name": str(each.get("tos_name")), "dataset": str(each.get("dataset_name"))}
+        for each in terms
+        if isinstance(each, dict)
+    ]

@@ -1,0 +1,459 @@
+"""Every command, with good and with bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from cave_auth_adapter import TokenStore
+from cave_auth_adapter.cli import main
+from cave_auth_adapter.sandbox import Sandbox
+
+from ..client.conftest import Answer, StubServer
+from ..login.conftest import is_alive, keys_of, saved
+from .conftest import Run, host, parsed
+
+ASKING = ["status", "whoami", "keys list", "logout --revoke"]
+
+
+# --- status and whoami ---------------------------------------------------------------------
+
+
+def test_status(run: Run, logged_in: Sandbox) -> None:
+    result = run("status")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[0] == host(logged_in.auth_server)
+    assert "Sandbox User <sandbox.user@sandbox.example>, id" in result.stdout
+    assert "until it is revoked; it is an API key" in result.stdout
+    assert f"also for   {host(logged_in.data_server)}" in result.stdout
+    assert "Sandbox Terms of Service, for sandbox_terms" in result.stdout
+    assert logged_in.token not in result.output
+    assert max(map(len, result.stdout.splitlines())) <= 120  # paths are not broken
+
+
+def test_status_in_json(run: Run, logged_in: Sandbox, secrets: Path) -> None:
+    (told,) = parsed(run("status", "--json"))
+    path = secrets / f"{host(logged_in.auth_server)}-cave-secret.json"
+    assert told == {
+        "server": host(logged_in.auth_server),
+        "also_for": [host(logged_in.data_server)],
+        "source": f"the file {path}, key 'token'",
+        "user": {
+            "id": logged_in.user,
+            "name": "Sandbox User",
+            "email": "sandbox.user@sandbox.example",
+        },
+        "key": "",
+        "expires_in": None,
+        "missing_terms": [{"name": "Sandbox Terms of Service", "dataset": "sandbox_terms"}],
+        "problem": None,
+    }
+
+
+@pytest.mark.parametrize("form", ["{}", "https://{}", "https://{}/segmentation/table/x?y=1"])
+def test_status_of_one_host(run: Run, logged_in: Sandbox, form: str) -> None:
+    (told,) = parsed(run("status", form.format(host(logged_in.data_server)), "--json"))
+    assert told["server"] == host(logged_in.auth_server)
+    assert host(logged_in.data_server) in told["source"]
+
+
+def test_status_of_a_login_token(run: Run, sandbox: Sandbox) -> None:
+    token = sandbox.create_token(ttl=3 * 86400 + 60)
+    TokenStore().save(token, sandbox.auth_server)
+    assert "3 days more; it is a login token" in run("status").stdout
+    (told,) = parsed(run("status", "--json"))
+    assert 3 * 86400 < told["expires_in"] <= 3 * 86400 + 60
+
+
+def test_the_token_of_a_key_is_in_no_address(run: Run, logged_in: Sandbox) -> None:
+    for command in ("status", "whoami", "check " + logged_in.auth_server, "keys list"):
+        run(*command.split())
+    assert not any(logged_in.token in request.url for request in logged_in.requests())
+
+
+def test_two_accounts(run: Run, logged_in: Sandbox, secrets: Path) -> None:
+    TokenStore().save("0123456789abcdef", "localhost:1")
+    result = run("status")
+    assert result.exit_code == 5
+    assert "Sandbox User" in result.stdout
+    assert "localhost:1 can't be reached" in " ".join(result.stdout.split())
+    result = run("logout")
+    assert result.exit_code == 2
+    assert "cave-auth logout localhost:1" in result.stderr
+    assert run("keys", "list").exit_code == 2
+    assert run("keys", "list", "--server", host(logged_in.auth_server)).exit_code == 0
+    assert run("logout", "localhost:1").exit_code == 0
+    assert "localhost:1-cave-secret.json" not in saved(secrets)
+
+
+def test_a_variable_is_what_counts(
+    run: Run, logged_in: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bob = logged_in.create_user("Bob")
+    monkeypatch.setenv("CAVE_TOKEN", logged_in.create_token(bob))
+    result = run("status")
+    assert "Bob" in result.stdout
+    assert "from the variable CAVE_TOKEN" in result.stdout
+    result = run("logout", host(logged_in.auth_server))
+    assert result.exit_code == 1
+    assert "from the variable CAVE_TOKEN" in result.stderr
+
+
+def test_whoami(run: Run, logged_in: Sandbox) -> None:
+    who = f"Sandbox User <sandbox.user@sandbox.example> at {host(logged_in.auth_server)}\n"
+    assert run("whoami").stdout == who
+    assert run("whoami", logged_in.auth_server).stdout == who
+    assert parsed(run("whoami", "--json"))[0]["user"]["id"] == logged_in.user
+
+
+def test_a_name_that_would_write_on_the_terminal(run: Run, sandbox: Sandbox) -> None:
+    eve = sandbox.create_user("Eve\x1b[2J\x07\r\nroot")
+    TokenStore().save(sandbox.create_token(eve), sandbox.auth_server)
+    for command in ("whoami", "status"):
+        result = run(command)
+        assert result.exit_code == 0
+        assert not {"\x1b", "\x07", "\r"} & set(result.output)
+        assert "\nroot" not in result.output
+
+
+# --- logout --------------------------------------------------------------------------------
+
+
+def test_logout(run: Run, logged_in: Sandbox, secrets: Path) -> None:
+    TokenStore().save("0123456789abcdef", key="other")
+    result = run("logout", host(logged_in.auth_server))
+    assert result.exit_code == 0
+    assert result.stdout.count("cave-secret.json") == 3
+    assert json.loads((secrets / "cave-secret.json").read_text()) == {"other": "0123456789abcdef"}
+    assert [path.name for path in secrets.glob("*.json")] == ["cave-secret.json"]
+    assert is_alive(logged_in, logged_in.token)
+    assert run("status").exit_code == 3
+    assert run("logout").exit_code == 3
+
+
+def test_logout_revokes(run: Run, sandbox: Sandbox, secrets: Path) -> None:
+    for ttl in (None, 60):
+        token = sandbox.create_token(ttl=ttl)
+        TokenStore().save(token, sandbox.auth_server)
+        result = run("logout", "--revoke")
+        assert result.exit_code == 0, result.output
+        assert "Revoked" in result.stdout
+        assert not is_alive(sandbox, token)
+        assert not list(secrets.glob("*.json"))
+
+
+def test_logout_of_a_dead_token(run: Run, sandbox: Sandbox, secrets: Path) -> None:
+    token = sandbox.create_token()
+    TokenStore().save(token, sandbox.auth_server)
+    sandbox.revoke(token)
+    result = run("logout", "--revoke")
+    assert result.exit_code == 0
+    assert "nothing to revoke" in result.stdout
+    assert not list(secrets.glob("*.json"))
+
+
+def test_what_cant_be_revoked_is_not_forgotten(run: Run, secrets: Path) -> None:
+    TokenStore().save("0123456789abcdef", "localhost:1")
+    assert run("logout", "--revoke").exit_code == 5
+    assert saved(secrets)
+
+
+# --- token and header ----------------------------------------------------------------------
+
+
+def test_token_and_header(run: Run, logged_in: Sandbox) -> None:
+    assert run("token", logged_in.data_server).stdout == logged_in.token + "\n"
+    assert run("header", f"{logged_in.data_server}/echo").stdout == (
+        f"Authorization: Bearer {logged_in.token}\n"
+    )
+    assert run("token", logged_in.data_server).stderr == ""
+
+
+def test_curl(logged_in: Sandbox) -> None:
+    script = (
+        f'curl -sS --cacert "$REQUESTS_CA_BUNDLE" -H @<("{sys.executable}" -m cave_auth_adapter '
+        f"header {logged_in.data_server}/echo) {logged_in.data_server}/echo"
+    )
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=20)
+    assert json.loads(done.stdout)["user_id"] == logged_in.user, done.stderr
+
+
+@pytest.mark.parametrize("command", ["token", "header"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{foreign_server}",
+        "{plain_server}",
+        "https://user@{host}/",
+        "https://global.daf-apis.com.evil.example/",
+        "http://global.daf-apis.com/",
+        "https://global.daf-apis.com:8443/",
+    ],
+)
+def test_no_token_for_others(run: Run, logged_in: Sandbox, command: str, form: str) -> None:
+    url = form.format(host=host(logged_in.auth_server), **vars(logged_in))
+    result = run(command, url)
+    assert result.exit_code == 6
+    assert result.stdout == ""
+    assert result.stderr.startswith("cave-auth: ")
+
+
+def test_no_token_at_all(run: Run) -> None:
+    for command in (["token"], ["header", "https://minnie.microns-daf.com/x"], ["whoami"]):
+        result = run(*command)
+        assert result.exit_code == 3
+        assert result.stdout == ""
+        assert "cave-auth login global.daf-apis.com" in result.stderr
+
+
+def test_a_warning_on_a_terminal(logged_in: Sandbox) -> None:
+    pexpect = pytest.importorskip("pexpect")
+    arguments = ["-m", "cave_auth_adapter", "token", logged_in.data_server]
+    out, status = pexpect.run(
+        f"{sys.executable} {' '.join(arguments)}", withexitstatus=True, env=dict(os.environ)
+    )
+    assert status == 0
+    assert b"A token is a password" in out
+    assert logged_in.token.encode() in out
+
+
+# --- keys ----------------------------------------------------------------------------------
+
+
+def test_keys(run: Run, logged_in: Sandbox) -> None:
+    created = run("keys", "create", "nightly job")
+    key = created.stdout.strip()
+    assert keys_of(logged_in, logged_in.token)[key] == "nightly job"
+    assert "shown only now" in created.stderr
+
+    listed = run("keys", "list")
+    lines = listed.stdout.splitlines()
+    assert lines[0].split() == ["ID", "DESCRIPTION", "CREATED", "LAST", "USED"]
+    (line,) = [line for line in lines if "nightly job" in line]
+    (own,) = [line for line in lines if line.endswith("this machine")]
+    assert max(map(len, lines)) <= 80
+    for token in keys_of(logged_in, logged_in.token):
+        assert token not in listed.output
+    in_json = parsed(run("keys", "list", "--json"))
+    assert not any("token" in each for each in in_json)
+
+    result = run("keys", "revoke", line.split()[0])
+    assert result.exit_code == 0
+    assert not is_alive(logged_in, key)
+    result = run("keys", "revoke", own.split()[0])
+    assert result.exit_code == 1
+    assert "logout --revoke" in result.stderr
+    assert is_alive(logged_in, logged_in.token)
+
+
+def test_the_key_in_use_can_be_revoked(run: Run, sandbox: Sandbox) -> None:
+    token = sandbox.create_token()
+    TokenStore().save(token, sandbox.auth_server)
+    (own,) = [each for each in parsed(run("keys", "list", "--json")) if each["in_use_here"]]
+    assert run("keys", "revoke", str(own["id"]), "--yes").exit_code == 0
+    assert run("whoami").exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["revoke", "99999"], 1),
+        (["revoke", "x"], 2),
+        (["revoke"], 2),
+        (["list", "--server", "a b"], 2),
+        (["list", "--server", "elsewhere.example"], 6),
+    ],
+)
+def test_bad_keys(run: Run, logged_in: Sandbox, arguments: list[str], code: int) -> None:
+    assert run("keys", *arguments).exit_code == code
+
+
+# --- hosts and check -----------------------------------------------------------------------
+
+
+def test_hosts(run: Run, logged_in: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAVE_AUTH_HOSTS", "cave.my-lab.org, *.lab.example")
+    lines = run("hosts").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    found = {each["host"]: each["why"] for each in parsed(run("hosts", "--json"))}
+    assert found["*.microns-daf.com"] == "known deployment of global.daf-apis.com"
+    assert "has a secret file" in found[host(logged_in.auth_server)]
+    assert found["*.lab.example"] == "named in the variable CAVE_AUTH_HOSTS"
+    monkeypatch.setenv("CAVE_AUTH_HOSTS", "*")
+    assert run("hosts").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "said"),
+    [
+        ("/echo", 0, "You are in."),
+        ("/public", 0, "You are in."),
+        ("/needs-permission", 4, "lacks the permission 'view' on the dataset 'sandbox_restricted'"),
+        ("/needs-tos", 4, "terms of service"),
+        ("/needs-group", 4, "not in the group"),
+        ("/nothing-here", 1, "No refusal of your token"),
+        ("/flaky/x?fail=9", 1, "problem of its own"),
+        ("/redirect?to=https://elsewhere.example/", 0, "It leads elsewhere"),
+    ],
+)
+def test_check(run: Run, logged_in: Sandbox, path: str, code: int, said: str) -> None:
+    result = run("check", logged_in.data_server + path)
+    assert result.exit_code == code, result.output
+    assert said in " ".join(result.stdout.split())
+    assert result.stdout.startswith("1. trusted?  yes: has a secret file")
+    told = parsed(run("check", logged_in.data_server + path, "--json"))
+    assert told["exit_code"] == code
+    assert told["trusted"] is True
+
+
+def test_check_of_a_host_that_is_not_trusted(run: Run, logged_in: Sandbox) -> None:
+    logged_in.clear_requests()
+    result = run("check", f"{logged_in.other_data_server}/echo")
+    assert result.exit_code == 6
+    assert "1. trusted?  no" in result.stdout
+    result = run("check", f"{logged_in.foreign_server}/?token=hush")
+    assert result.exit_code == 0
+    assert "none was sent" in result.stdout
+    assert "hush" not in result.stdout
+    sent = [*logged_in.requests(logged_in.other_data_server)]
+    sent += logged_in.requests(logged_in.foreign_server)
+    assert len(sent) == 2
+    assert logged_in.token not in repr(sent)
+
+
+def test_check_without_a_token(run: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAVE_AUTH_HOSTS", host(sandbox.data_server))
+    result = run("check", f"{sandbox.data_server}/echo")
+    assert result.exit_code == 3
+    assert "2. token     none" in result.stdout
+    assert "wants a token" in result.stdout
+    result = run("check", f"{sandbox.data_server}/public")
+    assert result.exit_code == 0
+    assert "needs no token" in result.stdout
+
+
+def test_check_with_a_dead_token(run: Run, logged_in: Sandbox) -> None:
+    TokenStore().save("0" * 32, logged_in.data_server, overwrite=True)
+    result = run("check", f"{logged_in.data_server}/echo")
+    assert result.exit_code == 3
+    assert "invalid or has expired" in " ".join(result.stdout.split())
+
+
+@pytest.mark.parametrize("url", ["ftp://x/", "https://a\nb/", "://"])
+def test_check_of_what_is_no_address(run: Run, url: str) -> None:
+    assert run("check", url).exit_code == 2
+
+
+# --- What can go wrong with any ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ASKING)
+def test_nobody_listens(run: Run, command: str) -> None:
+    TokenStore().save("0123456789abcdef", "localhost:1")
+    result = run(*command.split())
+    assert result.exit_code == 5
+    assert "localhost:1 can't be reached" in " ".join(result.output.split())
+    assert "0123456789abcdef" not in result.output
+
+
+@pytest.mark.parametrize("command", ASKING)
+def test_a_certificate_that_nobody_vouches_for(
+    run: Run, logged_in: Sandbox, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    monkeypatch.delenv("CURL_CA_BUNDLE")
+    result = run(*command.split())
+    assert result.exit_code == 5
+    assert "certificate does not check out" in " ".join(result.output.split())
+    assert run("check", logged_in.data_server).exit_code == 5
+
+
+@pytest.mark.parametrize("command", ASKING)
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (Answer(500, b"Internal Server Error", "text/html"), 1),
+        (Answer(200, b"<html>", "text/html"), 1),
+        (Answer(200, b"[]"), 1),
+        (Answer(401, b'{"error": "invalid_token"}'), 3),
+        (Answer(403, b"Requires membership of group: x", "text/plain"), 4),
+    ],
+)
+def test_what_a_server_may_answer(
+    run: Run, stub_server: StubServer, command: str, answer: Answer, code: int
+) -> None:
+    token = "0123456789abcdef"
+    TokenStore().save(token, host(stub_server.address))
+    stub_server.answer = answer
+    result = run(*command.split())
+    if command == "logout --revoke" and code == 3:
+        code = 0  # a dead token needs no revoking
+    assert result.exit_code == code, result.output
+    assert token not in result.output
+    assert result.stderr.count("cave-auth:") <= 1
+
+
+@pytest.mark.parametrize("server", ["http://cave.example.org", "a b", "*.example.org", "https://"])
+@pytest.mark.parametrize("command", ["login", "logout", "whoami"])
+def test_what_is_no_server(run: Run, command: str, server: str) -> None:
+    result = run(command, server)
+    assert result.exit_code == 2
+    assert "Usage" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["login", "logout", "whoami"])
+def test_an_unknown_server(run: Run, command: str) -> None:
+    result = (
+        run(command, "localhost:1", "--token-stdin", input="0" * 32)
+        if command == "login"
+        else (run(command, "localhost:1"))
+    )
+    assert result.exit_code == {"login": 5, "logout": 3, "whoami": 6}[command]
+    assert result.stderr.count("cave-auth: ") == 1
+
+
+def test_a_malformed_file(run: Run, secrets: Path, sandbox: Sandbox) -> None:
+    secrets.mkdir(parents=True)
+    (secrets / f"{host(sandbox.auth_server)}-cave-secret.json").write_text("{")
+    result = run("status")
+    assert result.exit_code == 1
+    assert "is not JSON" in " ".join(result.stdout.split())
+    assert run("token", sandbox.auth_server).exit_code == 1
+    assert run("check", sandbox.auth_server).exit_code == 1
+
+
+def test_a_token_is_no_argument() -> None:
+    """It would be in the shell's history, and in the list of processes."""
+    for command in main.commands.values():
+        nested = command.commands.values() if isinstance(command, click.Group) else [command]
+        for each in nested:
+            assert not {"token", "key"} & {p.name for p in each.params}
+
+
+def test_every_command_teaches_by_example(run: Run) -> None:
+    for name in main.commands:
+        text = run(name, "--help").stdout
+        assert max(map(len, text.splitlines())) <= 80
+        if name not in ("enable", "disable", "hosts"):
+            assert f"cave-auth {name}" in text, name
+    assert "Exit codes" in run("--help").stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(shell: str) -> None:
+    TokenStore().save("0123456789abcdef", "cave.my-lab.org")
+    words = {"COMP_WORDS": "cave-auth status cave", "COMP_CWORD": "2"}
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("cave-auth"))],
+        env={**os.environ, "_CAVE_AUTH_COMPLETE": f"{shell}_complete", **words},
+        capture_output=True,
+        text=True,
+    )
+    assert "cave.my-lab.org" in done.stdout or shell == "fish", done.stderr
+    assert done.stderr == ""

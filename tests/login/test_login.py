@@ -1,0 +1,292 @@
+"""What a login does with the token that came: the key, the files, the data servers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import requests
+
+from cave_auth_adapter import CaveAuth, TokenStore, login_steps
+from cave_auth_adapter.authserver import AuthServer
+from cave_auth_adapter.errors import InvalidToken, TokenFileError, TokenRefused
+from cave_auth_adapter.login import login
+from cave_auth_adapter.login_steps import LoginFailed, key_name
+from cave_auth_adapter.sandbox import Sandbox
+
+from .conftest import Answers, Login, consent, is_alive, keys_of, saved, token_of
+
+
+def name(server: str) -> str:
+    return server.removeprefix("https://") + "-cave-secret.json"
+
+
+@pytest.fixture
+def log_in(start_login: Callable[..., Login], sandbox: Sandbox) -> Callable[..., Login]:
+    """A whole login through the browser, as the ordinary user."""
+
+    def run(user: int | None = None, **options: object) -> Login:
+        login = start_login(timeout=20, **options)
+        requests.get(consent(login.address, sandbox, user), timeout=20)
+        login.finish()
+        if login.error:
+            raise login.error
+        return login
+
+    return run
+
+
+def test_the_first_login(log_in: Callable[..., Login], sandbox: Sandbox, secrets: Path) -> None:
+    done = log_in()
+    client = done.result
+    assert client is not None
+    assert set(saved(secrets)) == {name(sandbox.auth_server), "cave-secret.json"}
+    assert set(saved(secrets).values()) == {client.token}
+    assert keys_of(sandbox, client.token)[client.token] == key_name()
+    told = "\n".join(done.talk.told)
+    assert "Sandbox User <sandbox.user@sandbox.example>" in told
+    assert f"{sandbox.datastack}, {sandbox.datastack_middleauth}" in told
+
+
+def test_a_default_file_that_is_there_is_left_alone(
+    log_in: Callable[..., Login], sandbox: Sandbox, secrets: Path
+) -> None:
+    TokenStore().save("0123456789abcdef")
+    log_in()
+    assert saved(secrets)["cave-secret.json"] == "0123456789abcdef"
+    assert name(sandbox.auth_server) in saved(secrets)
+
+
+def test_other_keys_in_the_files_stay(
+    log_in: Callable[..., Login], sandbox: Sandbox, secrets: Path
+) -> None:
+    TokenStore().save("0123456789abcdef", sandbox.auth_server, key="my_datastack")
+    log_in()
+    content = json.loads((secrets / name(sandbox.auth_server)).read_text())
+    assert content["my_datastack"] == "0123456789abcdef"
+    assert set(content) == {"my_datastack", "token"}
+
+
+def test_a_token_that_works_is_kept(sandbox: Sandbox, secrets: Path) -> None:
+    TokenStore().save(sandbox.token, sandbox.auth_server)
+    talk = Answers()
+    client = login(sandbox.auth_server, dialogue=talk)
+    assert client.token == sandbox.token
+    assert "already" in talk.told[0]
+    assert "--overwrite" in talk.told[1]
+
+
+def test_a_token_that_is_dead_is_replaced_wherever_it_is(
+    log_in: Callable[..., Login], sandbox: Sandbox, secrets: Path
+) -> None:
+    dead = sandbox.create_token()
+    sandbox.revoke(dead)
+    for server in (None, sandbox.auth_server, sandbox.data_server):
+        TokenStore().save(dead, server)
+    TokenStore().save("0123456789abcdef", "elsewhere.example.org")
+    client = log_in().result
+    assert client is not None
+    assert saved(secrets) == {
+        "cave-secret.json": client.token,
+        name(sandbox.auth_server): client.token,
+        name(sandbox.data_server): client.token,
+        "elsewhere.example.org-cave-secret.json": "0123456789abcdef",
+    }
+
+
+def test_overwrite(log_in: Callable[..., Login], sandbox: Sandbox, secrets: Path) -> None:
+    TokenStore().save(sandbox.token, sandbox.auth_server)
+    client = log_in(overwrite=True).result
+    assert client is not None
+    assert client.token != sandbox.token
+    assert is_alive(sandbox, sandbox.token)  # it may be in use elsewhere
+
+
+def test_the_login_token_can_be_kept(
+    log_in: Callable[..., Login], sandbox: Sandbox, secrets: Path
+) -> None:
+    keys = keys_of(sandbox, sandbox.token)
+    client = log_in(store_key=False).result
+    assert client is not None
+    assert client.token is not None
+    assert is_alive(sandbox, client.token)
+    assert keys_of(sandbox, sandbox.token) == keys
+
+
+def test_the_login_token_is_ended(
+    start_login: Callable[..., Login], sandbox: Sandbox, secrets: Path
+) -> None:
+    under_way = start_login(timeout=20)
+    callback = consent(under_way.address, sandbox)
+    assert is_alive(sandbox, token_of(callback))
+    requests.get(callback, timeout=20)
+    under_way.finish()
+    assert not is_alive(sandbox, token_of(callback))
+
+
+def test_ctrl_c_while_the_key_is_made(
+    start_login: Callable[..., Login],
+    sandbox: Sandbox,
+    secrets: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keys = keys_of(sandbox, sandbox.token)
+    create_key = AuthServer.create_key
+
+    def interrupted(server: AuthServer, name: str) -> str:
+        create_key(server, name)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(AuthServer, "create_key", interrupted)
+    under_way = start_login(timeout=20)
+    callback = consent(under_way.address, sandbox)
+    answer = requests.get(callback, timeout=20)
+    under_way.finish()
+    assert isinstance(under_way.error, KeyboardInterrupt)
+    assert "broken off" in answer.text
+    assert keys_of(sandbox, sandbox.token) == keys
+    assert not is_alive(sandbox, token_of(callback))
+    assert not secrets.exists()
+
+
+def test_a_dead_token_in_a_variable_is_told_before_a_browser_opens(
+    sandbox: Sandbox, secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    TokenStore().save(sandbox.token, sandbox.auth_server)
+    monkeypatch.setenv("CAVE_TOKEN", "0" * 32)
+    with pytest.raises(LoginFailed, match="unset CAVE_TOKEN"):
+        login(sandbox.auth_server, dialogue=Answers())
+    assert saved(secrets) == {name(sandbox.auth_server): sandbox.token}
+
+
+def test_whose_token_is_replaced_counts_not_whose_is_in_a_variable(
+    log_in: Callable[..., Login], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bob = sandbox.create_token(sandbox.create_user("Bob"))
+    TokenStore().save(bob, sandbox.auth_server)
+    monkeypatch.setenv("CAVE_TOKEN", sandbox.token)
+    talk = Answers(yes=False)
+    with pytest.raises(LoginFailed):
+        log_in(overwrite=True, dialogue=talk)
+    assert "Bob" in talk.asked[0]
+
+
+# --- Data servers --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("yes", [True, False])
+def test_a_data_server_that_only_the_info_service_names_needs_a_word(
+    log_in: Callable[..., Login], sandbox: Sandbox, secrets: Path, yes: bool
+) -> None:
+    talk = Answers(yes=yes)
+    log_in(dialogue=talk)
+    assert len(talk.asked) == 1
+    assert sandbox.data_server.removeprefix("https://") in talk.asked[0]
+    assert (name(sandbox.data_server) in saved(secrets)) is yes
+    assert CaveAuth().trusts(sandbox.data_server) is yes
+    if not yes:
+        assert "--trust-data-servers" in talk.told[-1]
+
+
+def test_data_servers_are_trusted_on_demand(
+    log_in: Callable[..., Login], sandbox: Sandbox, secrets: Path
+) -> None:
+    done = log_in(trust_data_servers=True)
+    assert done.talk.asked == []
+    assert len(set(saved(secrets).values())) == 1
+    assert name(sandbox.data_server) in saved(secrets)
+    response = requests.get(f"{sandbox.data_server}/echo", auth=CaveAuth())
+    assert response.json()["user_id"] == sandbox.user
+
+
+def test_data_servers_can_be_trusted_later(sandbox: Sandbox, secrets: Path) -> None:
+    TokenStore().save(sandbox.token, sandbox.auth_server)
+    login(sandbox.auth_server, trust_data_servers=True, dialogue=Answers())
+    assert saved(secrets)[name(sandbox.data_server)] == sandbox.token
+
+
+def test_a_servers_word_does_not_widen_trust(
+    monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, secrets: Path
+) -> None:
+    words = {
+        "good": "https://minnie.microns-daf.com",
+        "evil": "https://evil.example",
+        "alike": "https://global.daf-apis.com.evil.example",
+        "user": "https://global.daf-apis.com@evil.example",
+        "plain": "http://local.daf-apis.com",
+        "none": "",
+        "self": "https://global.daf-apis.com/",
+    }
+    own, others = login_steps._data_servers("https://global.daf-apis.com", words)
+    assert own == ["minnie.microns-daf.com"]
+    assert others == ["evil.example", "global.daf-apis.com.evil.example"]
+    # Of another known deployment, which has tokens of its own.
+    own, others = login_steps._data_servers("https://cave.example.org", words)
+    assert own == []
+    assert "minnie.microns-daf.com" in others
+
+
+def test_an_info_service_that_fails_is_only_worth_a_warning(
+    log_in: Callable[..., Login], monkeypatch: pytest.MonkeyPatch, secrets: Path
+) -> None:
+    def fail(api: object) -> dict[str, str]:
+        raise TokenRefused("The info service is ill.")
+
+    monkeypatch.setattr(login_steps, "_datastacks", fail)
+    done = log_in()
+    assert "The info service is ill." in done.talk.told[-1]
+    assert saved(secrets)
+
+
+def test_a_variable_that_outranks_the_new_token_is_told(
+    log_in: Callable[..., Login], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAVE_TOKEN", sandbox.token)
+    done = log_in(overwrite=True)
+    assert "CAVE_TOKEN is still in use" in done.talk.told[-1]
+
+
+# --- Tokens that are given -----------------------------------------------------------------
+
+
+def test_an_api_key_that_is_given_is_saved_as_it_is(sandbox: Sandbox, secrets: Path) -> None:
+    keys = keys_of(sandbox, sandbox.token)
+    login(sandbox.auth_server, token=sandbox.token, dialogue=Answers())
+    assert set(saved(secrets).values()) == {sandbox.token}
+    assert keys_of(sandbox, sandbox.token) == keys
+
+
+def test_a_login_token_that_is_given_is_exchanged(sandbox: Sandbox, secrets: Path) -> None:
+    given = sandbox.create_token(ttl=60)
+    login(sandbox.auth_server, token=given, dialogue=Answers())
+    (key,) = set(saved(secrets).values())
+    assert key in keys_of(sandbox, sandbox.token)
+    assert not is_alive(sandbox, given)
+
+
+def test_a_token_that_is_given_does_not_replace_one_unasked(
+    sandbox: Sandbox, secrets: Path
+) -> None:
+    TokenStore().save(sandbox.token, sandbox.auth_server)
+    with pytest.raises(LoginFailed, match="--overwrite"):
+        login(sandbox.auth_server, token=sandbox.create_token(), dialogue=Answers())
+    assert set(saved(secrets).values()) == {sandbox.token}
+
+
+@pytest.mark.parametrize("token", ["", "with space", "a\nb", "„quoted“"])
+def test_what_is_no_token(sandbox: Sandbox, secrets: Path, token: str) -> None:
+    with pytest.raises(InvalidToken):
+        login(sandbox.auth_server, token=token, dialogue=Answers())
+    assert not secrets.exists()
+
+
+def test_a_malformed_file_is_told_before_a_browser_opens(
+    sandbox: Sandbox, secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webbrowser.open", lambda *_: pytest.fail("it opened"))
+    secrets.mkdir(parents=True)
+    (secrets / name(sandbox.auth_server)).write_text("{")
+    with pytest.raises(TokenFileError, match="is not JSON"):
+        login(sandbox.auth_server, dialogue=Answers())

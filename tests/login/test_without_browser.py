@@ -1,0 +1,309 @@
+"""Where there is no browser: an address to open elsewhere, and a pasted line."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+
+from cave_auth_adapter import dialogue
+from cave_auth_adapter.errors import InvalidToken
+from cave_auth_adapter.login import login
+from cave_auth_adapter.login_steps import LoginFailed
+from cave_auth_adapter.sandbox import Sandbox
+
+from .conftest import Answers, consent, is_alive, keys_of, saved, token_of
+
+PROMPT = "Paste it here; it will not be shown: "
+
+
+@pytest.fixture
+def terminal(sandbox: Sandbox) -> Iterator[Callable[..., Any]]:
+    """`cave-auth login SERVER …` on a terminal of its own."""
+    started = []
+
+    def start(*arguments: str) -> Any:
+        child = pexpect.spawn(
+            sys.executable,
+            ["-m", "cave_auth_adapter", "login", sandbox.auth_server, *arguments],
+            encoding="utf-8",
+            timeout=20,
+            dimensions=(24, 80),
+        )
+        started.append(child)
+        return child
+
+    yield start
+    for child in started:
+        child.close(force=True)
+
+
+def address_shown(child: Any) -> str:
+    child.expect(PROMPT)
+    assert "Open this address in any browser" in child.before
+    lines = "".join(child.before.split())  # a terminal may break the line
+    found = re.search(
+        r"https://localhost:\d+/sticky_auth/api/v1/authorize\?redirect=[\w%.-]+", lines
+    )
+    assert found
+    return found[0].removesuffix("Your")
+
+
+def end(child: Any) -> str:
+    child.expect(pexpect.EOF)
+    child.close()
+    return child.before
+
+
+@pytest.mark.parametrize("how", ["asked for", "no display", "SSH"])
+def test_the_address_of_the_page_that_failed_to_load(
+    terminal: Callable[..., Any],
+    sandbox: Sandbox,
+    secrets: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+) -> None:
+    if how == "SSH":
+        monkeypatch.setenv("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22")
+        monkeypatch.setenv("DISPLAY", ":10")  # X forwarding: a browser there is no pleasure
+    child = terminal(*(["--no-browser"] if how == "asked for" else []))
+    callback = consent(address_shown(child), sandbox)
+    assert callback.startswith("http://127.0.0.1:")
+    child.sendline(callback)
+    child.expect("Logged in to")
+    child.expect("Send your token there, too")
+    child.sendline("y")
+    out = child.before + end(child)
+
+    assert child.exitstatus == 0
+    (key,) = set(saved(secrets).values())
+    assert len(saved(secrets)) == 3
+    assert keys_of(sandbox, key)
+    assert not is_alive(sandbox, token_of(callback))
+    assert key not in out
+    assert token_of(callback) not in out
+
+
+def test_a_pasted_token(terminal: Callable[..., Any], sandbox: Sandbox, secrets: Path) -> None:
+    child = terminal("--no-browser")
+    child.expect(PROMPT)
+    child.sendline(f"  {sandbox.token} ")
+    child.expect("Send your token there, too")
+    child.sendline("")  # no, unless one says yes
+    out = end(child)
+    assert child.exitstatus == 0
+    assert set(saved(secrets).values()) == {sandbox.token}
+    assert sandbox.token not in out
+
+
+@pytest.mark.parametrize(
+    ("pasted", "said"),
+    [
+        ("", "Nothing was pasted"),
+        ("two words", "white space"),
+        ("0" * 32, "refuses"),
+        ("http://127.0.0.1:1/other?token=0123", "not the address at which this login ends"),
+        ("https://[evil?token=0123", "not the address"),
+    ],
+)
+def test_what_should_not_be_pasted(
+    terminal: Callable[..., Any], secrets: Path, pasted: str, said: str
+) -> None:
+    child = terminal("--no-browser")
+    child.expect(PROMPT)
+    child.sendline(pasted)
+    out = end(child)
+    assert said in " ".join(out.split())
+    assert child.exitstatus == 3
+    assert "Traceback" not in out
+    assert "0123" not in out
+    assert not secrets.exists()
+
+
+@pytest.mark.parametrize("key", ["\x03", "\x04"])
+def test_giving_up_at_the_prompt(terminal: Callable[..., Any], secrets: Path, key: str) -> None:
+    child = terminal("--no-browser")
+    child.expect(PROMPT)
+    child.send(key)
+    out = end(child)
+    assert child.exitstatus == (130 if key == "\x03" else 3)
+    assert "othing was" in out
+    assert "Traceback" not in out
+    assert not secrets.exists()
+
+
+def test_the_progress_on_a_terminal_and_ctrl_c(
+    terminal: Callable[..., Any], secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BROWSER", "true")
+    child = terminal()
+    child.expect("Waiting for your browser, 5:00 left. Ctrl-C gives up.")
+    child.expect("4:59 left")
+    child.sendintr()
+    out = end(child)
+    assert child.exitstatus == 130
+    assert "Nothing was saved." in out
+    assert not secrets.exists()
+
+
+@pytest.mark.parametrize("colour", [True, False])
+def test_colour_on_a_terminal(
+    terminal: Callable[..., Any],
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    colour: bool,
+) -> None:
+    if not colour:
+        monkeypatch.setenv("NO_COLOR", "1")
+    child = terminal("--no-browser")
+    child.expect(PROMPT)
+    child.sendline(sandbox.token)
+    child.expect("Logged in to")
+    child.expect("Send your token")
+    assert ("\x1b[" in child.before) is colour
+    child.sendline("n")
+    end(child)
+
+
+def on_stdin(sandbox: Sandbox, text: str, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cave_auth_adapter", "login", sandbox.auth_server, *options],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+
+
+def test_a_token_on_stdin(sandbox: Sandbox, secrets: Path) -> None:
+    done = on_stdin(sandbox, sandbox.token + "\n", "--token-stdin")
+    assert done.returncode == 0, done.stderr
+    assert set(saved(secrets).values()) == {sandbox.token}
+    assert sandbox.token not in done.stdout + done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_another_accounts_token_on_stdin_with_overwrite(sandbox: Sandbox, secrets: Path) -> None:
+    on_stdin(sandbox, sandbox.token, "--token-stdin")
+    other = sandbox.create_token(sandbox.create_user("Bob"))
+    assert on_stdin(sandbox, other, "--token-stdin").returncode == 3
+    done = on_stdin(sandbox, other, "--token-stdin", "--overwrite")
+    assert done.returncode == 0, done.stderr
+    assert set(saved(secrets).values()) == {other}
+
+
+@pytest.mark.parametrize(
+    ("text", "code"), [("", 3), ("\n", 3), ("a b", 3), ("0" * 32, 3), ("x" * 100_000, 3)]
+)
+def test_no_token_on_stdin(sandbox: Sandbox, secrets: Path, text: str, code: int) -> None:
+    done = on_stdin(sandbox, text, "--token-stdin")
+    assert done.returncode == code
+    assert done.stderr.count("cave-auth: ") == 1
+    assert "Traceback" not in done.stderr
+    assert "000000" not in done.stderr
+    assert not secrets.exists()
+
+
+def test_nobody_to_ask(sandbox: Sandbox) -> None:
+    done = on_stdin(sandbox, "", "--no-browser")
+    assert done.returncode == 3
+    assert "--token-stdin" in done.stderr
+
+
+# --- Notebooks -----------------------------------------------------------------------------
+
+
+class Shell:
+    kernel = object()
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is displayed in the notebook that we are in."""
+    displayed: list[str] = []
+    ipython = types.SimpleNamespace(get_ipython=Shell)
+    display = types.SimpleNamespace(HTML=str, display=displayed.append)
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    return displayed
+
+
+def test_a_notebook_shows_a_link_and_a_prompt(
+    shown: list[str], sandbox: Sandbox, secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISPLAY", ":0")  # of a computer that may be elsewhere
+
+    def paste(prompt: str) -> str:
+        found = re.search(r'href="([^"]+)"', shown[0])
+        assert found
+        return consent(found[1].replace("&amp;", "&"), sandbox)
+
+    monkeypatch.setattr("getpass.getpass", paste)
+    monkeypatch.setattr("builtins.input", lambda prompt: "yes")
+    client = login(sandbox.auth_server)
+    assert 'rel="noopener noreferrer"' in shown[0]
+    assert set(saved(secrets).values()) == {client.token}
+    assert len(saved(secrets)) == 3
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, sys.platform in ("win32", "darwin")),
+        ({"DISPLAY": ":0"}, True),
+        ({"WAYLAND_DISPLAY": "wayland-0"}, True),
+        ({"BROWSER": "firefox"}, True),
+        ({"DISPLAY": ":0", "SSH_CONNECTION": "a"}, False),
+        ({"BROWSER": "firefox", "SSH_TTY": "/dev/pts/1"}, False),
+    ],
+)
+def test_whether_there_is_a_browser(
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], expected: bool
+) -> None:
+    for each, value in environ.items():
+        monkeypatch.setenv(each, value)
+    assert dialogue.has_browser() is expected
+
+
+def test_in_a_notebook_there_is_no_browser(
+    shown: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert not dialogue.has_browser()
+    assert isinstance(dialogue.default_dialogue(), dialogue.NotebookDialogue)
+
+
+def test_an_address_without_a_token(sandbox: Sandbox, secrets: Path) -> None:
+    class Pastes(Answers):
+        def show_address(self, address: str, *, opened: bool) -> None:
+            import urllib.parse
+
+            self.pasted = urllib.parse.unquote(address.partition("redirect=")[2])
+
+    with pytest.raises(InvalidToken, match="Copy it whole"):
+        login(sandbox.auth_server, open_browser=False, dialogue=Pastes())
+    with pytest.raises(LoginFailed, match="nobody to ask"):
+        login(sandbox.auth_server, open_browser=False, dialogue=Answers(asks=False))
+
+
+def test_giving_up_at_the_last_question(
+    terminal: Callable[..., Any], sandbox: Sandbox, secrets: Path
+) -> None:
+    """By then the key is saved, and nobody says that it is not."""
+    child = terminal("--no-browser")
+    child.expect(PROMPT)
+    child.sendline(sandbox.token)
+    child.expect("Send your token there, too")
+    child.sendintr()
+    out = end(child)
+    assert child.exitstatus == 130
+    assert "interrupted." in out
+    assert "Nothing was saved" not in out
+    assert set(saved(secrets).values()) == {sandbox.token}
