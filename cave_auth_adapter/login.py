@@ -37,7 +37,7 @@ def login(
     :param timeout: for the login in the browser, in seconds.
     :param token: a token to save, an API key or a login token; there is no browser then.
     :param trust_data_servers: whether to send the token to the servers that the info service names,
-        even if they belong to no known deployment; None of them gets it without a word from you.
+        even if they belong to no known deployment. Without it, you are asked.
     :param dialogue: what asks and tells; None: the terminal, or the notebook.
     :raises LoginFailed: nobody logged in in time, or the person declined.
     :raises TokenRefused: the token that was brought is not one of this server.

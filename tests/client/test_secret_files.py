@@ -140,9 +140,11 @@ def test_a_writer_that_is_stopped_by_a_signal_leaves_the_old_file(secrets: Path)
         "import os, signal, sys\n"
         "from cave_auth_adapter import TokenStore\n"
         "os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGINT)\n"
-        f"TokenStore().save({OTHER!r}, overwrite=True)\n"
+        "TokenStore().save(sys.stdin.read(), overwrite=True)\n"
     )
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-c", script], input=OTHER, capture_output=True, text=True
+    )
     assert result.returncode in (-signal.SIGINT, 1, 130)
     assert OTHER not in result.stderr
     assert json.loads(path.read_text()) == {"token": TOKEN}

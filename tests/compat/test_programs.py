@@ -143,7 +143,7 @@ def test_the_cloudfiles_command_is_signed(info: str, run: Start) -> None:
     result = run("cloudfiles", "cat", info)
 
     assert '"segmentation"' in result.stdout, result.stderr
-    assert result.stderr == ""
+    assert "cave-auth" not in result.stderr  # its own libraries may warn, of an old Python say
 
 
 def test_the_cloudfiles_command_copies(info: str, run: Start, tmp_path: Path) -> None:

@@ -18,7 +18,15 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from cave_auth_adapter import CaveAuth, TokenStore, credentials, install, installed, mount
+from cave_auth_adapter import (
+    CaveAuth,
+    TokenFileError,
+    TokenStore,
+    credentials,
+    install,
+    installed,
+    mount,
+)
 from cave_auth_adapter.sandbox import Sandbox
 
 from .conftest import Door
@@ -48,12 +56,16 @@ def store(sandbox: Sandbox) -> Store:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> collections.Counter[str]:
-    """How often each secret file that exists was read."""
+    """How often each secret file that exists was read, and how often one that was half written."""
     counter: collections.Counter[str] = collections.Counter()
     real = credentials.read_secrets
 
     def read_secrets(path: Path) -> dict[str, object] | None:
-        secrets = real(path)
+        try:
+            secrets = real(path)
+        except TokenFileError:
+            counter.update(["half written"])
+            raise
         counter.update([path.name] if secrets is not None else [])
         return secrets
 
@@ -146,7 +158,8 @@ def test_threads_and_cloudvolume_survive_fifty_changes(
         sandbox.record_requests(True)
 
     assert wrong == []
-    assert reads[store.path.name] <= changes + 1
+    # The file is written in place: a look in the middle of that is one more.
+    assert reads[store.path.name] <= changes + 1 + reads["half written"]
     assert repeats() <= THREADS * changes
     with capsys.disabled():
         print(
@@ -164,7 +177,7 @@ def test_each_door_survives_changes(
     )
 
     assert wrong == []
-    assert reads[store.path.name] <= 6
+    assert reads[store.path.name] <= 6 + reads["half written"]
 
 
 def in_a_process(url: str, ca_bundle: str, number: int) -> list[int]:
