@@ -15,6 +15,7 @@ from .errors import (
     CaveAuthError,
     InvalidHostSpec,
     InvalidToken,
+    LoginFailed,
     PermissionMissing,
     TermsNotAccepted,
     TokenFileError,
@@ -52,6 +53,7 @@ __all__ = [
     "CaveAuthError",
     "InvalidHostSpec",
     "InvalidToken",
+    "LoginFailed",
     "TokenFileError",
     # %load_ext cave_auth_adapter
     "load_ipython_extension",

@@ -24,6 +24,10 @@ class InvalidToken(CaveAuthError, ValueError):
     """A token that can't be one: empty, or with a character that no bearer token has."""
 
 
+class LoginFailed(CaveAuthError):
+    """A login that did not happen: it took too long, or the person declined it."""
+
+
 class TokenFileError(CaveAuthError, OSError):
     """A secret file that can't be read or written, or that does not hold what it should.
 

@@ -20,7 +20,14 @@ from .authserver import AuthServer, User
 from .callback import CallbackServer, token_in_query
 from .credentials import Credentials, Token
 from .dialogue import Dialogue
-from .errors import CaveAuthError, InvalidToken, TokenFileError, TokenNotFound, TokenRefused
+from .errors import (
+    CaveAuthError,
+    InvalidToken,
+    LoginFailed,
+    TokenFileError,
+    TokenNotFound,
+    TokenRefused,
+)
 from .pages import Page
 from .status import key_in_use, signed_with, trusted
 from .tokens import TokenStore, check_token
@@ -29,10 +36,6 @@ from .words import files, person, printable, span, where
 
 _DATASTACKS = 100  # that are asked about, at most
 _LOOKING_AROUND = 30.0  # seconds for that
-
-
-class LoginFailed(CaveAuthError):
-    """A login that did not happen: it took too long, or the person declined it."""
 
 
 class Brought(Protocol):

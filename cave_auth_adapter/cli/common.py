@@ -16,13 +16,13 @@ from ..errors import (
     CaveAuthError,
     InvalidHostSpec,
     InvalidToken,
+    LoginFailed,
     PermissionMissing,
     TermsNotAccepted,
     TokenFileError,
     TokenNotFound,
     TokenRefused,
 )
-from ..login_steps import LoginFailed
 from ..programs import CommandError
 from ..tokens import TokenStore
 from ..trust import DEPLOYMENTS, Origin, parse_origin

@@ -18,9 +18,8 @@ import requests
 
 from cave_auth_adapter import TokenStore, pages
 from cave_auth_adapter.callback import CallbackServer
-from cave_auth_adapter.errors import InvalidHostSpec, TokenFileError, TokenRefused
+from cave_auth_adapter.errors import InvalidHostSpec, LoginFailed, TokenFileError, TokenRefused
 from cave_auth_adapter.login import login
-from cave_auth_adapter.login_steps import LoginFailed
 from cave_auth_adapter.sandbox import Sandbox
 
 from .conftest import (
@@ -180,6 +179,20 @@ def test_a_hundred_clients_that_say_nothing(
         start = time.monotonic()
         complete(waiting, sandbox, secrets)
         assert time.monotonic() - start < 4  # they are not waited for
+
+
+def test_the_oldest_silent_client_makes_room() -> None:
+    with CallbackServer() as server, ExitStack() as stack:
+        url = urlsplit(server.address)
+        clients = [
+            stack.enter_context(socket.create_connection((url.hostname, url.port), timeout=20))
+            for _ in range(100)
+        ]
+        assert server.wait(0.1) is None
+        assert clients[0].recv(1) == b""
+        clients[-1].settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            clients[-1].recv(1)
 
 
 def test_a_client_that_drips(

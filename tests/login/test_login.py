@@ -11,9 +11,9 @@ import requests
 
 from cave_auth_adapter import CaveAuth, TokenStore, login_steps
 from cave_auth_adapter.authserver import AuthServer
-from cave_auth_adapter.errors import InvalidToken, TokenFileError, TokenRefused
+from cave_auth_adapter.errors import InvalidToken, LoginFailed, TokenFileError, TokenRefused
 from cave_auth_adapter.login import login
-from cave_auth_adapter.login_steps import LoginFailed, key_name
+from cave_auth_adapter.login_steps import key_name
 from cave_auth_adapter.sandbox import Sandbox
 
 from .conftest import Answers, Login, consent, is_alive, keys_of, saved, token_of

@@ -14,9 +14,8 @@ import pexpect
 import pytest
 
 from cave_auth_adapter import dialogue
-from cave_auth_adapter.errors import InvalidToken
+from cave_auth_adapter.errors import InvalidToken, LoginFailed
 from cave_auth_adapter.login import login
-from cave_auth_adapter.login_steps import LoginFailed
 from cave_auth_adapter.sandbox import Sandbox
 
 from .conftest import Answers, consent, is_alive, keys_of, saved, token_of
