@@ -12,7 +12,7 @@ from typing import Any
 from requests import PreparedRequest, RequestException, Response
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from .auth import MAX_REPEATS, PROGRAMMATIC, CaveAuth
+from .auth import MAX_REPEATS, PROGRAMMATIC, CaveAuth, checked
 from .errors import CaveAuthError
 from .signature import bearer_token, copy_of, sign, unsign
 from .trust import Origin
@@ -51,7 +51,9 @@ class CaveAdapter(HTTPAdapter):
         if wrapped is not None and http_adapter_options:
             names = ", ".join(sorted(http_adapter_options))
             raise TypeError(f"{names}: give these to the wrapped adapter, which does the sending")
-        self.auth = CaveAuth() if auth is None else auth
+        if not isinstance(wrapped, BaseAdapter | None):
+            raise TypeError("wrapped is an adapter, such as requests.adapters.HTTPAdapter()")
+        self.auth = checked(auth)
         self.wrapped = wrapped
         if wrapped is None:
             super().__init__(**http_adapter_options)
@@ -79,12 +81,12 @@ class CaveAdapter(HTTPAdapter):
                     break
                 sent = again
                 response = send(sent, *args, **kwargs)
+            self._cover(response, origin, sent, request)
+            self.auth.conclude(sent, origin, response, bool(stream))
         except RequestException as error:
             for trace in (error, error.response):
                 self._cover(trace, origin, sent, request)
             raise
-        self._cover(response, origin, sent, request)
-        self.auth.conclude(sent, origin, response, bool(stream))
         return response
 
     def _cover(

@@ -22,7 +22,7 @@ from requests.utils import select_proxy
 
 from . import pool
 from .adapter import CaveAdapter
-from .auth import CaveAuth
+from .auth import CaveAuth, checked
 from .errors import CaveAuthError
 from .integrations import cloudvolume
 from .log import warn_once
@@ -52,7 +52,7 @@ def mount(session: Session, auth: CaveAuth | None = None) -> Session:
     >>> session.get_adapter("https://global.daf-apis.com/")
     CaveAdapter(CaveAuth(), wrapped=<requests.adapters.HTTPAdapter object at 0x...>)
     """
-    new_auth = CaveAuth() if auth is None else auth
+    new_auth = checked(auth)
     skins: dict[int, BaseAdapter] = {}  # one adapter mounted on two prefixes stays one
     for prefix, adapter in session.adapters.items():
         if not isinstance(adapter, CaveAdapter):
@@ -88,7 +88,7 @@ def install(auth: CaveAuth | None = None, *, keep_alive: bool = True) -> None:
     >>> uninstall()
     """
     global _lasting
-    installation = _Installation(CaveAuth() if auth is None else auth, keep_alive)
+    installation = _Installation(checked(auth), keep_alive)
     with _lock:
         _remove(_lasting)
         _stack.append(installation)
@@ -113,7 +113,7 @@ def installed(auth: CaveAuth | None = None, *, keep_alive: bool = True) -> Itera
     ...     auth.trusts("https://cave.example.org/")
     True
     """
-    installation = _Installation(CaveAuth() if auth is None else auth, keep_alive)
+    installation = _Installation(checked(auth), keep_alive)
     with _lock:
         _stack.append(installation)
         _update()

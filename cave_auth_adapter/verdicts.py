@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from requests import RequestException, Response
 
+from .credentials import Token
 from .errors import PermissionMissing, Refusal, TermsNotAccepted, TokenNotFound, TokenRefused
+from .signature import bearer_token
 from .trust import auth_server_of, parse_origin
 
 _LOGIN_PAGE = "/api/v1/authorize"  # of the auth service, under whatever prefix it is deployed
+_BODY = 4096  # bytes of a text that are looked at
 _SHOWN = 300  # characters of a server's word that are shown
 _GROUP = re.compile(r"Requires membership of group: (.+)")
-_BEARER_ERROR = re.compile(r'\bBearer\b.*\berror="(\w+)"', re.IGNORECASE | re.DOTALL)
+_CHALLENGE = 4096  # characters of a WWW-Authenticate header that are looked at
+_BEARER = re.compile(r"\bBearer\b", re.IGNORECASE)
+_ERROR = re.compile(r'\berror="(\w{1,64})"', re.IGNORECASE)
+_ODD = re.compile(r"[\x00-\x20\x7f\\]")
 
 
 class Verdict(NamedTuple):
@@ -67,41 +74,47 @@ def raise_for_auth(response: Response) -> None:
 
 def judge(response: Response, body: bytes) -> Verdict | None:
     """The verdict on an answer whose body, or b"" where it is not to be read, is given."""
+    secrets = _secrets_of(response)
     if login_page(response) or any(map(login_page, response.history)):
         return _no_token(response)
     status = response.status_code
-    said = _json_object(body)
+    said = _without(secrets, _json_object(body))
     error = str(said.get("error") or _challenge(response) or "")
     if status == 401:
         return _unauthorized(response, error)
     if status == 400 and error in ("bad_auth_header", "invalid_request"):
         return _bad_header(response)
     if status == 403:
-        return _forbidden(response, error, said, body)
+        text = _without(secrets, body[:_BODY].decode("utf-8", "replace"))
+        return _forbidden(response, error, said, text)
     return None
 
 
 def login_page(response: Response) -> str | None:
     """The address of the login page that an answer redirects to; None if it does not."""
     target = redirect_target(response)
-    try:
-        is_login = target is not None and urlsplit(target).path.endswith(_LOGIN_PAGE)
-    except ValueError:
-        return None
-    return target if is_login else None
+    return target if target and urlsplit(target).path.endswith(_LOGIN_PAGE) else None
 
 
 def redirect_target(response: Response) -> str | None:
-    """The absolute URL that a redirect leads to; None for an answer that is none."""
+    """The absolute URL that a redirect leads to; None if it is none, or an odd one.
+
+    Where parsers may disagree (more than two slashes, backslashes, white space, a scheme without
+    an authority), what requests makes of it need not be what is made of it here.
+    """
     if not response.is_redirect:
         return None
     # http.client decodes headers as Latin-1 while servers send UTF-8: as requests does, see
     # SessionRedirectMixin.get_redirect_target.
     location = response.headers["location"].encode("latin-1", "replace").decode("utf-8", "replace")
-    try:
-        return urljoin(response.url, location)
-    except ValueError:  # such as an unfinished bracket: "https://[::1"
+    if location.startswith("//"):
+        location = f"{urlsplit(response.url).scheme}:{location}"
+    if parse_origin(location):
+        return location
+    is_relative = ":" not in location.partition("/")[0] and not location.startswith("//")
+    if not is_relative or _ODD.search(location):
         return None
+    return urljoin(response.url, location)
 
 
 def body_of(response: Response) -> bytes:
@@ -114,14 +127,15 @@ def body_of(response: Response) -> bytes:
         return b""
 
 
-def remember_source(response: Response, source: str | None) -> None:
-    """Note on an answer where the token of its request came from; pickles leave it out."""
-    response._cave_token_source = source  # type: ignore[attr-defined]
+def remember_token(response: Response, token: Token) -> None:
+    """Note on an answer which token of ours its request bore; pickles leave it out."""
+    response._cave_token = token  # type: ignore[attr-defined]
 
 
 def source_of(response: Response) -> str | None:
     """Where the token of a request came from, in words; None if it had none, or not from us."""
-    return getattr(response, "_cave_token_source", None)
+    token = getattr(response, "_cave_token", None)
+    return token.source if token else None
 
 
 def _no_token(response: Response) -> Verdict:
@@ -152,7 +166,7 @@ def _bad_header(response: Response) -> Verdict:
     return Verdict("bad_auth_header", TokenRefused, sentence, {})
 
 
-def _forbidden(response: Response, error: str, said: dict[str, Any], body: bytes) -> Verdict | None:
+def _forbidden(response: Response, error: str, said: dict[str, Any], text: str) -> Verdict | None:
     host, data = _host(response), said.get("data")
     data = data if isinstance(data, dict) else {}
     if error == "missing_tos":
@@ -171,7 +185,7 @@ def _forbidden(response: Response, error: str, said: dict[str, Any], body: bytes
         )
         details = {"permission": permission, "dataset": dataset}
         return Verdict(error, PermissionMissing, sentence, details)
-    if match := _GROUP.match(body[:_SHOWN].decode("utf-8", "replace")):
+    if match := _GROUP.match(text):
         group = _shown(match[1])
         sentence = (
             f"{host}: your account is not in the group {group!r}. The token is good; ask those "
@@ -209,9 +223,10 @@ def _host(response: Response) -> str:
 
 def _challenge(response: Response) -> str | None:
     """The error in a bearer challenge (RFC 6750, section 3); no error there means no token."""
-    challenge = response.headers.get("WWW-Authenticate", "")
-    if match := _BEARER_ERROR.search(challenge):
-        return match[1]
+    challenge = response.headers.get("WWW-Authenticate", "")[:_CHALLENGE]
+    scheme = _BEARER.search(challenge)
+    if scheme and (error := _ERROR.search(challenge, scheme.end())):
+        return error[1]
     return "no_token" if _LOGIN_PAGE in challenge else None
 
 
@@ -221,6 +236,23 @@ def _json_object(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
+
+
+def _secrets_of(response: Response) -> list[str]:
+    """The tokens that the request bore: ours, and the caller's own."""
+    ours, request = getattr(response, "_cave_token", None), getattr(response, "request", None)
+    own = bearer_token(request.headers) if request is not None else None
+    return [token for token in (ours and ours.value, own) if token]
+
+
+def _without(secrets: Collection[str], said: Any) -> Any:
+    """What a server said, with each secret in it replaced: it may send our own token back."""
+    if isinstance(said, str):
+        for secret in secrets:
+            said = said.replace(secret, "<token>")
+    elif isinstance(said, dict):
+        said = {name: _without(secrets, value) for name, value in said.items()}
+    return said
 
 
 def _shown(word: object) -> str:

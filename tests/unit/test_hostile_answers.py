@@ -1,0 +1,185 @@
+"""Answers that a hostile or a broken server gives, through the doors."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+import urllib3
+from requests.adapters import BaseAdapter
+
+from cave_auth_adapter import CaveAdapter, CaveAuth, install, installed, mount
+from cave_auth_adapter.verdicts import explain, redirect_target
+
+from .stub import TOKEN
+
+CAVE = "https://cave.example.org"
+HOSTS = ["cave.example.org"]
+
+
+class Keeping(requests.Session):
+    """A session that keeps its header wherever it is sent."""
+
+    def rebuild_auth(self, prepared_request: Any, response: Any) -> None:
+        pass
+
+
+class Server(BaseAdapter):
+    """Answers the first request as told, and every other with 200; keeps what arrived."""
+
+    def __init__(self, **answer: Any):
+        super().__init__()
+        self.answer = answer
+        self.arrived: list[tuple[str, dict[str, str]]] = []
+
+    def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:
+        self.arrived.append((request.url or "", dict(request.headers)))
+        answer = self.answer if len(self.arrived) == 1 else {}
+        response = requests.Response()
+        response.status_code = answer.get("status", 200)
+        response.headers.update(answer.get("headers", {}))
+        body = answer.get("body", b"")
+        response.raw = urllib3.HTTPResponse(
+            body=io.BytesIO(body) if isinstance(body, bytes) else body, preload_content=False
+        )
+        response.url, response.request, response.connection = request.url, request, self
+        return response
+
+    def close(self) -> None:
+        pass
+
+
+class CutOff(io.BytesIO):
+    def read(self, *_: Any) -> bytes:
+        raise urllib3.exceptions.ProtocolError("cut off")
+
+
+@pytest.fixture(params=["auth", "mounted adapter", "install"])
+def door(request: pytest.FixtureRequest) -> Any:
+    auth = CaveAuth(TOKEN, hosts=HOSTS)
+
+    def through(server: Server, session: requests.Session | None = None) -> requests.Session:
+        session = session or requests.Session()
+        for prefix in list(session.adapters):
+            session.mount(prefix, server)
+        if request.param == "auth":
+            session.auth = auth
+        elif request.param == "mounted adapter":
+            mount(session, auth)
+        return session
+
+    if request.param == "install":
+        with installed(auth):
+            yield through
+    else:
+        yield through
+
+
+Through = Callable[..., requests.Session]
+
+LOCATIONS = [
+    f"{start}evil.example{end}"
+    for start in (
+        *("//", "///", "////", "/////", "https://", "https:///", "https:////", "https:/", "https:"),
+        *("\\\\", "/\\", "\\/", "/\t/", "\t//", " //", "https:\\\\", "hTTps://", "//user@"),
+        *(
+            "https://cave.example.org@",
+            "https://cave.example.org\\@",
+            "https://cave.example.org:443@",
+        ),
+    )
+    for end in ("/x", ":443/x", "#@cave.example.org/", "?@cave.example.org/")
+]
+
+
+@pytest.mark.parametrize("status", [302, 307])
+@pytest.mark.parametrize("location", LOCATIONS)
+def test_no_odd_location_takes_the_token_away(door: Through, location: str, status: int) -> None:
+    server = Server(status=status, headers={"location": location})
+    session = door(server, Keeping())
+    with contextlib.suppress(requests.RequestException, ValueError):  # as without us
+        session.get(f"{CAVE}/x")
+
+    for url, headers in server.arrived[1:]:
+        if not url.startswith(f"{CAVE}/"):
+            assert TOKEN not in repr(headers), url
+
+
+@pytest.mark.parametrize("location", ["y", "/y", "?y", f"{CAVE}/y", "//cave.example.org/y", "/a:b"])
+def test_a_plain_location_is_understood(location: str) -> None:
+    response = requests.Response()
+    response.status_code, response.url = 302, f"{CAVE}/x"
+    response.headers["location"] = location
+    target = redirect_target(response)
+    assert target is not None
+    assert target.startswith(f"{CAVE}/")
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_a_body_that_is_cut_off_is_the_error_that_it_is_without_us(
+    door: Through, status: int
+) -> None:
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        door(Server(status=status, body=CutOff())).get(f"{CAVE}/x")
+
+
+def test_a_token_that_the_server_says_back_is_not_shown(
+    door: Through, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = {"error": "missing_tos", "data": {"tos_name": TOKEN, "tos_form_url": f"x/{TOKEN}"}}
+    body = requests.compat.json.dumps(said).encode()
+    response = door(Server(status=403, body=body)).get(f"{CAVE}/x")
+
+    assert logging.getLogger("cave_auth_adapter").name in {r.name for r in caplog.records}
+    assert TOKEN not in caplog.text
+    assert TOKEN not in (explain(response) or "")
+    assert "<token>" in (explain(response) or "")
+
+
+def test_only_the_start_of_a_challenge_is_looked_at() -> None:
+    """A pattern over the whole of it took seconds, and requests allows a hundred such headers."""
+    response = requests.Response()
+    response.status_code, response.url = 401, CAVE
+    response.headers["WWW-Authenticate"] = "Bearer " * 8000 + 'error="invalid_token"'
+    assert explain(response) is None
+
+
+@pytest.mark.parametrize("status", [200, 401])
+def test_an_adapter_that_says_little_of_its_answer_is_enough(status: int) -> None:
+    class Bare(BaseAdapter):
+        def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:
+            response = requests.Response()
+            response.status_code, response.url, response._content = status, request.url, b""
+            response.raw = io.BytesIO()
+            return response
+
+        def close(self) -> None:
+            pass
+
+    session = requests.Session()
+    session.mount("https://", Bare())
+    session.auth = CaveAuth(TOKEN, hosts=HOSTS)
+    prepared = session.prepare_request(requests.Request("GET", f"{CAVE}/x"))
+    answer = session.adapters["https://"].send(prepared)
+    assert session.auth._answered(answer).status_code == status
+    answer.request = prepared
+    assert session.auth._answered(answer).status_code == status
+
+
+@pytest.mark.parametrize("give", [CaveAdapter, install, lambda a: mount(requests.Session(), a)])
+@pytest.mark.parametrize("wrong", [TOKEN, CaveAuth, 5])
+def test_what_is_no_auth_is_refused_and_not_shown(give: Callable[..., Any], wrong: Any) -> None:
+    with pytest.raises(TypeError, match=r"write CaveAuth\(\) or CaveAuth\(token\)") as caught:
+        give(wrong)
+    assert TOKEN not in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", ["x", requests.adapters.HTTPAdapter, 5])
+def test_what_is_no_adapter_is_not_wrapped(wrong: Any) -> None:
+    with pytest.raises(TypeError, match="wrapped is an adapter"):
+        CaveAdapter(wrapped=wrong)
