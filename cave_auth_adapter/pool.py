@@ -7,7 +7,9 @@ this transport instead: nothing that it was set up for is lost, because nothing 
 
 from __future__ import annotations
 
+import contextlib
 import os
+import queue
 import socket
 import threading
 import time
@@ -113,12 +115,14 @@ class _ConnectionPool(HTTPSConnectionPool):
     ConnectionCls = _Connection
 
     def _put_conn(self, conn: Any) -> None:
-        # urllib3 warns of a full pool; without us each session had a pool of its own, and no
-        # one was warned.
-        if conn is not None and self.pool is not None and self.pool.full():
+        # As urllib3 does it, but for its warning of a full pool: without us each session had a
+        # pool of its own, and no one was warned.
+        with contextlib.suppress(queue.Full):
+            if (pool := self.pool) is not None:  # None: closed meanwhile
+                pool.put(conn, block=False)
+                return
+        if conn is not None:
             conn.close()
-        else:
-            super()._put_conn(conn)
 
 
 class KeepAliveTransport(HTTPAdapter):
