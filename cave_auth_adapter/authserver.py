@@ -93,6 +93,24 @@ def base_url(server_address: str) -> str:
     return f"{spec.origin.scheme}://{spec.origin.server}"
 
 
+def describe_failure(error: BaseException, timeout: float = DEFAULT_TIMEOUT) -> str:
+    """Why a server gave no answer, as the end of a sentence that begins with its name.
+
+    :param timeout: in seconds, that was waited.
+    """
+    check = "Check the address and your network connection, and try again."
+    if isinstance(error, Timeout):
+        return f"did not answer within {timeout:g} seconds. Try again later. {check}"
+    if isinstance(error, SSLError):
+        return (
+            "can't be trusted: its certificate does not check out. If your network needs a "
+            "certificate of its own, name it in the variable REQUESTS_CA_BUNDLE."
+        )
+    if isinstance(error, ProxyError):
+        return "can't be reached through the proxy. Check the variable HTTPS_PROXY."
+    return f"can't be reached: {_reason(error)}. {check}"
+
+
 class JsonApi:
     """Calls of a CAVE server that answer in JSON, each signed, with a time-out and errors of ours.
 
@@ -149,7 +167,7 @@ class JsonApi:
             except CaveAuthError:
                 raise
             except (RequestException, OSError) as error:
-                problem = self._describe_failure(error)
+                problem = describe_failure(error, self.timeout)
         # Raised out here so that the cause, whose text and request have the URL, is not chained.
         if problem:
             raise ServerUnreachable(f"{self.server_address} {problem}")
@@ -165,19 +183,6 @@ class JsonApi:
             session.auth = _leave_unsigned
             self._session = session
         return self._session
-
-    def _describe_failure(self, error: BaseException) -> str:
-        check = "Check the address and your network connection, and try again."
-        if isinstance(error, Timeout):
-            return f"did not answer within {self.timeout:g} seconds. Try again later. {check}"
-        if isinstance(error, SSLError):
-            return (
-                "can't be trusted: its certificate does not check out. If your network needs a "
-                "certificate of its own, name it in the variable REQUESTS_CA_BUNDLE."
-            )
-        if isinstance(error, ProxyError):
-            return "can't be reached through the proxy. Check the variable HTTPS_PROXY."
-        return f"can't be reached: {_reason(error)}. {check}"
 
     def _check(self, response: Response, hidden: str) -> None:
         raise_for_auth(response)

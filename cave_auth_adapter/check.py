@@ -10,7 +10,7 @@ from typing import NamedTuple
 import requests
 
 from .auth import CaveAuth
-from .authserver import DEFAULT_TIMEOUT, JsonApi, ServerUnreachable
+from .authserver import DEFAULT_TIMEOUT, ServerUnreachable, describe_failure
 from .credentials import Credentials, Token
 from .errors import CaveAuthError, Refusal
 from .install import mount
@@ -168,10 +168,10 @@ class Check:
 
 
 def unreachable(url: str, error: BaseException) -> ServerUnreachable:
-    """The error for a server that could not be asked, in the words of :class:`JsonApi`."""
+    """The error for a server that could not be asked, in the words of the auth service's API."""
     origin = parse_origin(url)
     where = f"{origin.scheme}://{origin.server}" if origin else without_query(url)
-    return ServerUnreachable(f"{where} {JsonApi()._describe_failure(error)}")
+    return ServerUnreachable(f"{where} {describe_failure(error)}")
 
 
 def _covers(host: str, origin: Origin) -> bool:

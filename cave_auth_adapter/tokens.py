@@ -62,6 +62,7 @@ class TokenStore:
 
     :param directory: where the files are; None: ``$CLOUD_VOLUME_DIR/secrets``, else
         ``~/.cloudvolume/secrets``, looked up anew at each call.
+    :raises ValueError: if ``directory`` is empty: that would be the current directory.
 
     >>> import tempfile
     >>> store = TokenStore(tempfile.mkdtemp())
@@ -74,6 +75,8 @@ class TokenStore:
     """
 
     def __init__(self, directory: str | os.PathLike[str] | None = None):
+        if directory is not None and not os.fspath(directory):
+            raise ValueError("directory is empty: name one, or leave it out for the default.")
         self._directory = None if directory is None else Path(os.path.expanduser(directory))
 
     def __repr__(self) -> str:

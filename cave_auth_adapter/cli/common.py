@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import re
 import sys
 from typing import Any, NoReturn
 
@@ -53,6 +55,14 @@ _EXIT_CODES: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
 class Commands(click.Group):
     """A group whose commands end with one line and the documented exit code, whatever happens."""
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:  # a full disk; a closed pipe is click's affair
+            _abandon_stdout()
+            what = error.filename or "the output"
+            fail(f"{what} can't be written or read: {(error.strerror or str(error)).lower()}.")
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -61,6 +71,12 @@ class Commands(click.Group):
             ctx.exit(INTERRUPTED)
         except CaveAuthError as error:
             fail(str(error), exit_code(error))
+
+
+def _abandon_stdout() -> None:
+    """Let the interpreter not try again, when it ends, to write what could not be written."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fail(message: str, code: int = FAILED) -> NoReturn:
@@ -106,7 +122,8 @@ class Url(Server):
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         url = value if "://" in value else f"https://{value}"
-        if not url.lower().startswith(("https://", "http://")) or not url.isprintable():
+        has_host = re.match(r"https?://[^/?#]", url, re.IGNORECASE)
+        if not has_host or " " in url or not url.isprintable():
             self.fail(f"{value!r} is not an address that begins with https://.", param, ctx)
         return url
 

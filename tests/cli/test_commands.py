@@ -457,3 +457,31 @@ def test_completion(shell: str) -> None:
     )
     assert "cave.my-lab.org" in done.stdout or shell == "fish", done.stderr
     assert done.stderr == ""
+
+
+# --- what every command does ---------------------------------------------------------------
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("arguments", [["token"], ["hosts"], ["--help"]])
+def test_output_that_cant_be_written_is_one_line(arguments: list[str]) -> None:
+    TokenStore().save("0123456789abcdef0123456789abcdef")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "cave_auth_adapter", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=30,
+        )
+    assert done.returncode == 1
+    assert (
+        done.stderr == "cave-auth: the output can't be written or read: no space left on device.\n"
+    )
+
+
+@pytest.mark.parametrize("url", ["no address", "https://", "https:///path", "ftp://host/", "a\nb"])
+def test_what_is_no_address_is_a_wrong_command_line(run: Run, url: str) -> None:
+    result = run("check", url)
+    assert result.exit_code == 2
+    assert "is not an address" in result.stderr

@@ -600,3 +600,8 @@ class TestWarnings:
         (warning,) = caplog.messages
         assert "CloudVolume will refuse it" in warning
         assert "another_fake_token_678" not in warning
+
+
+def test_an_empty_directory_is_not_the_current_one() -> None:
+    with pytest.raises(ValueError, match="directory is empty"):
+        TokenStore("")
