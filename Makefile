@@ -6,13 +6,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test bench lint format clean
+.PHONY: help demo test bench lint format package clean
 
 help:
 	@echo "make demo     see it work against a small CAVE deployment on this machine"
 	@echo "make test     lint, check types and run all tests"
 	@echo "make bench    measure, and write benchmarks/results.md"
 	@echo "make lint     ruff and mypy alone"
+	@echo "make package  build the distributions and try them on every Python from 3.10 to 3.13"
 	@echo "make format   let ruff lay out the code"
 	@echo "make clean    remove the virtual environment and all caches"
 	@echo
@@ -32,6 +33,9 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+package: $(READY)
+	$(BIN)/nox
+
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -45,5 +49,5 @@ $(READY): setup.cfg
 	@touch $(READY)
 
 clean:
-	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* .nox build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
