@@ -31,6 +31,7 @@ class Server(wsgi.Server):
         super().__init__((host, 0), None, numthreads=THREADS, request_queue_size=1024, timeout=60)
         self.name = name
         self.host = host
+        self.public_name: str | None = None
         self.gateway = _Gateway
         self.ConnectionClass = _Connection
         self.ssl_adapter = _TLS(context) if context else None
@@ -39,7 +40,8 @@ class Server(wsgi.Server):
     @property
     def address(self) -> str:
         """The URL of the server, without a slash at its end."""
-        return f"{'https' if self.ssl_adapter else 'http'}://{self.host}:{self.bind_addr[1]}"
+        authority = self.public_name or f"{self.host}:{self.bind_addr[1]}"
+        return f"{'https' if self.ssl_adapter else 'http'}://{authority}"
 
     def process_conn(self, conn: Any) -> None:
         """Hand a connection to a worker, a new one only when its client has said something."""

@@ -31,8 +31,8 @@ _UNWANTED = {
 
 # As multiprocessing's "spawn" does: an interpreter of its own that imports from where we do.
 _CHILD = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
-    f"from {__package__}.serve import main; main(int(sys.argv[1]))"
+    "import json, sys; path, *arguments = map(json.loads, sys.argv[1:]); sys.path[:] = path; "
+    f"from {__package__}.serve import main; main(*arguments)"
 )
 
 
@@ -65,6 +65,10 @@ class Sandbox:
     `cache_seconds` is how long its services remember the user of a token (300 at the real
     ones): a token that a *client* revokes can live that long there.
 
+    `names` maps servers ("data_server") to host names under which they know themselves, in place
+    of a loopback address and a port. Their certificate is good for these. That `https://name`
+    leads to the port, which `ports` tells, is up to the caller, who resolves the name.
+
     >>> import requests
     >>> with Sandbox() as sandbox:
     ...     response = requests.get(
@@ -83,6 +87,7 @@ class Sandbox:
     other_data_server: str  #: the same services under another host name and port
     foreign_server: str  #: not CAVE: records whatever it receives
     plain_server: str  #: the same without TLS
+    ports: dict[str, int]  #: server -> its port on this machine
     ca_bundle: str  #: path of the PEM file with the certificate to trust
     token: str  #: an API key of the ordinary user, with access to both datastacks
     user: int  #: the id of the ordinary user
@@ -91,8 +96,11 @@ class Sandbox:
     roots: list[int]  #: the two root ids (neurons) of either datastack
     supervoxels: list[int]
 
-    def __init__(self, *, cache_seconds: int = 300) -> None:
+    def __init__(
+        self, *, cache_seconds: int = 300, names: Mapping[str, str] | None = None
+    ) -> None:
         self._cache_seconds = cache_seconds
+        self._names = dict(names or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
@@ -103,8 +111,9 @@ class Sandbox:
     def __enter__(self) -> Sandbox:
         _require_extra()
         path = [os.path.abspath(each) for each in sys.path]
+        arguments = map(json.dumps, (path, self._cache_seconds, self._names))
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _CHILD, str(self._cache_seconds), json.dumps(path)],
+            [sys.executable, "-I", "-c", _CHILD, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=_clean_environment(),

@@ -30,12 +30,12 @@ NAMES = ("localhost", "127.0.0.1", "127.0.0.2", "::1")
 class Control:
     """What the parent may ask for: each public method is one request."""
 
-    def __init__(self, cache_seconds: int, ca_bundle: Path) -> None:
+    def __init__(self, cache_seconds: int, names: dict[str, str], ca_bundle: Path) -> None:
         self._ca_bundle = str(ca_bundle)
         self._accounts = Accounts()
         self._log = Log()
         self._ca = trustme.CA()
-        self._servers = self._start(cache_seconds)
+        self._servers = self._start(cache_seconds, names)
         self._user = self._accounts.create_user(
             "Sandbox User",
             ["default", "sandbox"],
@@ -43,9 +43,9 @@ class Control:
             [],
         )
 
-    def _start(self, cache_seconds: int) -> dict[str, Server]:
+    def _start(self, cache_seconds: int, names: dict[str, str]) -> dict[str, Server]:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._ca.issue_cert(*NAMES).configure_cert(context)
+        self._ca.issue_cert(*NAMES, *names.values()).configure_cert(context)
         servers = {
             server.name: server
             for server in (
@@ -60,6 +60,7 @@ class Control:
             )
         }
         for server in servers.values():
+            server.public_name = names.get(server.name)
             server.prepare()
         self._ca.cert_pem.write_to_path(self._ca_bundle)
         os.environ.update(_environment(servers, cache_seconds), REQUESTS_CA_BUNDLE=self._ca_bundle)
@@ -97,6 +98,7 @@ class Control:
         public = {name: each.address for name, each in self._servers.items() if name != "internal"}
         return {
             **public,
+            "ports": {name: self._servers[name].bind_addr[1] for name in public},
             "ca_bundle": self._ca_bundle,
             "user": self._user.id,
             "token": self._accounts.create_token(self._user).token,
@@ -163,21 +165,21 @@ def _reserve_stdout() -> TextIO:
     return answers
 
 
-def _serve(cache_seconds: int, answers: TextIO) -> None:
+def _serve(cache_seconds: int, names: dict[str, str], answers: TextIO) -> None:
     with tempfile.TemporaryDirectory(prefix="cave-sandbox-") as directory:
-        control = Control(cache_seconds, Path(directory, "ca.pem"))
+        control = Control(cache_seconds, names, Path(directory, "ca.pem"))
         print(json.dumps({"result": control.describe()}), file=answers, flush=True)
         for line in sys.stdin:
             print(json.dumps(_obey(control, line)), file=answers, flush=True)
 
 
-def main(cache_seconds: int) -> NoReturn:
+def main(cache_seconds: int, names: dict[str, str]) -> NoReturn:
     """Serve until stdin closes or a signal comes, then end the process."""
     status = 1
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: sys.exit())
-        _serve(cache_seconds, _reserve_stdout())
+        _serve(cache_seconds, names, _reserve_stdout())
         status = 0
     except (BrokenPipeError, SystemExit):
         status = 0  # the parent is gone, or wants us to be
