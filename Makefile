@@ -6,12 +6,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test bench lint format package clean
+.PHONY: help demo test bench docs pictures lint format package clean
 
 help:
 	@echo "make demo     see it work against a small CAVE deployment on this machine"
 	@echo "make test     lint, check types and run all tests"
 	@echo "make bench    measure, and write benchmarks/results.md"
+	@echo "make docs     build the documentation into site/, with warnings as errors"
+	@echo "make pictures draw the terminal sessions in the documentation again"
 	@echo "make lint     ruff and mypy alone"
 	@echo "make package  build the distributions and try them on every Python from 3.10 to 3.13"
 	@echo "make format   let ruff lay out the code"
@@ -27,6 +29,15 @@ test: lint
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+# The variable silences an advertisement of the theme's authors. It is printed, not logged, so it is
+# no warning to MkDocs; those of MkDocs and its plugins still fail the build.
+docs: $(VENV)/.docs-ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python docs/check_site.py site
+
+pictures: $(READY)
+	$(BIN)/python docs/terminal.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -48,6 +59,10 @@ $(READY): setup.cfg
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $(READY)
 
+$(VENV)/.docs-ready: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
+
 clean:
-	rm -rf .venv .venv-* .nox build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+.PHONY: help demo test bench docs pictures lint format package clean
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

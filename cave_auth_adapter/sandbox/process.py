@@ -96,9 +96,7 @@ class Sandbox:
     roots: list[int]  #: the two root ids (neurons) of either datastack
     supervoxels: list[int]
 
-    def __init__(
-        self, *, cache_seconds: int = 300, names: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, *, cache_seconds: int = 300, names: Mapping[str, str] | None = None) -> None:
         self._cache_seconds = cache_seconds
         self._names = dict(names or {})
         self._process: subprocess.Popen[bytes] | None = None

@@ -151,9 +151,13 @@ def _read(stream: Any, number: int) -> Seen | None:
 
 
 class ConnectProxy:
-    """An HTTP proxy that knows CONNECT alone, and tells where it was asked to connect to."""
+    """An HTTP proxy that knows CONNECT alone, and tells where it was asked to connect to.
 
-    def __init__(self) -> None:
+    :param ports: ``host:port`` -> the port on this machine to which it connects instead.
+    """
+
+    def __init__(self, ports: dict[str, int] | None = None) -> None:
+        self._ports = ports or {}
         self.targets: list[str] = []
 
     def __enter__(self) -> ConnectProxy:
@@ -180,6 +184,8 @@ class ConnectProxy:
                 head += client.recv(4096)
             target = head.split(b" ", 2)[1].decode()
             self.targets.append(target)
+            if target in self._ports:
+                target = f"localhost:{self._ports[target]}"
             host, _, port = target.rpartition(":")
             with socket.create_connection((host, int(port)), timeout=10) as server:
                 client.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")

@@ -1,0 +1,72 @@
+"""Checks what `mkdocs build --strict` does not: `python docs/check_site.py site`.
+
+The site loads nothing from other hosts, and every public name of the package has its entry in the
+API reference.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cave_auth_adapter
+
+# What a browser loads by itself. A link that a reader may follow is no such thing.
+_LOADING = {"src", "srcset", "poster", "data"}
+_LINKING = {
+    "stylesheet",
+    "icon",
+    "preload",
+    "prefetch",
+    "preconnect",
+    "dns-prefetch",
+    "modulepreload",
+}
+_ABSOLUTE = re.compile(r"(?:https?:)?//")
+_IN_CSS = re.compile(r"""(?:url\(\s*["']?|@import\s+["'])(?:https?:)?//[^)"']*""")
+
+
+class Page(HTMLParser):
+    """Which addresses a page loads, and which anchors it has."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.loads: list[str] = []
+        self.anchors: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        self.anchors.add(values.get("id", ""))
+        loaded = _LOADING if tag != "link" else set()
+        if tag == "link" and _LINKING & set(values.get("rel", "").split()):
+            loaded = {"href"}
+        self.loads += [value for name, value in values.items() if name in loaded]
+
+
+def main(site: Path) -> int:
+    problems, pages = [], sorted(site.rglob("*.html"))
+    for path in pages:
+        text = path.read_text("utf-8")
+        foreign = [each for each in Page(text).loads if _ABSOLUTE.match(each)]
+        problems += [f"{path} loads {each}" for each in foreign + _IN_CSS.findall(text)]
+    for path in site.rglob("*.css"):
+        problems += [f"{path} loads {each}" for each in _IN_CSS.findall(path.read_text("utf-8"))]
+    anchors = Page((site / "reference.html").read_text("utf-8")).anchors
+    for name in cave_auth_adapter.__all__:
+        path = f"cave_auth_adapter.{name}"
+        if path in sys.modules:  # a function that is named as its module
+            path += f".{name}"
+        if path not in anchors:
+            problems.append(f"reference.html has no entry for {path}")
+    names = len(cave_auth_adapter.__all__)
+    print(
+        f"{len(pages)} pages, {names} public names, {len(problems)} problems", *problems, sep="\n"
+    )
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

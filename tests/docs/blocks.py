@@ -1,0 +1,63 @@
+"""The code blocks of a page, and what is to be done with each."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+
+_BLOCK = re.compile(
+    r"(?:^[ ]*<!-- not run: (?P<reason>[^>]+?) -->\n\s*)?"
+    r"^(?P<indent>[ ]*)```(?P<language>\w*)[^\n]*\n(?P<code>.*?)^(?P=indent)```[ ]*$",
+    re.DOTALL | re.MULTILINE,
+)
+# What the world of the docs has not: package registries, clusters, container engines.
+_ELSEWHERE = ("pip", "sbatch", "srun", "kubectl", "docker", "make", "git")
+_COMMAND = re.compile(r"^\s*(?:\w+=(?:\$\(.*?\)|\S*)\s+)*([\w.-]+)", re.MULTILINE)
+LANGUAGES = {"python", "console", "bash", "yaml", "json", "text"}
+
+
+class Block(NamedTuple):
+    """A fenced block. ``action`` is "run", "parse", "output" (of the block before) or "skip"."""
+
+    language: str
+    code: str
+    line: int  #: of the first line of code
+    action: str
+    reason: str
+
+
+def blocks_of(page: Path) -> list[Block]:
+    """All fenced blocks of a page, in order."""
+    text, found, end = page.read_text("utf-8"), list[Block](), 0
+    for match in _BLOCK.finditer(text):
+        code = textwrap.dedent(match["code"])
+        language, reason = match["language"], match["reason"] or ""
+        follows = bool(found) and not text[end : match.start()].strip()
+        action = "skip" if reason else _action(language, code, found[-1] if follows else None)
+        line = text.count("\n", 0, match.start("code")) + 1
+        found.append(Block(language, code, line, action, reason))
+        end = match.end()
+    return found
+
+
+def steps_of(session: str) -> list[tuple[str, str]]:
+    """The commands of a terminal session, each with what it shows."""
+    steps = re.split(r"^\$ ", session, flags=re.MULTILINE)
+    return [(command, shown) for command, _, shown in (s.partition("\n") for s in steps[1:])]
+
+
+def _action(language: str, code: str, before: Block | None) -> str:
+    if language == "text":
+        is_output = before is not None and (before.language, before.action) == ("python", "run")
+        return "output" if is_output else "unknown"
+    if language in ("yaml", "json"):
+        return "parse"
+    if language == "bash":
+        commands = _COMMAND.findall(code)
+        return "parse" if any(command in _ELSEWHERE for command in commands) else "run"
+    return "run" if language in LANGUAGES else "unknown"

@@ -1,0 +1,149 @@
+"""Every code block of the README and of ``docs/`` is run; sandboxes bear the names of servers."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from .blocks import LANGUAGES, PAGES, ROOT, Block, blocks_of, steps_of
+from .conftest import Reader, World
+
+#: Pages whose reader has no token yet.
+NEWCOMERS = {
+    *("README.md", "index.md", "command-line.md", "login.md", "several-servers.md", "tutorial.md"),
+}
+#: What the text of a page asks its reader to have.
+GIVEN = {"tutorial.md": 'datastack_name, new_token = "minnie65_public", {token!r}'}
+#: Blocks that can't be run, on all pages together.
+NOT_RUN = 3
+
+
+def sitting(page: Path) -> list[Block]:
+    """What the reader of a page does, command by command."""
+    steps: list[Block] = []
+    for block in blocks_of(page):
+        if block.action != "run":
+            continue
+        elif block.language == "console":
+            for command, _ in steps_of(block.code):
+                steps.append(block._replace(code=command))
+        else:
+            steps.append(block)
+    return steps
+
+
+def expected(page: Path) -> list[str | None]:
+    """What each of these steps shows, as far as the page tells."""
+    shown: list[str | None] = []
+    for block in blocks_of(page):
+        if block.action == "output":
+            shown[-1] = block.code
+        elif block.action == "run" and block.language == "console":
+            shown += [output for _, output in steps_of(block.code)]
+        elif block.action == "run":
+            shown.append(None)
+    return shown
+
+
+def given(page: Path, world: World) -> str:
+    return GIVEN.get(page.name, "").format(token=world.microns.token)
+
+
+def matches(shown: str, told: str) -> bool:
+    """Whether an output is the one that a page shows; there, "…" stands for anything."""
+    pattern = re.escape(told.strip()).replace("…", ".*")
+    return re.fullmatch(pattern, shown.strip()) is not None
+
+
+@pytest.mark.parametrize("page", [*filter(sitting, PAGES)], ids=lambda page: page.name)
+def test_a_page_does_what_it_says(page: Path, reader: Reader, world: World) -> None:
+    steps = sitting(page)
+    if page.name not in NEWCOMERS:
+        reader.log_in()
+    outputs, stderr = reader.read(page, steps, given(page, world))
+    assert len(outputs) == len(steps)
+    for step, shown, told in zip(steps, outputs, expected(page), strict=True):
+        if told is not None:
+            told = world.in_sandbox(told)
+            assert matches(shown, told), f"{page.name}, line {step.line}:\n{shown}\n{stderr}"
+
+
+def test_the_tutorial_shows_what_it_saved(reader: Reader, world: World) -> None:
+    page = ROOT / "docs" / "tutorial.md"
+    outputs, _ = reader.read(page, sitting(page), given(page, world))
+    out = "".join(outputs)
+    assert "My current token is: None" in out
+    for told in ("Now my basic token", "The token under that key", "The token in that file"):
+        assert f"{told} is: {world.microns.token}" in out
+    assert "overwrite=True" in out
+    assert f"Datastacks here: ['{world.microns.datastack}'" in out
+    assert f"run on {world.microns.data_server}" in out
+    assert "Its images: precomputed://" in out
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_is_not_run_is_well_formed(page: Path) -> None:
+    for block in blocks_of(page):
+        assert block.language in LANGUAGES, f"{page.name}, line {block.line}"
+        assert block.action != "unknown", f"{page.name}, line {block.line}: not run, and no reason"
+        if block.action == "parse":
+            parse(block)
+
+
+def parse(block: Block) -> None:
+    if block.language == "yaml":
+        assert list(yaml.safe_load_all(block.code))
+    elif block.language == "json":
+        assert json.loads(block.code)
+    else:
+        subprocess.run(["bash", "-n"], input=block.code, text=True, check=True, timeout=10)
+
+
+def test_few_blocks_are_not_run() -> None:
+    skipped = [
+        (page.name, block.line, block.reason)
+        for page in PAGES
+        for block in blocks_of(page)
+        if block.action == "skip"
+    ]
+    assert len(skipped) == NOT_RUN, skipped
+
+
+def test_no_block_is_missed() -> None:
+    for page in PAGES:
+        fences = re.findall(r"^\s*(?:```|~~~)", page.read_text("utf-8"), re.MULTILINE)
+        assert len(fences) == 2 * len(blocks_of(page)), page.name
+
+
+def test_the_strangers_of_the_pages_saw_no_token(world: World) -> None:
+    """It runs last: what the foreign server received is what all pages together sent there."""
+    received = world.microns.requests(world.microns.foreign_server)
+    assert received
+    for request in received:
+        assert request.header("Authorization") is None
+        assert "middle_auth_token" not in (request.header("Cookie") or "")
+
+
+def test_the_links_of_the_readme_lead_somewhere() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", readme) if "://" not in link]
+    assert len(links) > 20
+    assert [link for link in links if not (ROOT / link).is_file()] == []
+
+
+def test_the_readme_leads_to_each_page() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for page in PAGES[1:]:
+        if page.name != "reference.md":  # which is made from the docstrings when the site is built
+            assert f"(docs/{page.name})" in readme, page.name
+
+
+def test_each_page_is_in_the_navigation() -> None:
+    nav = (ROOT / "mkdocs.yml").read_text("utf-8").partition("\nnav:")[2]
+    for page in PAGES[1:]:
+        assert f" {page.name}\n" in nav, page.name
