@@ -61,9 +61,10 @@ class CaveAdapter(HTTPAdapter):
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
         """Send a request, signed if its host may see a token and one is known.
 
-        The arguments are those of :meth:`requests.adapters.HTTPAdapter.send`, or whatever the
-        wrapped adapter takes.
-
+        :param request: the request that the caller made; it is not changed.
+        :param args: those of :meth:`requests.adapters.HTTPAdapter.send`, or whatever the wrapped
+            adapter takes.
+        :param kwargs: the same.
         :raises CaveAuthError: before anything is sent, if a token or secret file is bad.
         """
         stream = args[0] if args else kwargs.get("stream")

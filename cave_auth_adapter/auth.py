@@ -90,6 +90,12 @@ class CaveAuth(AuthBase):
     def trusts(self, url: str) -> bool:
         """Whether a URL may see a token.
 
+        >>> CaveAuth().trusts("https://minnie.microns-daf.com/info")
+        True
+        >>> CaveAuth().trusts("https://minnie.microns-daf.com.example.org/info")
+        False
+
+        :param url: an absolute URL; only its scheme, host and port matter.
         :raises InvalidHostSpec: if the variable ``CAVE_AUTH_HOSTS`` has a bad entry.
         """
         return self.hosts.trusted_origin(url) is not None
@@ -97,6 +103,10 @@ class CaveAuth(AuthBase):
     def token_for(self, url: str) -> str | None:
         """The token that a request to a URL would carry; None: not trusted, or none is known.
 
+        >>> CaveAuth("0123456789abcdef").token_for("https://global.daf-apis.com/")
+        '0123456789abcdef'
+
+        :param url: an absolute URL; only its scheme, host and port matter.
         :raises InvalidToken: if ``CAVE_TOKEN`` can't be a token.
         :raises TokenFileError: if a secret file can't be used.
         """
@@ -105,7 +115,11 @@ class CaveAuth(AuthBase):
         return token.value if token else None
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """Sign a request while it is prepared (the :class:`requests.auth.AuthBase` protocol)."""
+        """Sign a request while it is prepared (the :class:`requests.auth.AuthBase` protocol).
+
+        :param request: what ``requests`` prepares; it is changed in place, and returned.
+        :raises CaveAuthError: if a token or secret file is bad.
+        """
         url = request.url or ""
         origin = self.hosts.trusted_origin(url)
         token = self.credentials.token_for(origin) if origin else None

@@ -226,6 +226,7 @@ class AuthClient:
     def get_user_information(self, user_ids: Iterable[int]) -> list[dict[str, Any]]:
         """Users by id. Takes an account with more rights than most.
 
+        :param user_ids: the ``id`` of each.
         :raises CaveAuthError: as all of :class:`AuthServer`.
         """
         return [dict(user) for user in self._server.users(user_ids)]
@@ -233,6 +234,7 @@ class AuthClient:
     def get_group_users(self, group_id: int) -> list[dict[str, Any]]:
         """The users of a group; none if there is no such group. Takes an administrator.
 
+        :param group_id: the ``id`` of the group.
         :raises CaveAuthError: as all of :class:`AuthServer`.
         """
         return [dict(user) for user in self._server.group_users(group_id)]

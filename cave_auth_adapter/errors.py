@@ -13,15 +13,38 @@ class CaveAuthError(RequestException):
 
     It is a :class:`requests.RequestException`, so that code which already handles
     the failures of ``requests`` handles ours too. No message ever holds a token.
+
+    >>> from cave_auth_adapter import CaveAuth
+    >>> try:
+    ...     CaveAuth("a token with spaces")
+    ... except CaveAuthError as error:
+    ...     print(error)
+    the token given in code has white space in it. Copy it again, ...spaces or line breaks.
     """
 
 
 class InvalidHostSpec(CaveAuthError, ValueError):
-    """A host specification that is not one, or that would let a token travel unprotected."""
+    """A host specification that is not one, or that would let a token travel unprotected.
+
+    >>> from cave_auth_adapter import CaveAuth
+    >>> try:
+    ...     CaveAuth(hosts=["http://cave.example.org"])
+    ... except InvalidHostSpec as error:
+    ...     print(str(error).partition(";")[0])
+    'http://cave.example.org': tokens travel over https only
+    """
 
 
 class InvalidToken(CaveAuthError, ValueError):
-    """A token that can't be one: empty, or with a character that no bearer token has."""
+    """A token that can't be one: empty, or with a character that no bearer token has.
+
+    >>> from cave_auth_adapter import TokenStore
+    >>> try:
+    ...     TokenStore().save("")
+    ... except InvalidToken as error:
+    ...     print(error)
+    the token to save is empty. Copy it again, without quotes, spaces or line breaks.
+    """
 
 
 class LoginFailed(CaveAuthError):
@@ -30,6 +53,13 @@ class LoginFailed(CaveAuthError):
 
 class TokenFileError(CaveAuthError, OSError):
     """A secret file that can't be read or written, or that does not hold what it should.
+
+    >>> from cave_auth_adapter import CaveAuth
+    >>> try:
+    ...     CaveAuth(token_file="/no/such/file").token_for("https://global.daf-apis.com/")
+    ... except TokenFileError as error:
+    ...     print(error.filename)
+    /no/such/file
 
     :ivar filename: the path of the file, as for any :class:`OSError`.
     """

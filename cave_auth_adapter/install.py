@@ -47,6 +47,9 @@ def mount(session: Session, auth: CaveAuth | None = None) -> Session:
     The adapters keep their retries, their connection pools and the prefixes they are mounted on.
     Mounting again changes nothing, or replaces ``auth`` where one is given.
 
+    :param session: any :class:`requests.Session`.
+    :param auth: what to sign with; None: a :class:`CaveAuth` without arguments.
+
     >>> import requests
     >>> session = mount(requests.Session())
     >>> session.get_adapter("https://global.daf-apis.com/")
@@ -97,7 +100,10 @@ def install(auth: CaveAuth | None = None, *, keep_alive: bool = True) -> None:
 
 
 def uninstall() -> None:
-    """Stop signing; ``requests`` is then as it was. Harmless if nothing is installed."""
+    """Stop signing; ``requests`` is then as it was. Harmless if nothing is installed.
+
+    >>> uninstall()
+    """
     with _lock:
         _stack.clear()
         _update()
@@ -107,7 +113,8 @@ def uninstall() -> None:
 def installed(auth: CaveAuth | None = None, *, keep_alive: bool = True) -> Iterator[CaveAuth]:
     """A context in which :func:`install` holds; afterwards all is as it was before.
 
-    The parameters are those of :func:`install`.
+    :param auth: what to sign with, as for :func:`install`.
+    :param keep_alive: whether to share connections, as for :func:`install`.
 
     >>> with installed(CaveAuth(hosts=["cave.example.org"])) as auth:
     ...     auth.trusts("https://cave.example.org/")

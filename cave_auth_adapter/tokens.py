@@ -117,6 +117,8 @@ class TokenStore:
     def load(self, server: str | None = None, key: str = DEFAULT_KEY) -> str | None:
         """The token under a key of a server's file; None if the file or the key is missing.
 
+        :param server: ``host``, ``host:port`` or ``https://host:port``; None: the default file.
+        :param key: the key of the token in the file.
         :raises TokenFileError: if the file can't be read, is not a JSON object, or what it
             holds under the key is not a token.
         """
@@ -137,6 +139,9 @@ class TokenStore:
         made 0700; links are followed to their target; other keys are kept. Saving what is
         already there changes nothing.
 
+        :param token: letters, digits and ``-._~+/``, as RFC 6750 has it.
+        :param server: as for :meth:`load`. To save a token for a server is to trust that server.
+        :param key: the key to save it under.
         :param overwrite: whether another token under this key may be replaced.
         :raises InvalidToken: if the token can't be one.
         :raises TokenFileError: if the key holds another token and ``overwrite`` is False, or the
@@ -166,6 +171,8 @@ class TokenStore:
     def delete(self, server: str | None = None, key: str = DEFAULT_KEY) -> bool:
         """Delete a token; the file goes with its last key. Return whether there was one.
 
+        :param server: as for :meth:`load`.
+        :param key: the key of the token in the file.
         :raises TokenFileError: if the file can't be read or written.
         """
         path = self.path_for(server)

@@ -56,6 +56,16 @@ def explain(response: Response) -> str | None:
 def raise_for_auth(response: Response) -> None:
     """Raise the error that matches a refusal; do nothing for any other answer.
 
+    >>> response = Response()
+    >>> response.status_code, response.url = 401, "https://global.daf-apis.com/info"
+    >>> response.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+    >>> try:
+    ...     raise_for_auth(response)
+    ... except TokenRefused as error:
+    ...     print(error.host, error.response.status_code)
+    global.daf-apis.com 401
+
+    :param response: any answer; its body is read if it has not been.
     :raises TokenNotFound: the service wants a token and the request had none.
     :raises TokenRefused: the token is invalid or has expired, or its header is malformed.
     :raises TermsNotAccepted: the account has yet to accept terms of service.

@@ -9,10 +9,10 @@ from ..install import install, uninstall
 
 
 def load_ipython_extension(_shell: object) -> None:
-    """Sign the requests of every session in the kernel."""
+    """Sign the requests of every session in the kernel: ``%load_ext cave_auth_adapter``."""
     install()
 
 
 def unload_ipython_extension(_shell: object) -> None:
-    """Stop signing."""
+    """Stop signing: ``%unload_ext cave_auth_adapter``."""
     uninstall()

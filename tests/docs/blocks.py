@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+#: Pages that show the files of a package of their own -> the test that runs it, and compares.
+RUN_ELSEWHERE = {"testing.md": "tests/kit/test_testing_md.py"}
 
 _BLOCK = re.compile(
     r"(?:^[ ]*<!-- not run: (?P<reason>[^>]+?) -->\n\s*)?"
@@ -18,11 +20,14 @@ _BLOCK = re.compile(
 # What the world of the docs has not: package registries, clusters, container engines.
 _ELSEWHERE = ("pip", "sbatch", "srun", "kubectl", "docker", "make", "git")
 _COMMAND = re.compile(r"^\s*(?:\w+=(?:\$\(.*?\)|\S*)\s+)*([\w.-]+)", re.MULTILINE)
-LANGUAGES = {"python", "console", "bash", "yaml", "json", "text"}
+LANGUAGES = {"python", "console", "bash", "yaml", "json", "toml", "text"}
 
 
 class Block(NamedTuple):
-    """A fenced block. ``action`` is "run", "parse", "output" (of the block before) or "skip"."""
+    """A fenced block.
+
+    ``action`` is "run", "parse", "output" (of the block before), "elsewhere" or "skip".
+    """
 
     language: str
     code: str
@@ -39,6 +44,8 @@ def blocks_of(page: Path) -> list[Block]:
         language, reason = match["language"], match["reason"] or ""
         follows = bool(found) and not text[end : match.start()].strip()
         action = "skip" if reason else _action(language, code, found[-1] if follows else None)
+        if page.name in RUN_ELSEWHERE and language != "bash":
+            action = "elsewhere"
         line = text.count("\n", 0, match.start("code")) + 1
         found.append(Block(language, code, line, action, reason))
         end = match.end()

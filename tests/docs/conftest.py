@@ -16,7 +16,7 @@ import pytest
 from cave_auth_adapter.sandbox import Sandbox
 
 from ..compat.servers import ConnectProxy
-from .blocks import ROOT, Block
+from .blocks import Block
 
 HERE = Path(__file__).parent
 
@@ -93,7 +93,7 @@ class Reader:
         self._environ = {
             "HOME": str(home),
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-            "PYTHONPATH": os.pathsep.join([str(HERE / "hooks"), str(ROOT)]),
+            "PYTHONPATH": str(HERE / "hooks"),
             "DOCS_PORTS": json.dumps(world.ports),
             "REQUESTS_CA_BUNDLE": str(world.bundle),
             "SSL_CERT_FILE": str(world.bundle),

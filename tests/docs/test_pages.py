@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from .blocks import LANGUAGES, PAGES, ROOT, Block, blocks_of, steps_of
+from .blocks import LANGUAGES, PAGES, ROOT, RUN_ELSEWHERE, Block, blocks_of, steps_of
 from .conftest import Reader, World
 
 #: Pages whose reader has no token yet.
@@ -127,6 +127,12 @@ def test_the_strangers_of_the_pages_saw_no_token(world: World) -> None:
     for request in received:
         assert request.header("Authorization") is None
         assert "middle_auth_token" not in (request.header("Cookie") or "")
+
+
+def test_what_runs_elsewhere_does() -> None:
+    for name, test in RUN_ELSEWHERE.items():
+        if (ROOT / "docs" / name).exists():
+            assert f'"{name}"' in (ROOT / test).read_text("utf-8")
 
 
 def test_the_links_of_the_readme_lead_somewhere() -> None:
