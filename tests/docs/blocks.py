@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import textwrap
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +19,9 @@ _BLOCK = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 # What the world of the docs has not: package registries, clusters, container engines.
-_ELSEWHERE = ("pip", "sbatch", "srun", "kubectl", "docker", "make", "git")
+_ELSEWHERE = {"pip", "sbatch", "srun", "kubectl", "docker", "make", "git"}
+if not shutil.which("curl"):
+    _ELSEWHERE.add("curl")
 _COMMAND = re.compile(r"^\s*(?:\w+=(?:\$\(.*?\)|\S*)\s+)*([\w.-]+)", re.MULTILINE)
 LANGUAGES = {"python", "console", "bash", "yaml", "json", "toml", "text"}
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -175,3 +177,25 @@ def test_wrong_arguments_are_value_errors() -> None:
         with pytest.raises(ValueError, match="create_token"):
             sandbox.create_token(99)
         assert sandbox.create_token()
+
+
+def test_servers_can_bear_the_names_of_real_ones() -> None:
+    names = {"auth_server": "global.daf-apis.com", "data_server": "minnie.microns-daf.com"}
+    with Sandbox(names=names) as sandbox:
+        assert sandbox.auth_server == "https://global.daf-apis.com"
+        assert (
+            sandbox.other_data_server == f"https://127.0.0.1:{sandbox.ports['other_data_server']}"
+        )
+        context = ssl.create_default_context(cafile=sandbox.ca_bundle)
+        for server, name in names.items():
+            with socket.create_connection(
+                ("127.0.0.1", sandbox.ports[server]), timeout=10
+            ) as plain:
+                context.wrap_socket(plain, server_hostname=name).close()
+        info = requests.get(
+            f"https://localhost:{sandbox.ports['auth_server']}/info/api/v2/datastack/full/minisandbox",
+            headers={"Authorization": f"Bearer {sandbox.token}"},
+            verify=sandbox.ca_bundle,
+            timeout=10,
+        )
+    assert info.json()["local_server"] == "https://minnie.microns-daf.com"
