@@ -19,10 +19,10 @@ _BLOCK = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 # What the world of the docs has not: package registries, clusters, container engines.
-_ELSEWHERE = {"pip", "sbatch", "srun", "kubectl", "docker", "make", "git"}
+_ELSEWHERE = {"pip", "sbatch", "srun", "kubectl", "docker", "make", "git", "gh"}
 if not shutil.which("curl"):
     _ELSEWHERE.add("curl")
-_COMMAND = re.compile(r"^\s*(?:\w+=(?:\$\(.*?\)|\S*)\s+)*([\w.-]+)", re.MULTILINE)
+_COMMAND = re.compile(r"(?:^|\|)\s*(?:\w+=(?:\$\(.*?\)|\S*)\s+)*([\w.-]+)", re.MULTILINE)
 LANGUAGES = {"python", "console", "bash", "yaml", "json", "toml", "text"}
 
 
