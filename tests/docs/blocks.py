@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+DOCS = sorted((ROOT / "docs").glob("**/*.md"))
+PAGES = [*(page for page in (ROOT / "README.md", ROOT / "SECURITY.md") if page.exists()), *DOCS]
 #: Pages that show the files of a package of their own -> the test that runs it, and compares.
 RUN_ELSEWHERE = {"testing.md": "tests/kit/test_testing_md.py"}
 

@@ -40,6 +40,7 @@ requests.post(sys.argv[1], data={"user": %r[server]}, timeout=30)
 
 class World(NamedTuple):
     microns: Sandbox
+    my_lab: Sandbox
     ports: dict[str, dict[str, int]]
     users: dict[str, int]  #: auth server -> who logs in there
     bundle: Path
@@ -50,7 +51,7 @@ class World(NamedTuple):
         for shown, here in (
             (f"middleauth+{MINNIE}/minnie65_public", f"middleauth+{MINNIE}/sandbox_middleauth"),
             ("table/minnie65_public", "table/sandbox"),
-            ("volume/minnie65", "volume/sandbox"),
+            ("volume/cells", "volume/sandbox"),
             ("segmentation/table/unpublished/info", "needs-permission"),
             ("unpublished", "sandbox_restricted"),
             ("minnie65_public", self.microns.datastack),
@@ -77,7 +78,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         bundle.write_text("".join(Path(each.ca_bundle).read_text() for each in sandboxes))
         proxy = stack.enter_context(ConnectProxy({f"{h}:443": p["443"] for h, p in ports.items()}))
         ports[PROXY[0]] = {PROXY[1]: int(proxy.url.rpartition(":")[2])}
-        yield World(sandboxes[0], ports, users, bundle, proxy)
+        yield World(*sandboxes, ports, users, bundle, proxy)
 
 
 class Reader:
@@ -109,7 +110,7 @@ class Reader:
         (home / ".curlrc").write_text("".join(rules) + 'fail\nsilent\nshow-error\nnoproxy = "*"\n')
 
     def log_in(self) -> None:
-        """As `cave-auth login` leaves it."""
+        """As `cave-auth login` leaves it; and with a token for the data of a lab of one's own."""
         from cave_auth_adapter import TokenStore
 
         store = TokenStore(self._home / ".cloudvolume" / "secrets")
@@ -117,6 +118,7 @@ class Reader:
         token = self._world.microns.create_token(user)
         for server in (None, *[f"https://{MICRONS[s]}" for s in ("auth_server", "data_server")]):
             store.save(token, server)
+        store.save(self._world.my_lab.token, MY_LAB["data_server"])
 
     def read(self, page: Path, blocks: list[Block], given: str) -> tuple[list[str], str]:
         """Run blocks; return what each showed, and what went to stderr.
