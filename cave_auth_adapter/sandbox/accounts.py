@@ -139,7 +139,7 @@ class Accounts:
         self._lock = threading.Lock()
         self._users: dict[int, User] = {}
         self._tokens: dict[str, Token] = {}
-        self._token_count = 0
+        self._issued: list[str] = []
         self._groups: list[str] = []
 
     def create_user(
@@ -190,10 +190,11 @@ class Accounts:
     ) -> Token:
         """Make an API key, or a login token if it has a time to live in seconds."""
         with self._lock:
-            self._token_count += 1
             expires = None if ttl is None else time.time() + ttl
-            token = Token(self._token_count, user, secrets.token_hex(16), description, expires)
-            self._tokens[token.token] = token
+            value = secrets.token_hex(16)
+            self._issued.append(value)
+            token = Token(len(self._issued), user, value, description, expires)
+            self._tokens[value] = token
             return token
 
     def find(self, token: str) -> Token | None:
@@ -210,6 +211,10 @@ class Accounts:
         with self._lock:
             own = [key for key in self._tokens.values() if key.user.id == user]
         return [key for key in reversed(own) if key.expires is None]
+
+    def issued(self) -> list[str]:
+        """Return every token there ever was, whether it is alive or not."""
+        return list(self._issued)
 
     def remove(self, token: str) -> None:
         """End a token, if it is alive."""

@@ -202,6 +202,11 @@ class Sandbox:
         """End a token at once, at every service: none keeps it in its cache."""
         self._call("revoke", token=token)
 
+    def issued_tokens(self) -> list[str]:
+        """Return every token that the auth service ever gave out, whether it is alive or not."""
+        tokens: list[str] = self._call("issued_tokens")
+        return tokens
+
     def requests(self, server: str | None = None) -> list[RecordedRequest]:
         """Return what the servers (or one, by its address) received, oldest first.
 

@@ -121,6 +121,9 @@ class Control:
         self._accounts.remove(token)
         forget(token)
 
+    def issued_tokens(self) -> list[str]:
+        return self._accounts.issued()
+
     def requests(self, server: str | None) -> list[dict[str, Any]]:
         return self._log.entries(server)
 
