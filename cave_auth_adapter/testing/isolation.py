@@ -1,0 +1,68 @@
+"""A home directory and an environment in which no token of this machine is found."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .. import credentials, log
+
+_TOKEN_SOURCES = (
+    *("CAVE_TOKEN", "CAVE_TOKEN_FILE", "CAVE_AUTH_HOSTS", "CAVE_AUTH_KEYRING"),
+    *("CLOUD_FILES_DIR", "NETRC"),
+)
+# cloud-volume and cloud-files work out where their files are when they are imported, and keep
+# each token they found for the life of the process (cloudvolume/secrets.py, cloudfiles/secrets.py).
+_PLACES = {
+    ("cloudvolume.secrets", "HOME"): "",
+    ("cloudvolume.secrets", "CLOUD_VOLUME_DIR"): ".cloudvolume",
+    ("cloudfiles.secrets", "CLOUD_VOLUME_SECRETS_DIR"): ".cloudvolume/secrets",
+    ("cloudfiles.secrets", "CLOUD_FILES_SECRETS_DIR"): ".cloudfiles/secrets",
+}
+_CACHES = {
+    "cloudvolume.secrets": "CAVE_CREDENTIALS_CACHE",
+    "cloudfiles.secrets": "CAVE_CREDENTIALS",
+}
+
+
+@contextlib.contextmanager
+def isolated_home(home: Path) -> Iterator[Path]:
+    """Live in an empty home directory for a while; yields the directory of its secret files."""
+    # Not the monkeypatch of the test, whose undo() must not bring back the real home directory.
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("HOME", "USERPROFILE"):  # the second one is for Windows
+            patch.setenv(name, str(home))
+        # The same directory for all: CAVEclient does not know CLOUD_VOLUME_DIR.
+        patch.setenv("CLOUD_VOLUME_DIR", str(home / ".cloudvolume"))
+        for name in _TOKEN_SOURCES:
+            patch.delenv(name, raising=False)
+        for (module, attribute), place in _PLACES.items():
+            if module in sys.modules:
+                patch.setattr(sys.modules[module], attribute, str(home / place), raising=False)
+        _forget_tokens()
+        yield home / ".cloudvolume" / "secrets"
+    _forget_tokens()
+
+
+@contextlib.contextmanager
+def accepting(certificates: dict[str, str]) -> Iterator[None]:
+    """Let clients accept other certificates for a while, and use no proxy."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+            patch.delenv(name)
+        for name, value in certificates.items():
+            patch.setenv(name, value)
+        yield
+
+
+def _forget_tokens() -> None:
+    """Forget what was found before, in place: ``install()`` has put its own caches there."""
+    for module, attribute in _CACHES.items():
+        getattr(sys.modules.get(module), attribute, {}).clear()
+    credentials._given_out.clear()
+    log._given.clear()  # warnings are given once per process; here, once per test
