@@ -11,6 +11,8 @@ import requests
 
 from cave_auth_adapter import credentials, log
 
+collect_ignore = ["thirdparty"]  # a package of its own, tested by tests/kit/test_third_party.py
+
 _UNSET = (
     *("CAVE_TOKEN", "CAVE_TOKEN_FILE", "CAVE_AUTH_HOSTS", "CLOUD_VOLUME_DIR", "NETRC"),
     "CAVE_AUTH_KEYRING",
