@@ -14,9 +14,9 @@ from cave_auth_adapter.sandbox import Sandbox
 
 
 @pytest.fixture(scope="session")
-def running_sandbox() -> Iterator[Sandbox]:
-    with Sandbox(cache_seconds=300) as sandbox:
-        yield sandbox
+def running_sandbox(cave_sandbox_process: Sandbox) -> Sandbox:
+    """The sandbox of the testing kit: one for all tests, wherever this fixture is imported."""
+    return cave_sandbox_process
 
 
 class Tokens(NamedTuple):
