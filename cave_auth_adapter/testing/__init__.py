@@ -65,11 +65,10 @@ def cave_sandbox_process() -> Iterator[Sandbox]:
             return cave_sandbox_process.volume_path
     """
     try:
-        sandbox = Sandbox().__enter__()
+        with Sandbox() as sandbox:
+            yield sandbox
     except ModuleNotFoundError as error:
         pytest.fail(str(error), pytrace=False)
-    yield sandbox
-    sandbox.__exit__()
 
 
 @pytest.fixture

@@ -209,9 +209,12 @@ def test_the_answer_is_what_was_given(cave_responses: CaveResponses) -> None:
     assert requests.put(f"{SERVICE}/11", **signed).headers["X-Method"] == "PUT"
     assert requests.get(f"{SERVICE}/11").headers.get("X-Method") is None
 
-    cave_responses.protect(f"{SERVICE}/1", json={"a": 1})
-    assert requests.get(f"{SERVICE}/1", **signed).json() == {"a": 1}
-    assert requests.get(f"{SERVICE}/1", **signed).json() == {"a": 1}
+
+def test_protecting_again_replaces_what_was_there(cave_responses: CaveResponses) -> None:
+    for answer in (1, 2, 3):
+        cave_responses.protect(SERVICE, json=answer)
+    for _ in range(2):  # `responses` itself would answer 1, then 2
+        assert requests.get(SERVICE, headers=bearer(cave_responses.token)).json() == 3
 
 
 @pytest.fixture(params=["auth", "mounted adapter", "install"])

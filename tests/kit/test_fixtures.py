@@ -76,6 +76,16 @@ def test_a_token_in_a_variable_is_not_found(
     assert not FINDERS["CaveAuth"]()
 
 
+def test_a_directory_named_on_this_machine_is_not_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setenv("CLOUD_VOLUME_DIR", str(tmp_path / "elsewhere"))
+    TokenStore().save(REAL)
+    assert FINDERS["CaveAuth"]() == REAL
+    request.getfixturevalue("cave_secrets_dir")
+    assert not FINDERS["CaveAuth"]()
+
+
 def test_a_host_named_on_this_machine_is_not_trusted(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
