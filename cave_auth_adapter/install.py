@@ -195,7 +195,9 @@ def _stripping(original: Callable[..., None]) -> Callable[..., None]:
     def rebuild_auth(self: Session, prepared_request: PreparedRequest, response: Response) -> None:
         original(self, prepared_request, response)
         active, target = _active, prepared_request.url or ""
-        if active is None or _trusts(active.auth, target):
+        # Over plain http there may be a proxy between, of which nothing is known here. Where
+        # there is none, the adapter signs anew.
+        if active is None or (target[:6].lower() == "https:" and _trusts(active.auth, target)):
             return
         origin, known = parse_origin(target), active.auth.credentials.known()
         came_along = holds(response.request.headers, known)

@@ -499,3 +499,14 @@ def test_an_adapter_kept_from_before_uninstall_does_not_sign() -> None:
 def test_the_class_of_the_adapter() -> None:
     with installed():
         assert isinstance(Session().get_adapter(CAVE), CaveAdapter)
+
+
+def test_a_cookie_does_not_go_along_to_plain_http_where_a_proxy_may_hear_it() -> None:
+    session, local = stubbed(redirect("http://localhost:8000/x")), StubAdapter()
+    session.mount("http://", local)
+    session.cookies.set("middle_auth_token", TOKEN)
+    with installed(CaveAuth(hosts=["global.daf-apis.com", "http://localhost:8000"])):
+        session.get(f"{CAVE}/x", proxies={"http": "http://proxy.example"})
+
+    [sent] = local.sent
+    assert not holds(TOKEN, sent)
