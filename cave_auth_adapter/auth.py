@@ -211,7 +211,11 @@ class CaveAuth(AuthBase):
         sent = request
         if origin:
             response, sent = self._repeat_if_refused(response, origin, kwargs)
-            self.conclude(sent, origin, response, bool(kwargs.get("stream")))
+            try:
+                self.conclude(sent, origin, response, bool(kwargs.get("stream")))
+            except RequestException as error:
+                error.request = response.request = self._without_footprints(request, origin)
+                raise
         if response.is_redirect:
             self._prepare_next_hop(request, origin, redirect_target(response))
         response.request = self._without_footprints(request, origin)

@@ -16,7 +16,7 @@ import responses
 from requests.auth import HTTPBasicAuth
 from requests.structures import CaseInsensitiveDict
 
-from cave_auth_adapter import CaveAuth, InvalidToken, TokenFileError, TokenStore
+from cave_auth_adapter import CaveAuth, InvalidToken, TokenFileError, TokenRefused, TokenStore
 from cave_auth_adapter.replay import discard
 
 from .stub import (
@@ -790,3 +790,16 @@ def test_a_refusal_of_an_adapter_of_another_kind_can_be_discarded(raw: Any) -> N
     TokenStore().save(TOKEN)
     request = session.send(prepared, stream=True).request
     assert request.url == f"{CAVE}/"
+
+
+def test_a_refusal_that_is_raised_holds_no_token() -> None:
+    session = requests.Session()
+    session.mount("https://", StubAdapter(Answer(401)))
+    session.auth = CaveAuth(TOKEN, raise_errors=True)
+
+    with pytest.raises(TokenRefused) as caught:
+        session.get(f"{CAVE}/x")
+
+    assert caught.value.request is caught.value.response.request
+    assert not holds(TOKEN, caught.value, caught.value.response, caught.value.request)
+    assert not holds(TOKEN, dict(caught.value.request.headers))
