@@ -54,12 +54,15 @@ orders = pytest.mark.parametrize("order", ["ours first", "theirs first"])
 
 
 @pytest.mark.parametrize("backend", ["sqlite", "filesystem"])
-@pytest.mark.parametrize("make", ["install", "mount"])
+@pytest.mark.parametrize("make", ["install", "mount", "auth"])
 def test_a_cached_session_asks_once_and_keeps_no_token(
     url: str, sandbox: Sandbox, tokens: Tokens, cache: Path, backend: str, make: str
 ) -> None:
     session = requests_cache.CachedSession(str(cache / "name"), backend=backend)
-    install() if make == "install" else mount(session)
+    if make == "auth":
+        session.auth = CaveAuth()
+    else:
+        install() if make == "install" else mount(session)
     sandbox.clear_requests()
 
     first, second = session.get(url), session.get(url)
