@@ -6,11 +6,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test bench docs pictures lint format package clean
+.PHONY: help demo test leaks bench docs pictures lint format package clean
 
 help:
 	@echo "make demo     see it work against a small CAVE deployment on this machine"
 	@echo "make test     lint, check types and run all tests"
+	@echo "make leaks    look for tokens at foreign servers: every door by every way out"
 	@echo "make bench    measure, and write benchmarks/results.md"
 	@echo "make docs     build the documentation into site/, with warnings as errors"
 	@echo "make pictures draw the terminal sessions in the documentation again"
@@ -26,6 +27,9 @@ demo: $(READY)
 
 test: lint
 	$(BIN)/python -m pytest
+
+leaks: $(READY)
+	$(BIN)/python -m pytest tests/security
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
@@ -65,5 +69,5 @@ $(VENV)/.docs-ready: $(READY)
 	@touch $@
 
 clean:
-.PHONY: help demo test bench docs pictures lint format package clean
+.PHONY: help demo test leaks bench docs pictures lint format package clean
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,43 @@
+"""Who is who in the tests' world: the servers that may see a token, which one, and all others."""
+
+from __future__ import annotations
+
+import re
+
+GLOBAL = "global.daf-apis.com"
+MINNIE = "minnie.microns-daf.com"  # another host of the same deployment, with a file of its own
+LOCAL = "localhost:8000"  # a loopback address, named with and without TLS
+OTHER = "other.daf-apis.com"  # a host of the deployment without a file: it gets GLOBAL's token
+EVIL = "evil.example"
+FOREIGN = "foreign.example"
+PROXY = "proxy.example:3128"
+
+#: Server -> its token, as it is saved. Their halves differ too, for half a token is a leak.
+TOKENS = {
+    GLOBAL: "c3f19a5e7b2d48066e91d0b7ac5428f3",
+    MINNIE: "58d7e20c94ab163fb0f2197d6c8e3a45",
+    LOCAL: "9e4b7d12f05a8c36271bd94ef6803c5a",
+}
+NAMED_HOSTS = f"http://{LOCAL}"  # CAVE_AUTH_HOSTS
+
+# The design's table, written down once more: trust.py must not be the judge of itself.
+_DEPLOYMENT = re.compile(
+    r"https://(?:[a-z0-9-]+\.)+(?:daf-apis|microns-daf|flywire-daf)\.com:443"
+    r"|https://cave\.fanc-fly\.com:443"
+)
+_OWN = {
+    f"https://{GLOBAL}:443": TOKENS[GLOBAL],
+    f"https://{MINNIE}:443": TOKENS[MINNIE],
+    f"https://{LOCAL}": TOKENS[LOCAL],
+    f"http://{LOCAL}": TOKENS[LOCAL],
+}
+
+
+def token_of(origin: str) -> str | None:
+    """The token that a server may see; None for every foreign server.
+
+    :param origin: ``scheme://host:port`` of where the bytes in truth arrived.
+    """
+    if origin in _OWN:
+        return _OWN[origin]
+    return TOKENS[GLOBAL] if _DEPLOYMENT.fullmatch(origin) else None
