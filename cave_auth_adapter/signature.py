@@ -26,7 +26,7 @@ def sign(headers: Headers, token: str) -> None:
     {'Cookie': 'a=1; middle_auth_token=0123abcd', 'Authorization': 'Bearer 0123abcd'}
     """
     headers["Authorization"] = f"Bearer {token}"
-    others = _other_cookies(_text(headers.get("Cookie")))
+    others = _without(_text(headers.get("Cookie"))).strip("; \t")
     headers["Cookie"] = f"{others}; {COOKIE_NAME}={token}" if others else f"{COOKIE_NAME}={token}"
 
 
@@ -40,11 +40,7 @@ def unsign(headers: Headers) -> None:
     """
     if bearer_token(headers) is not None:
         del headers["Authorization"]
-    cookies = _text(headers.get("Cookie"))
-    if others := _other_cookies(cookies):
-        headers["Cookie"] = others
-    elif cookies:
-        del headers["Cookie"]
+    _take_cookies_off(headers)
 
 
 def strip(headers: Headers, tokens: Collection[str]) -> None:
@@ -55,11 +51,9 @@ def strip(headers: Headers, tokens: Collection[str]) -> None:
     >>> headers
     {'X': '1', 'Cookie': 'a=1'}
     """
-    pairs = [pair.strip() for pair in _other_cookies(_text(headers.pop("Cookie", ""))).split(";")]
-    if kept := [pair for pair in pairs if pair and not any(token in pair for token in tokens)]:
-        headers["Cookie"] = "; ".join(kept)
+    _take_cookies_off(headers, tokens)
     for name, value in list(headers.items()):
-        if any(token in _text(value) for token in tokens):
+        if _holds_one(_text(value), tokens):
             del headers[name]
 
 
@@ -71,7 +65,7 @@ def holds(headers: Headers, tokens: Collection[str]) -> bool:
     """
     if f"{COOKIE_NAME}=" in _text(headers.get("Cookie")):
         return True
-    return any(token in _text(value) for value in headers.values() for token in tokens)
+    return any(_holds_one(_text(value), tokens) for value in headers.values())
 
 
 def bearer_token(headers: Headers) -> str | None:
@@ -99,9 +93,32 @@ def _text(value: str | bytes | None) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else value or ""
 
 
-def _other_cookies(cookies: str) -> str:
-    """A Cookie header without ours (RFC 6265, section 4.2.1: pairs are split by semicolons)."""
-    if not cookies:
-        return ""
-    pairs = (pair.strip() for pair in cookies.split(";"))
-    return "; ".join(p for p in pairs if p and p.partition("=")[0].strip() != COOKIE_NAME)
+def _take_cookies_off(headers: Headers, tokens: Collection[str] = ()) -> None:
+    cookies = _text(headers.get("Cookie"))
+    kept = _without(cookies, tokens)
+    if kept == cookies:
+        return
+    if kept:
+        headers["Cookie"] = kept
+    else:
+        del headers["Cookie"]
+
+
+def _without(cookies: str, tokens: Collection[str] = ()) -> str:
+    """A Cookie header without our cookie, and without those that hold one of the tokens.
+
+    Pairs are split by semicolons (RFC 6265, section 4.2.1), and what is left stays byte for byte:
+    some servers read quoted values with a semicolon in them, and the UTF-8 of "à" ends in what
+    ``str.strip`` takes for white space.
+    """
+    pairs = cookies.split(";")
+    kept = [pair for pair in pairs if not _is_ours(pair) and not _holds_one(pair, tokens)]
+    return cookies if len(kept) == len(pairs) else ";".join(kept).strip("; \t")
+
+
+def _is_ours(pair: str) -> bool:
+    return pair.partition("=")[0].strip() == COOKIE_NAME
+
+
+def _holds_one(value: str, tokens: Collection[str]) -> bool:
+    return any(token in value for token in tokens)

@@ -24,7 +24,7 @@ STALE = f"middle_auth_token={OTHER_TOKEN}"
         ("a=1; b=2", f"a=1; b=2; {COOKIE}"),
         (f"a=1; {STALE}; b=2", f"a=1; b=2; {COOKIE}"),
         (f"{STALE}; {STALE}", COOKIE),
-        (f"a=1;{STALE};b=2", f"a=1; b=2; {COOKIE}"),
+        (f"a=1;{STALE};b=2", f"a=1;b=2; {COOKIE}"),
         (f"a=1; {STALE};", f"a=1; {COOKIE}"),
         ("a=1;", f"a=1; {COOKIE}"),
         (f"middle_auth_token = {OTHER_TOKEN}", COOKIE),
