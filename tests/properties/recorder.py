@@ -77,7 +77,7 @@ class Recorder:
         method, path, _ = data.split(b"\r\n")[0].decode("latin-1").split(" ", 2)
         status, extra = "200 OK", ""
         if path.startswith("/to/"):
-            _, _, code, number, rest = path.split("/", 4)
+            _, _, code, number, rest = path.partition("?")[0].split("/", 4)
             status = f"{code} Redirected"
             extra = f"Location: {self.servers[int(number)].url}/{rest}\r\n"
         elif path.startswith("/cookie/"):
