@@ -1,0 +1,1 @@
+"""Other people's test suites, with and without the plugin: ``make suites``."""
