@@ -1,0 +1,113 @@
+"""What the tests of faults share: a faulty server, the doors, a watchdog, a count of sockets."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import pytest
+import requests
+
+from cave_auth_adapter import CaveAuth, install, mount, pool
+
+from ..compat.conftest import authority, fresh_start  # noqa: F401 - fixtures
+from ..compat.servers import Authority
+from .servers import FaultyServer
+
+T = TypeVar("T")
+DOORS = ("auth", "mount", "install")
+LIMIT = 30  # seconds; what takes longer hangs
+
+
+@pytest.fixture
+def serve(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:  # noqa: F811
+    """Start faulty servers whose certificates are accepted, and which end with the test."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.bundle))
+    servers: list[FaultyServer] = []
+
+    def serve(*arguments: Any, **options: Any) -> FaultyServer:
+        servers.append(FaultyServer(authority, *arguments, **options))
+        return servers[-1]
+
+    yield serve
+    for server in servers:
+        server.close()
+
+
+Serve = Callable[..., FaultyServer]
+
+
+def session_through(door: str, auth: CaveAuth) -> requests.Session:
+    """A new session that is signed through a door; `fresh_start` takes what is installed out."""
+    session = requests.Session()
+    if door == "auth":
+        session.auth = auth
+    elif door == "mount":
+        mount(session, auth)
+    else:
+        install(auth)
+    return session
+
+
+def bounded(work: Callable[[], T]) -> T:
+    """What some work returns or raises; a failure if it hangs."""
+    ends: list[Callable[[], T]] = []
+
+    def run() -> None:
+        try:
+            result = work()
+        except BaseException as error:
+            ends.append(lambda error=error: _raise(error))  # type: ignore[misc]
+        else:
+            ends.append(lambda: result)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(LIMIT)
+    assert ends, f"still at work after {LIMIT} seconds"
+    return ends[0]()
+
+
+def _raise(error: BaseException) -> Any:
+    raise error
+
+
+def open_sockets() -> int:
+    """How many sockets this process has open."""
+    count = 0
+    for descriptor in os.listdir("/proc/self/fd"):
+        try:
+            count += os.readlink(f"/proc/self/fd/{descriptor}").startswith("socket:")
+        except FileNotFoundError:  # the one by which the directory was listed
+            continue
+    return count
+
+
+def close_idle() -> None:
+    """Close the idle connections that are kept on purpose."""
+    if pool._transport is not None:
+        pool._transport.poolmanager.clear()
+
+
+def settled_sockets(expected: int = 0, patience: float = 1.0) -> int:
+    """The count of sockets once what is closed, and what is garbage, is gone."""
+    close_idle()
+    gc.collect()
+    deadline = time.monotonic() + (patience if expected else 0)
+    while (count := open_sockets()) > expected and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return count
+
+
+needs_proc = pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts in /proc")
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
+
+
+def still_works(door: str, auth: CaveAuth, session: requests.Session, url: str) -> bool:
+    """Whether the same session and a new one are served, signed."""
+    with session_through(door, auth) as new:
+        return all(each.get(url, timeout=10).status_code == 200 for each in (session, new))

@@ -1,0 +1,185 @@
+"""Each fault of a server, through each door: what plain requests makes of it, no socket more."""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+
+import pytest
+import requests
+
+from cave_auth_adapter import CaveAuth, uninstall
+
+from .conftest import (
+    DOORS,
+    Serve,
+    bounded,
+    needs_proc,
+    session_through,
+    settled_sockets,
+    still_works,
+)
+from .servers import FAULTS, GOOD, HANDSHAKES, FaultyServer
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+ROUNDS = 20
+STALLS = 0.1  # seconds until a time-out where a server stalls
+
+doors = pytest.mark.parametrize("door", DOORS)
+signed = pytest.mark.parametrize("token", [TOKEN, None], ids=["signed", "no token"])
+streams = pytest.mark.parametrize("stream", [False, True], ids=["", "stream"])
+
+
+class Fate(NamedTuple):
+    """How a request ended, as its caller sees it."""
+
+    error: type[BaseException] | None
+    status: int | None  # None: there was no answer
+    received: int  # bytes of the body, until it ended or failed
+    redirects: int
+    shows_token: bool = False
+
+
+def fate_of(session: requests.Session, url: str, stream: bool, method: str = "GET") -> Fate:
+    """Make a request, and read its body."""
+    session.max_redirects = 5
+    status, received, redirects = None, 0, 0
+    try:
+        with session.request(method, url, stream=stream, timeout=STALLS) as response:
+            status, redirects = response.status_code, len(response.history)
+            if stream:
+                for piece in response.iter_content(100):
+                    received += len(piece)
+            else:
+                received = len(response.content)
+    except Exception as error:
+        shows = TOKEN in f"{error!r} {error.__cause__!r} {error.__context__!r}"
+        return Fate(type(error), status, received, redirects, shows)
+    return Fate(None, status, received, redirects)
+
+
+def plain_fate(server: FaultyServer, stream: bool, method: str = "GET") -> tuple[Fate, int]:
+    """The oracle: what plain requests makes of it, and how often the server is asked."""
+    uninstall()
+    before = len(server.requests)
+    with requests.Session() as session:
+        fate = bounded(lambda: fate_of(session, server.url, stream, method))
+    return fate, len(server.requests) - before
+
+
+def auth_for(server: FaultyServer, token: str | None) -> CaveAuth:
+    return CaveAuth(token, hosts=[server.host])
+
+
+@doors
+@signed
+@streams
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_what_it_is_without_us(
+    serve: Serve, fault: str, door: str, token: str | None, stream: bool
+) -> None:
+    server = serve(lambda seen: FAULTS[fault])
+    expected, asked = plain_fate(server, stream)
+    auth = auth_for(server, token)
+    with session_through(door, auth) as session:
+        assert bounded(lambda: fate_of(session, server.url, stream)) == expected
+
+        assert len(server.requests) == 2 * asked  # as often as without us
+        first = server.requests[asked].headers.get("authorization")
+        assert first == (f"Bearer {token}" if token else None)
+        server.plan = lambda seen: GOOD
+        assert still_works(door, auth, session, server.url)
+
+
+@doors
+@pytest.mark.parametrize("fault", ["closes before the answer", "stalls within the body"])
+def test_a_fault_under_a_post_is_what_it_is_without_us(serve: Serve, fault: str, door: str) -> None:
+    server = serve(lambda seen: FAULTS[fault])
+    expected, asked = plain_fate(server, False, "POST")
+    with session_through(door, auth_for(server, TOKEN)) as session:
+        assert bounded(lambda: fate_of(session, server.url, False, "POST")) == expected
+    assert len(server.requests) == 2 * asked
+
+
+@doors
+@signed
+@pytest.mark.parametrize("fault", HANDSHAKES)
+def test_a_fault_of_the_handshake_is_what_it_is_without_us(
+    serve: Serve, fault: str, door: str, token: str | None
+) -> None:
+    server = serve(lambda seen: GOOD, handshake=HANDSHAKES[fault])
+    expected, _ = plain_fate(server, False)
+    assert expected.error is not None
+    auth = auth_for(server, token)
+    with session_through(door, auth) as session:
+        assert bounded(lambda: fate_of(session, server.url, False)) == expected
+
+        server.handshake = None
+        assert still_works(door, auth, session, server.url)
+
+
+@doors
+@signed
+def test_a_server_that_is_gone_is_what_it_is_without_us(
+    serve: Serve, door: str, token: str | None
+) -> None:
+    server = serve(lambda seen: GOOD)
+    server.close()
+    expected, _ = plain_fate(server, False)
+    assert expected.error is requests.ConnectionError
+    auth = auth_for(server, token)
+    with session_through(door, auth) as session:
+        assert bounded(lambda: fate_of(session, server.url, False)) == expected
+
+        serve(lambda seen: GOOD, port=int(server.host.rpartition(":")[2]))
+        assert still_works(door, auth, session, server.url)
+
+
+def test_the_faults_are_of_many_kinds(serve: Serve) -> None:
+    """The comparison above is worth as much as the ways to fail that it meets."""
+    server, fates = serve(lambda seen: GOOD), set()
+    for fault in FAULTS.values():
+        server.plan = lambda seen, fault=fault: fault
+        fates.add(plain_fate(server, True)[0])
+
+    errors = {fate.error for fate in fates}
+    assert len(errors) >= 8
+    assert {requests.ConnectionError, requests.ReadTimeout, None} <= errors
+    assert requests.exceptions.ChunkedEncodingError in errors
+    assert {fate.received for fate in fates if fate.error} >= {0, 1024}
+
+
+# No socket is left
+
+
+def rounds(server: FaultyServer, door: str) -> None:
+    auth = auth_for(server, TOKEN)
+    for number in range(ROUNDS):
+        with session_through(door, auth) as session:
+            fate_of(session, server.url, stream=bool(number % 2))
+
+
+@needs_proc
+@doors
+@pytest.mark.parametrize("fault", [name for name, f in FAULTS.items() if f.then != "stall"])
+def test_20_rounds_of_a_fault_leave_no_socket(
+    serve: Serve, fault: str, door: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    # What urllib3 logs of odd headers has a traceback, and that holds a socket.
+    caplog.set_level(logging.CRITICAL, "urllib3")
+    before = settled_sockets()
+    server = serve(lambda seen: FAULTS[fault])
+    bounded(lambda: rounds(server, door))
+    server.close()
+    assert settled_sockets(before) == before
+
+
+@needs_proc
+@doors
+def test_a_socket_that_is_left_is_counted(serve: Serve, door: str) -> None:
+    before = settled_sockets()
+    server = serve(lambda seen: GOOD)
+    held = session_through(door, auth_for(server, TOKEN)).get(server.url, stream=True)
+    server.close()
+    assert settled_sockets(before, patience=0.1) == before + 1
+    held.close()
