@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 import requests
@@ -16,11 +16,13 @@ from cave_auth_adapter import CaveAuth, install, mount, pool
 
 from ..compat.conftest import authority, fresh_start  # noqa: F401 - fixtures
 from ..compat.servers import Authority
-from .servers import FaultyServer
+from .servers import STALL, Fault, FaultyServer
 
 T = TypeVar("T")
 DOORS = ("auth", "mount", "install")
+TOKEN = "0123456789abcdef0123456789abcdef"
 LIMIT = 30  # seconds; what takes longer hangs
+STALLS = 0.3  # seconds until a time-out where a server stalls
 
 
 @pytest.fixture
@@ -51,6 +53,37 @@ def session_through(door: str, auth: CaveAuth) -> requests.Session:
     else:
         install(auth)
     return session
+
+
+class Fate(NamedTuple):
+    """How a request ended, as its caller sees it."""
+
+    error: type[BaseException] | None
+    status: int | None  # None: there was no answer
+    received: int  # bytes of the body, until it ended or failed
+    redirects: int
+    shows_token: bool = False
+
+
+def fate_of(
+    session: requests.Session, url: str, fault: Fault, stream: bool, method: str = "GET"
+) -> Fate:
+    """Make a request that meets a fault, and read its body."""
+    timeout = STALLS if fault.then == STALL else LIMIT
+    session.max_redirects = 5
+    status, received, redirects = None, 0, 0
+    try:
+        with session.request(method, url, stream=stream, timeout=timeout) as response:
+            status, redirects = response.status_code, len(response.history)
+            if stream:
+                for piece in response.iter_content(100):
+                    received += len(piece)
+            else:
+                received = len(response.content)
+    except Exception as error:
+        shows = TOKEN in f"{error!r} {error.__cause__!r} {error.__context__!r}"
+        return Fate(type(error), status, received, redirects, shows)
+    return Fate(None, status, received, redirects)
 
 
 def bounded(work: Callable[[], T]) -> T:

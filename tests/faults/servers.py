@@ -59,7 +59,7 @@ FAULTS = {
     "has a status line without end": Fault(b"HTTP/1.1 200 " + b"x" * 70_000),
     "has a huge header": Fault(answer("200 OK", "X: " + "x" * 70_000)),
     "has too many headers": Fault(answer("200 OK", *(f"X-{n}: 1" for n in range(200)))),
-    "has a header without a colon": Fault(answer("200 OK", "no colon here")),
+    "has a header without a colon": Fault(answer("200 OK", "no colon here"), KEEP),
     "has two lengths": Fault(answer("200 OK", "Content-Length: 5")),
     "has a length that is no number": Fault(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nbody"),
     "has a negative length": Fault(answer("200 OK", length=-5)),
@@ -73,11 +73,11 @@ FAULTS = {
     "resets between chunks": Fault(_chunked(_CHUNK), RESET),
     "stalls between chunks": Fault(_chunked(_CHUNK), STALL),
     "has a chunk size that is no number": Fault(_chunked(_CHUNK, b"zz\r\n", BODY)),
-    "is not the gzip it says": Fault(answer("200 OK", "Content-Encoding: gzip")),
-    "closes within gzip": Fault(
-        answer("200 OK", "Content-Encoding: gzip", body=gzip.compress(BODY)[:-12])
+    "is not the gzip it says": Fault(answer("200 OK", "Content-Encoding: gzip"), KEEP),
+    "cuts gzip off": Fault(
+        answer("200 OK", "Content-Encoding: gzip", body=gzip.compress(BODY)[:-12]), KEEP
     ),
-    "has an encoding that nobody knows": Fault(answer("200 OK", "Content-Encoding: rot13")),
+    "has an encoding that nobody knows": Fault(answer("200 OK", "Content-Encoding: rot13"), KEEP),
     # it leads astray
     "redirects to itself": Fault(answer("302 Found", "Location: /"), KEEP),
     "redirects to no URL": Fault(answer("302 Found", "Location: https://[")),
@@ -91,7 +91,7 @@ FAULTS = {
     "resets within a refusal": Fault(_CUT_REFUSAL, RESET),
     "stalls within a refusal": Fault(_CUT_REFUSAL, STALL),
     "closes within a 403": Fault(answer("403 Forbidden", length=2 * len(BODY))),
-    "refuses with broken gzip": Fault(answer("401 Unauthorized", "Content-Encoding: gzip")),
+    "refuses with broken gzip": Fault(answer("401 Unauthorized", "Content-Encoding: gzip"), KEEP),
     "is broken itself": Fault(answer("500 Internal Server Error", length=2 * len(BODY))),
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import NamedTuple
 
 import pytest
 import requests
@@ -12,58 +11,35 @@ from cave_auth_adapter import CaveAuth, uninstall
 
 from .conftest import (
     DOORS,
+    TOKEN,
+    Fate,
     Serve,
     bounded,
+    fate_of,
     needs_proc,
     session_through,
     settled_sockets,
     still_works,
 )
-from .servers import FAULTS, GOOD, HANDSHAKES, FaultyServer
+from .servers import FAULTS, GOOD, HANDSHAKES, STALL, Fault, FaultyServer
 
-TOKEN = "0123456789abcdef0123456789abcdef"
 ROUNDS = 20
-STALLS = 0.1  # seconds until a time-out where a server stalls
 
 doors = pytest.mark.parametrize("door", DOORS)
 signed = pytest.mark.parametrize("token", [TOKEN, None], ids=["signed", "no token"])
-streams = pytest.mark.parametrize("stream", [False, True], ids=["", "stream"])
+each_fault = pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+ENDING = {name: fault for name, fault in FAULTS.items() if fault.then != STALL}
+each_fault_but_stalls = pytest.mark.parametrize("fault", ENDING.values(), ids=ENDING)
 
 
-class Fate(NamedTuple):
-    """How a request ended, as its caller sees it."""
-
-    error: type[BaseException] | None
-    status: int | None  # None: there was no answer
-    received: int  # bytes of the body, until it ended or failed
-    redirects: int
-    shows_token: bool = False
-
-
-def fate_of(session: requests.Session, url: str, stream: bool, method: str = "GET") -> Fate:
-    """Make a request, and read its body."""
-    session.max_redirects = 5
-    status, received, redirects = None, 0, 0
-    try:
-        with session.request(method, url, stream=stream, timeout=STALLS) as response:
-            status, redirects = response.status_code, len(response.history)
-            if stream:
-                for piece in response.iter_content(100):
-                    received += len(piece)
-            else:
-                received = len(response.content)
-    except Exception as error:
-        shows = TOKEN in f"{error!r} {error.__cause__!r} {error.__context__!r}"
-        return Fate(type(error), status, received, redirects, shows)
-    return Fate(None, status, received, redirects)
-
-
-def plain_fate(server: FaultyServer, stream: bool, method: str = "GET") -> tuple[Fate, int]:
+def plain_fate(
+    server: FaultyServer, fault: Fault, stream: bool, method: str = "GET"
+) -> tuple[Fate, int]:
     """The oracle: what plain requests makes of it, and how often the server is asked."""
     uninstall()
     before = len(server.requests)
     with requests.Session() as session:
-        fate = bounded(lambda: fate_of(session, server.url, stream, method))
+        fate = bounded(lambda: fate_of(session, server.url, fault, stream, method))
     return fate, len(server.requests) - before
 
 
@@ -72,17 +48,20 @@ def auth_for(server: FaultyServer, token: str | None) -> CaveAuth:
 
 
 @doors
-@signed
-@streams
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    ("token", "stream"),
+    [(TOKEN, False), (TOKEN, True), (None, True)],
+    ids=["signed", "signed stream", "no token stream"],
+)
+@each_fault
 def test_a_fault_is_what_it_is_without_us(
-    serve: Serve, fault: str, door: str, token: str | None, stream: bool
+    serve: Serve, fault: Fault, door: str, token: str | None, stream: bool
 ) -> None:
-    server = serve(lambda seen: FAULTS[fault])
-    expected, asked = plain_fate(server, stream)
+    server = serve(lambda seen: fault)
+    expected, asked = plain_fate(server, fault, stream)
     auth = auth_for(server, token)
     with session_through(door, auth) as session:
-        assert bounded(lambda: fate_of(session, server.url, stream)) == expected
+        assert bounded(lambda: fate_of(session, server.url, fault, stream)) == expected
 
         assert len(server.requests) == 2 * asked  # as often as without us
         first = server.requests[asked].headers.get("authorization")
@@ -92,27 +71,28 @@ def test_a_fault_is_what_it_is_without_us(
 
 
 @doors
-@pytest.mark.parametrize("fault", ["closes before the answer", "stalls within the body"])
-def test_a_fault_under_a_post_is_what_it_is_without_us(serve: Serve, fault: str, door: str) -> None:
-    server = serve(lambda seen: FAULTS[fault])
-    expected, asked = plain_fate(server, False, "POST")
+@pytest.mark.parametrize("name", ["closes before the answer", "stalls within the body"])
+def test_a_fault_under_a_post_is_what_it_is_without_us(serve: Serve, name: str, door: str) -> None:
+    fault = FAULTS[name]
+    server = serve(lambda seen: fault)
+    expected, asked = plain_fate(server, fault, False, "POST")
     with session_through(door, auth_for(server, TOKEN)) as session:
-        assert bounded(lambda: fate_of(session, server.url, False, "POST")) == expected
+        assert bounded(lambda: fate_of(session, server.url, fault, False, "POST")) == expected
     assert len(server.requests) == 2 * asked
 
 
 @doors
 @signed
-@pytest.mark.parametrize("fault", HANDSHAKES)
+@pytest.mark.parametrize("fault", HANDSHAKES.values(), ids=HANDSHAKES)
 def test_a_fault_of_the_handshake_is_what_it_is_without_us(
-    serve: Serve, fault: str, door: str, token: str | None
+    serve: Serve, fault: Fault, door: str, token: str | None
 ) -> None:
-    server = serve(lambda seen: GOOD, handshake=HANDSHAKES[fault])
-    expected, _ = plain_fate(server, False)
+    server = serve(lambda seen: GOOD, handshake=fault)
+    expected, _ = plain_fate(server, fault, False)
     assert expected.error is not None
     auth = auth_for(server, token)
     with session_through(door, auth) as session:
-        assert bounded(lambda: fate_of(session, server.url, False)) == expected
+        assert bounded(lambda: fate_of(session, server.url, fault, False)) == expected
 
         server.handshake = None
         assert still_works(door, auth, session, server.url)
@@ -125,11 +105,11 @@ def test_a_server_that_is_gone_is_what_it_is_without_us(
 ) -> None:
     server = serve(lambda seen: GOOD)
     server.close()
-    expected, _ = plain_fate(server, False)
+    expected, _ = plain_fate(server, GOOD, False)
     assert expected.error is requests.ConnectionError
     auth = auth_for(server, token)
     with session_through(door, auth) as session:
-        assert bounded(lambda: fate_of(session, server.url, False)) == expected
+        assert bounded(lambda: fate_of(session, server.url, GOOD, False)) == expected
 
         serve(lambda seen: GOOD, port=int(server.host.rpartition(":")[2]))
         assert still_works(door, auth, session, server.url)
@@ -140,7 +120,7 @@ def test_the_faults_are_of_many_kinds(serve: Serve) -> None:
     server, fates = serve(lambda seen: GOOD), set()
     for fault in FAULTS.values():
         server.plan = lambda seen, fault=fault: fault
-        fates.add(plain_fate(server, True)[0])
+        fates.add(plain_fate(server, fault, True)[0])
 
     errors = {fate.error for fate in fates}
     assert len(errors) >= 8
@@ -152,24 +132,24 @@ def test_the_faults_are_of_many_kinds(serve: Serve) -> None:
 # No socket is left
 
 
-def rounds(server: FaultyServer, door: str) -> None:
+def rounds(server: FaultyServer, fault: Fault, door: str) -> None:
     auth = auth_for(server, TOKEN)
     for number in range(ROUNDS):
         with session_through(door, auth) as session:
-            fate_of(session, server.url, stream=bool(number % 2))
+            fate_of(session, server.url, fault, stream=bool(number % 2))
 
 
 @needs_proc
 @doors
-@pytest.mark.parametrize("fault", [name for name, f in FAULTS.items() if f.then != "stall"])
+@each_fault_but_stalls
 def test_20_rounds_of_a_fault_leave_no_socket(
-    serve: Serve, fault: str, door: str, caplog: pytest.LogCaptureFixture
+    serve: Serve, fault: Fault, door: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     # What urllib3 logs of odd headers has a traceback, and that holds a socket.
     caplog.set_level(logging.CRITICAL, "urllib3")
     before = settled_sockets()
-    server = serve(lambda seen: FAULTS[fault])
-    bounded(lambda: rounds(server, door))
+    server = serve(lambda seen: fault)
+    bounded(lambda: rounds(server, fault, door))
     server.close()
     assert settled_sockets(before) == before
 

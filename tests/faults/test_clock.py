@@ -1,0 +1,88 @@
+"""A clock that jumps, and files that come from another time."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from cave_auth_adapter import CaveAuth, TokenStore, credentials
+
+from .conftest import DOORS, TOKEN, Serve, session_through
+from .servers import GOOD
+
+OTHER = "fedcba9876543210fedcba9876543210"
+YEAR = 365 * 86400.0
+JUMPS = {"an hour back": -3600.0, "ten years back": -10 * YEAR, "ten years on": 10 * YEAR}
+
+doors = pytest.mark.parametrize("door", DOORS)
+
+
+@doors
+@pytest.mark.parametrize("jump", JUMPS.values(), ids=JUMPS)
+def test_a_new_token_is_noticed_though_the_clock_jumps(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, door: str, jump: float
+) -> None:
+    monkeypatch.setattr(credentials, "LOOK_INTERVAL", 0.05)
+    monkeypatch.setattr(credentials, "_LOOK_SHARE", 1.0)
+    server, now = serve(lambda seen: GOOD), time.time
+    path = TokenStore().save(TOKEN, server.host)
+    with session_through(door, CaveAuth(hosts=[server.host])) as session:
+        assert session.get(server.url).ok
+        monkeypatch.setattr(time, "time", lambda: now() + jump)
+        assert session.get(server.url).ok
+        path.write_text(path.read_text().replace(TOKEN, OTHER))  # as another program does
+        os.utime(path, (time.time(), time.time()))
+        time.sleep(0.1)
+        assert session.get(server.url).ok
+
+    seen = [request.headers["authorization"] for request in server.requests]
+    assert seen == [f"Bearer {TOKEN}", f"Bearer {TOKEN}", f"Bearer {OTHER}"]
+
+
+@pytest.mark.parametrize("jump", JUMPS.values(), ids=JUMPS)
+def test_a_refused_token_is_left_in_peace_for_no_longer_though_the_clock_jumps(
+    monkeypatch: pytest.MonkeyPatch, jump: float
+) -> None:
+    monkeypatch.setattr(credentials, "_QUIET", 0.05)
+    auth, now = CaveAuth(hosts=["cave.example.org"]), time.time
+    origin = auth.hosts.trusted_origin("https://cave.example.org/")
+    TokenStore().save(TOKEN)
+    refused = auth.credentials.token_for(origin)
+    assert auth.credentials.after_refusal(origin, refused) is None
+
+    monkeypatch.setattr(time, "time", lambda: now() + jump)
+    searches = []
+    real = credentials.Credentials._search_once
+    monkeypatch.setattr(
+        credentials.Credentials,
+        "_search_once",
+        lambda *arguments: searches.append(1) or real(*arguments),
+    )
+    assert auth.credentials.after_refusal(origin, refused) is None
+    assert len(searches) == 0
+    time.sleep(0.1)
+    assert auth.credentials.after_refusal(origin, refused) is None
+    assert len(searches) == 1
+
+
+@doors
+@pytest.mark.parametrize("mtime", [1.0, 1e9, 4e9], ids=["1970", "2001", "2096"])
+def test_a_file_from_another_time_is_read_and_its_change_noticed(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, door: str, mtime: float
+) -> None:
+    """As a backup, an archive or a file server with a clock of its own leaves them."""
+    monkeypatch.setattr(credentials, "LOOK_INTERVAL", 0.0)
+    monkeypatch.setattr(credentials, "_LOOK_SHARE", 1.0)
+    server = serve(lambda seen: GOOD)
+    path = TokenStore().save(TOKEN, server.host)
+    os.utime(path, (mtime, mtime))
+    with session_through(door, CaveAuth(hosts=[server.host])) as session:
+        assert session.get(server.url).ok
+        path.write_text(path.read_text().replace(TOKEN, OTHER))
+        os.utime(path, (mtime - 1, mtime - 1))  # older than what was there
+        assert session.get(server.url).ok
+
+    seen = [request.headers["authorization"] for request in server.requests]
+    assert seen == [f"Bearer {TOKEN}", f"Bearer {OTHER}"]

@@ -1,0 +1,170 @@
+"""A fork in the middle of things: the child goes its own way, and the parent on with its."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from cave_auth_adapter import CaveAuth, TokenStore, credentials, install, pool
+
+from ..compat.servers import Seen
+from .conftest import DOORS, LIMIT, TOKEN, Serve, needs_fork, session_through
+from .servers import GOOD, REFUSAL, Fault, FaultyServer
+
+pytestmark = [needs_fork, pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")]
+doors = pytest.mark.parametrize("door", DOORS)
+OTHER = "fedcba9876543210fedcba9876543210"
+
+
+def in_child(work: Callable[[], Any]) -> int:
+    """Fork, and work in the child; its exit code, or the signal that ended it."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(10)  # a child that hangs is ended
+            work()
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+class Held:
+    """A server that holds each request for `/held` until it is let go."""
+
+    def __init__(self, serve: Serve):
+        self.came, self.go = threading.Event(), threading.Event()
+        self.server: FaultyServer = serve(self.plan)
+        self.url = self.server.url
+
+    def plan(self, seen: Seen) -> Fault:
+        if seen.path == "/held":
+            self.came.set()
+            self.go.wait(LIMIT)
+        return GOOD
+
+    def signed(self, path: str) -> list[bool]:
+        requests = [seen for seen in self.server.requests if seen.path == path]
+        return [seen.headers.get("authorization") == f"Bearer {TOKEN}" for seen in requests]
+
+
+def works(session: requests.Session, url: str) -> None:
+    with session.get(url, timeout=5) as response:
+        assert response.text == "good"
+
+
+@doors
+@pytest.mark.parametrize("whose", ["the same session", "a new session"])
+def test_a_fork_in_the_middle_of_a_request(serve: Serve, door: str, whose: str) -> None:
+    held, answers = Held(serve), []
+    auth = CaveAuth(TOKEN, hosts=[held.server.host])
+    session = session_through(door, auth)
+    works(session, f"{held.url}before")  # there is an idle connection, in the pool of both
+    other = threading.Thread(target=lambda: answers.append(session.get(f"{held.url}held")))
+    other.start()
+    assert held.came.wait(LIMIT)
+
+    def child() -> None:
+        own = session if whose == "the same session" else session_through(door, auth)
+        works(own, f"{held.url}child")
+
+    assert in_child(child) == 0
+    held.go.set()
+    other.join(LIMIT)
+    assert [answer.text for answer in answers] == ["good"]
+    works(session, f"{held.url}after")
+    assert held.signed("/child") == held.signed("/after") == held.signed("/held") == [True]
+
+
+@doors
+def test_a_fork_while_a_token_is_looked_up(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, door: str
+) -> None:
+    """The thread that looks holds a lock, which nobody would release in the child."""
+    held, parent, real = Held(serve), os.getpid(), credentials.read_secrets
+    looking = threading.Event()
+
+    def slow(path: Path) -> Any:
+        if os.getpid() == parent:
+            looking.set()
+            held.go.wait(LIMIT)
+        return real(path)
+
+    TokenStore().save(TOKEN)
+    monkeypatch.setattr(credentials, "read_secrets", slow)
+    session = session_through(door, CaveAuth(hosts=[held.server.host]))
+    other = threading.Thread(target=works, args=(session, f"{held.url}parent"))
+    other.start()
+    assert looking.wait(LIMIT)
+
+    assert in_child(lambda: works(session, f"{held.url}child")) == 0
+    held.go.set()
+    other.join(LIMIT)
+    assert held.signed("/child") == held.signed("/parent") == [True]
+
+
+@doors
+def test_a_fork_while_a_new_token_is_looked_for(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, door: str
+) -> None:
+    server = serve(lambda seen: GOOD if OTHER in seen.headers["authorization"] else REFUSAL)
+    TokenStore().save(TOKEN)
+    parent, looking, go = os.getpid(), threading.Event(), threading.Event()
+    real = credentials.Credentials._look_now
+
+    def slow(*arguments: Any) -> Any:
+        if os.getpid() == parent and server.requests:
+            looking.set()
+            go.wait(LIMIT)
+        return real(*arguments)
+
+    monkeypatch.setattr(credentials.Credentials, "_look_now", slow)
+    session = session_through(door, CaveAuth(hosts=[server.host]))
+    other = threading.Thread(target=works, args=(session, f"{server.url}parent"))
+    other.start()
+    assert looking.wait(LIMIT)
+    TokenStore().save(OTHER, overwrite=True)
+
+    assert in_child(lambda: works(session, f"{server.url}child")) == 0
+    go.set()
+    other.join(LIMIT)
+    last = {seen.path: seen.headers["authorization"] for seen in server.requests}
+    assert last == {"/child": f"Bearer {OTHER}", "/parent": f"Bearer {OTHER}"}
+
+
+def test_a_fork_while_the_transport_is_made(serve: Serve) -> None:
+    held = Held(serve)
+    install(CaveAuth(TOKEN, hosts=[held.server.host]))
+    with pool._lock:
+        assert in_child(lambda: works(requests.Session(), f"{held.url}child")) == 0
+    assert held.signed("/child") == [True]
+
+
+def test_a_fork_while_a_token_is_saved(secrets: Path) -> None:
+    """The lock of the file belongs to the parent; the child waits for it, and saves then."""
+    for number in range(5):
+        saver = threading.Thread(target=save_many, args=(number,))
+        saver.start()
+        code = in_child(lambda: TokenStore().save(TOKEN, key="child", overwrite=True))
+        saver.join(LIMIT)
+        assert code == 0
+
+    assert TokenStore().load(key="child") == TOKEN
+    assert [TokenStore().load(key=f"{n} 19") for n in range(5)] == [TOKEN] * 5
+    assert [path.name for path in secrets.iterdir() if ".new-" in path.name] == []
+
+
+def save_many(number: int) -> None:
+    for turn in range(20):
+        TokenStore().save(TOKEN, key=f"{number} {turn}")

@@ -1,0 +1,209 @@
+"""Ctrl-C at any instant: of a request through each door, and of the saving of a token."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import random
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import cave_auth_adapter
+from cave_auth_adapter import CaveAuth, TokenStore, install, pool, tokens
+
+from ..compat.servers import Seen
+from .conftest import DOORS, TOKEN, Serve, needs_proc, session_through, settled_sockets, still_works
+from .servers import GOOD, REFUSAL, Fault, FaultyServer
+
+OTHER = "fedcba9876543210fedcba9876543210"
+OURS = os.path.dirname(cave_auth_adapter.__file__) + os.sep
+INSTANTS = 100  # by the clock, for each door
+
+doors = pytest.mark.parametrize("door", DOORS)
+install_module = sys.modules[install.__module__]
+
+
+def interrupted_at(step: int, work: Callable[[], Any]) -> bool:
+    """Work, with a KeyboardInterrupt at a step within our code; whether it has that many.
+
+    The interpreter looks for signals where a function begins and after a call of a built-in one;
+    so that is where it is raised. Those steps are the same each time, unlike moments of the clock.
+    """
+    steps = 0
+
+    def profile(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal steps
+        if event == "call":
+            within = is_ours(frame) or is_ours(frame.f_back)
+        else:
+            within = event == "c_return" and is_ours(frame)
+        steps += within
+        if within and steps == step:
+            raise KeyboardInterrupt
+
+    before = sys.getprofile()
+    try:
+        sys.setprofile(profile)
+        work()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.setprofile(before)
+    return False
+
+
+def is_ours(frame: FrameType | None) -> bool:
+    return frame is not None and frame.f_code.co_filename.startswith(OURS)
+
+
+def interrupted_after(seconds: float, work: Callable[[], Any]) -> bool:
+    """Work, with a KeyboardInterrupt after a time; whether it was over before."""
+    is_due = True
+
+    def interrupt(*_: object) -> None:
+        if is_due:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            work()
+        finally:
+            is_due = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except KeyboardInterrupt:
+        return True
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    return False
+
+
+class Bench:
+    """A server, a token that is changed when asked for, and a session through a door."""
+
+    def __init__(self, serve: Serve, door: str):
+        self.server: FaultyServer = serve(self.plan)
+        self.good = TOKEN
+        self.door = door
+        self.renew()
+
+    def plan(self, seen: Seen) -> Fault:
+        return GOOD if seen.headers.get("authorization") == f"Bearer {self.good}" else REFUSAL
+
+    def renew(self) -> None:
+        """A new session that knows nothing yet."""
+        self.auth = CaveAuth(hosts=[self.server.host])
+        self.session = session_through(self.door, self.auth)
+
+    def work(self) -> None:
+        """A first request, and one that is refused and sent again with another token."""
+        TokenStore().save(self.good, overwrite=True)
+        assert self.session.get(self.server.url, timeout=10).ok
+        self.good = OTHER if self.good == TOKEN else TOKEN
+        TokenStore().save(self.good, overwrite=True)
+        assert self.session.get(self.server.url, timeout=10).ok
+
+    def check(self) -> None:
+        """After an interrupt: nothing is locked, and all goes on."""
+        assert not self.auth.credentials._lock.locked()
+        assert not pool._lock.locked()
+        assert not install_module._lock.locked()
+        TokenStore().save(self.good, overwrite=True)
+        assert still_works(self.door, self.auth, self.session, self.server.url)
+
+
+@pytest.fixture(autouse=True)
+def no_patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A lock that is left behind fails a test at once; and the collector is not interrupted."""
+    monkeypatch.setattr(tokens, "_LOCK_TIMEOUT", 1.0)
+    gc.disable()  # what is raised while it runs is printed, and lost
+    yield
+    gc.enable()
+
+
+@needs_proc
+@doors
+def test_a_request_that_is_interrupted_at_each_step(serve: Serve, door: str) -> None:
+    before, bench, step = settled_sockets(), Bench(serve, door), 1
+    while interrupted_at(step, bench.work):
+        bench.check()
+        bench.session.close()
+        bench.renew()
+        step += 1
+    bench.session.close()
+    bench.server.close()
+    assert step > 100
+    assert settled_sockets(before) == before
+
+
+@needs_proc
+@doors
+def test_a_request_that_is_interrupted_at_a_random_instant(serve: Serve, door: str) -> None:
+    assert threading.current_thread() is threading.main_thread()
+    before, bench, chance = settled_sockets(), Bench(serve, door), random.Random(door)
+    hits = 0
+    for _ in range(INSTANTS):
+        hits += interrupted_after(chance.uniform(0, 0.02), bench.work)
+        bench.check()
+        bench.session.close()
+        bench.renew()
+    bench.session.close()
+    bench.server.close()
+    assert hits > INSTANTS / 10
+    assert settled_sockets(before) == before
+
+
+def whole(path: Path) -> str:
+    """The token in a file that is old or new, and nothing between; what was beside it is kept."""
+    content = json.loads(path.read_text())
+    assert content.pop("other") == TOKEN
+    return str(content["token"])
+
+
+class Saving:
+    """A store in which one token and another are saved in turn."""
+
+    def __init__(self) -> None:
+        self.store = TokenStore()
+        self.path = self.store.save(TOKEN, key="other")
+        self.store.save(TOKEN)
+        self.new = OTHER
+
+    def work(self) -> None:
+        self.store.save(self.new, overwrite=True)
+
+    def check(self) -> None:
+        old = TOKEN if self.new == OTHER else OTHER
+        assert whole(self.path) in (old, self.new)
+        self.store.save(self.new, overwrite=True)  # the lock is free
+        self.store.save(old, key="again", overwrite=True)
+        assert whole(self.path) == self.new
+        assert self.path.stat().st_mode & 0o777 == 0o600
+        lock = f".{self.path.name}.lock"
+        assert {*os.listdir(self.path.parent)} <= {self.path.name, lock}
+        self.new = old
+
+
+def test_a_save_that_is_interrupted_at_each_step() -> None:
+    saving, step = Saving(), 1
+    while interrupted_at(step, saving.work):
+        saving.check()
+        step += 1
+    assert step > 40
+
+
+def test_a_save_that_is_interrupted_at_a_random_instant() -> None:
+    saving, chance, hits = Saving(), random.Random("save"), 0
+    for _ in range(3 * INSTANTS):
+        hits += interrupted_after(chance.uniform(0, 0.002), saving.work)
+        saving.check()
+    assert hits > INSTANTS / 10

@@ -1,0 +1,92 @@
+"""A server that breaks off while a token changes: its refusal, or its answer to the repeat."""
+
+from __future__ import annotations
+
+import pytest
+import requests
+from requests.adapters import HTTPAdapter
+
+from cave_auth_adapter import CaveAuth, TokenStore, mount
+
+from ..compat.servers import Seen
+from .conftest import DOORS, TOKEN, Fate, Serve, bounded, fate_of, session_through, still_works
+from .servers import CLOSE, FAULTS, GOOD, KEEP, REFUSAL, STALL, Fault, FaultyServer, answer
+
+OLD = "00000000000000000000000000000000"
+LONG = 1 << 20
+doors = pytest.mark.parametrize("door", DOORS)
+each_fault = pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+_401 = "401 Unauthorized"
+REFUSALS = {
+    "cut off": Fault(answer(_401, body=b"cut", length=100), CLOSE),
+    "cut off when long": Fault(answer(_401, body=bytes(LONG // 2), length=LONG), CLOSE),
+    "long": Fault(answer(_401, body=bytes(LONG)), KEEP),
+    "stalling": Fault(answer(_401, body=b"", length=100), STALL),
+    "stalling when long": Fault(answer(_401, body=bytes(100_000), length=LONG), STALL),
+    "broken gzip": Fault(answer(_401, "Content-Encoding: gzip"), KEEP),
+    "endless": Fault(b"HTTP/1.1 401 Unauthorized\r\n\r\n" + bytes(100_000), STALL),
+}
+
+
+class Changing:
+    """A server at which the token changes under the first request, and what it answers then."""
+
+    def __init__(self, serve: Serve, refusal: Fault, then: Fault):
+        self.refusal, self.then = refusal, then
+        self.server: FaultyServer = serve(self.plan)
+        TokenStore().save(OLD, self.server.host)
+        self.auth = CaveAuth(hosts=[self.server.host])
+
+    def plan(self, seen: Seen) -> Fault:
+        if seen.headers.get("authorization") != f"Bearer {TOKEN}":
+            TokenStore().save(TOKEN, self.server.host, overwrite=True)
+            return self.refusal
+        return self.then
+
+    def plain_fate(self) -> Fate:
+        """What a request makes of it that has the new token from the beginning."""
+        with requests.Session() as session:
+            session.headers["Authorization"] = f"Bearer {TOKEN}"
+            return bounded(lambda: fate_of(session, self.server.url, self.then, stream=True))
+
+
+@doors
+@each_fault
+def test_a_repeat_fails_as_a_first_request_does(serve: Serve, fault: Fault, door: str) -> None:
+    changing = Changing(serve, REFUSAL, fault)
+    expected, url = changing.plain_fate(), changing.server.url
+    with session_through(door, changing.auth) as session:
+        assert bounded(lambda: fate_of(session, url, fault, stream=True)) == expected
+
+        assert any(OLD in seen.headers["authorization"] for seen in changing.server.requests)
+        changing.then = GOOD
+        assert still_works(door, changing.auth, session, url)
+
+
+@doors
+@pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS)
+def test_a_refusal_that_breaks_off_is_no_failure_once_there_is_a_new_token(
+    serve: Serve, refusal: Fault, door: str
+) -> None:
+    changing = Changing(serve, refusal, GOOD)
+    with session_through(door, changing.auth) as session:
+        fate = bounded(lambda: fate_of(session, changing.server.url, refusal, False))
+        assert fate == Fate(None, 200, 4, 0)
+        assert still_works(door, changing.auth, session, changing.server.url)
+
+
+@pytest.mark.parametrize("door", ["auth", "mount"])
+@pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS)
+def test_a_refusal_gives_its_connection_back_before_the_repeat(
+    serve: Serve, refusal: Fault, door: str
+) -> None:
+    """In a pool of one connection, the repeat would wait for it for ever."""
+    changing = Changing(serve, refusal, GOOD)
+    with requests.Session() as session:
+        session.mount("https://", HTTPAdapter(pool_maxsize=1, pool_block=True))
+        if door == "mount":
+            mount(session, changing.auth)
+        else:
+            session.auth = changing.auth
+        fate = bounded(lambda: fate_of(session, changing.server.url, refusal, False))
+    assert fate == Fate(None, 200, 4, 0)
