@@ -479,7 +479,7 @@ def test_a_connection_that_has_answered_remembers_no_request(serve: MakeServer) 
     assert pool._transport is not None
     [kept] = pool._transport.poolmanager.pools._container.values()
     [connection] = [connection for connection in kept.pool.queue if connection]
-    assert getattr(connection, "_repeatable", None) is None
+    assert connection._repeat is None
 
 
 def test_a_server_that_never_answers_fails_as_without_us(serve: MakeServer) -> None:
