@@ -80,9 +80,11 @@ FAULTS = {
     "has an encoding that nobody knows": Fault(answer("200 OK", "Content-Encoding: rot13"), KEEP),
     # it leads astray
     "redirects to itself": Fault(answer("302 Found", "Location: /"), KEEP),
-    "redirects to no URL": Fault(answer("302 Found", "Location: https://[")),
+    "redirects to no URL": Fault(answer("302 Found", "Location: https://["), KEEP),
     "redirects to no host": Fault(answer("302 Found", "Location: https:///"), KEEP),
-    "redirects to another scheme": Fault(answer("302 Found", "Location: gopher://localhost/")),
+    "redirects to another scheme": Fault(
+        answer("302 Found", "Location: gopher://localhost/"), KEEP
+    ),
     "redirects, and closes within the body": Fault(
         answer("302 Found", "Location: https://[", length=2 * len(BODY))
     ),
