@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import filelock
 import pytest
 
 import cave_auth_adapter
@@ -25,6 +26,7 @@ from .servers import GOOD, REFUSAL, Fault, FaultyServer
 
 OTHER = "fedcba9876543210fedcba9876543210"
 OURS = os.path.dirname(cave_auth_adapter.__file__) + os.sep
+FILELOCK = os.path.dirname(filelock.__file__) + os.sep
 INSTANTS = 100  # by the clock, for each door
 
 doors = pytest.mark.parametrize("door", DOORS)
@@ -68,8 +70,10 @@ def interrupted_after(seconds: float, work: Callable[[], Any]) -> bool:
     """Work, with a KeyboardInterrupt after a time; whether it was over before."""
     is_due = True
 
-    def interrupt(*_: object) -> None:
-        if is_due:
+    def interrupt(_: int, frame: FrameType | None) -> None:
+        if is_due and is_within_filelock(frame):
+            signal.setitimer(signal.ITIMER_REAL, 0.0002)  # try again a little later
+        elif is_due:
             raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGALRM, interrupt)
@@ -83,7 +87,22 @@ def interrupted_after(seconds: float, work: Callable[[], Any]) -> bool:
     except KeyboardInterrupt:
         return True
     finally:
+        is_due = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+    return False
+
+
+def is_within_filelock(frame: FrameType | None) -> bool:
+    """Whether the lock of a file is just being taken or given back.
+
+    For some of those instants filelock 4.2 keeps the lock until the process ends. That is a known
+    limit (docs/how-it-works.md), and not what is tested here.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(FILELOCK):
+            return True
+        frame = frame.f_back
     return False
 
 
