@@ -7,11 +7,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SUITES := $(VENV)-suites
 
-.PHONY: help demo test suites bench docs pictures lint format package clean
+.PHONY: help demo test suites leaks bench docs pictures lint format package clean
 
 help:
 	@echo "make demo     see it work against a small CAVE deployment on this machine"
 	@echo "make test     lint, check types and run all tests"
+	@echo "make leaks    look for tokens at foreign servers: every door by every way out"
 	@echo "make suites   run the test suites of requests and responses with and without the plugin"
 	@echo "make bench    measure, and write benchmarks/results.md"
 	@echo "make docs     build the documentation into site/, with warnings as errors"
@@ -28,6 +29,9 @@ demo: $(READY)
 
 test: lint
 	$(BIN)/python -m pytest
+
+leaks: $(READY)
+	$(BIN)/python -m pytest tests/security
 
 suites: $(SUITES)/.ready
 	$(SUITES)/bin/python -m tests.suites
@@ -67,6 +71,7 @@ $(READY): setup.cfg
 
 $(VENV)/.docs-ready: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
 
 # The same requests, responses and urllib3 as in $(VENV), and the suites' own tools.
 $(SUITES)/.ready: $(READY)
