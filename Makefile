@@ -83,5 +83,5 @@ $(SUITES)/.ready: $(READY)
 	@touch $@
 
 clean:
-.PHONY: help demo test leaks bench docs pictures lint format package clean
+	rm -rf .venv .venv-* .nox site build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
