@@ -13,6 +13,7 @@ import queue
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from http.client import RemoteDisconnected
 from typing import Any
@@ -111,8 +112,36 @@ class _Connection(HTTPSConnection):
         return response
 
 
+class _Idle:
+    """The idle connections of a pool: what came last goes first, and nothing waits.
+
+    The lock of a ``queue.LifoQueue`` is taken in Python code, and a Ctrl-C in that instant leaves
+    it held: a pool that outlives its sessions would then stop every later request. What is done to
+    a deque here is atomic without a lock.
+    """
+
+    def __init__(self, maxsize: int) -> None:
+        self.queue: deque[Any] = deque()
+        self._maxsize = maxsize
+
+    def get(self, block: bool = False, timeout: float | None = None) -> Any:
+        try:
+            return self.queue.pop()
+        except IndexError:
+            raise queue.Empty from None
+
+    def put(self, item: Any, block: bool = False, timeout: float | None = None) -> None:
+        if len(self.queue) >= self._maxsize:
+            raise queue.Full
+        self.queue.append(item)
+
+    def qsize(self) -> int:
+        return len(self.queue)
+
+
 class _ConnectionPool(HTTPSConnectionPool):
     ConnectionCls = _Connection
+    QueueCls: Any = _Idle
 
     def _put_conn(self, conn: Any) -> None:
         # As urllib3 does it, but for its warning of a full pool: without us each session had a
@@ -151,8 +180,8 @@ _PRISTINE = _settings(HTTPAdapter())
 def _forget() -> None:
     """In a forked child: the parent goes on using the sockets, and its locks may be held.
 
-    The transport of the parent is kept, unused: urllib3 empties the queue of a pool that goes
-    away, and another thread of the parent may have held the lock of that queue.
+    The transport of the parent is kept, unused: urllib3 closes the connections of a pool that goes
+    away, and another thread of the parent may have been at work on them.
     """
     global _transport, _lock
     _of_parents.append(_transport)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import json
 import os
+import queue
 import random
 import signal
 import sys
@@ -16,12 +18,22 @@ from typing import Any
 
 import filelock
 import pytest
+import requests
 
 import cave_auth_adapter
 from cave_auth_adapter import CaveAuth, TokenStore, install, pool, tokens
 
 from ..compat.servers import Seen
-from .conftest import DOORS, TOKEN, Serve, needs_proc, session_through, settled_sockets, still_works
+from .conftest import (
+    DOORS,
+    TOKEN,
+    Serve,
+    bounded,
+    needs_proc,
+    session_through,
+    settled_sockets,
+    still_works,
+)
 from .servers import GOOD, REFUSAL, Fault, FaultyServer
 
 OTHER = "fedcba9876543210fedcba9876543210"
@@ -33,20 +45,25 @@ doors = pytest.mark.parametrize("door", DOORS)
 install_module = sys.modules[install.__module__]
 
 
-def interrupted_at(step: int, work: Callable[[], Any]) -> bool:
+def interrupted_at(
+    step: int, work: Callable[[], Any], counts: Callable[[FrameType | None], bool] | None = None
+) -> bool:
     """Work, with a KeyboardInterrupt at a step within our code; whether it has that many.
 
     The interpreter looks for signals where a function begins and after a call of a built-in one;
     so that is where it is raised. Those steps are the same each time, unlike moments of the clock.
+
+    :param counts: which frames have steps; None: those of our own code.
     """
+    counts = counts or is_ours
     steps = 0
 
     def profile(frame: FrameType, event: str, argument: object) -> None:
         nonlocal steps
         if event == "call":
-            within = is_ours(frame) or is_ours(frame.f_back)
+            within = counts(frame) or counts(frame.f_back)
         else:
-            within = event == "c_return" and is_ours(frame)
+            within = event == "c_return" and counts(frame)
         steps += within
         if within and steps == step:
             raise KeyboardInterrupt
@@ -71,7 +88,7 @@ def interrupted_after(seconds: float, work: Callable[[], Any]) -> bool:
     is_due = True
 
     def interrupt(_: int, frame: FrameType | None) -> None:
-        if is_due and is_within_filelock(frame):
+        if is_due and is_within_a_lock(frame):
             signal.setitimer(signal.ITIMER_REAL, 0.0002)  # try again a little later
         elif is_due:
             raise KeyboardInterrupt
@@ -93,14 +110,15 @@ def interrupted_after(seconds: float, work: Callable[[], Any]) -> bool:
     return False
 
 
-def is_within_filelock(frame: FrameType | None) -> bool:
-    """Whether the lock of a file is just being taken or given back.
+def is_within_a_lock(frame: FrameType | None) -> bool:
+    """Whether others are just taking or giving back a lock, in Python code.
 
-    For some of those instants filelock 4.2 keeps the lock until the process ends. That is a known
-    limit (docs/how-it-works.md), and not what is tested here.
+    For some instants filelock 4.2 keeps the lock of the file until the process ends, and the queue
+    of urllib3 its own, as without us. That is a known limit (docs/how-it-works.md), and not what
+    is tested here.
     """
     while frame is not None:
-        if frame.f_code.co_filename.startswith(FILELOCK):
+        if frame.f_code.co_filename.startswith((FILELOCK, queue.__file__)):
             return True
         frame = frame.f_back
     return False
@@ -179,6 +197,22 @@ def test_a_request_that_is_interrupted_at_a_random_instant(serve: Serve, door: s
     bench.server.close()
     assert hits > INSTANTS / 10
     assert settled_sockets(before) == before
+
+
+def test_the_shared_transport_can_be_interrupted_where_a_queue_takes_its_lock(
+    serve: Serve,
+) -> None:
+    """It serves all sessions: a lock that is left in it would stop every request after."""
+    server = serve(lambda seen: GOOD)
+    install(CaveAuth(TOKEN, hosts=[server.host]))
+
+    def is_of_queue(frame: FrameType | None) -> bool:
+        return frame is not None and frame.f_back is not None and is_within_a_lock(frame.f_back)
+
+    for step in range(1, 7):
+        work = functools.partial(interrupted_at, step, lambda: requests.get(server.url))
+        bounded(functools.partial(work, is_of_queue))
+        assert bounded(lambda: requests.get(server.url, timeout=10)).ok
 
 
 def whole(path: Path) -> str:
