@@ -27,7 +27,10 @@ DEFAULT_FILE = "cave-secret.json"
 DEPRECATED_FILE = "chunkedgraph-secret.json"
 
 _SERVER_SUFFIX = "-" + DEFAULT_FILE
-_LOCK_TIMEOUT = 10.0  # seconds; a write takes milliseconds, so a longer wait means a stuck process
+# Seconds. A write takes milliseconds; who waits for longer than this waits for a stuck process. It
+# allows for a crowd: whoever finds the lock free gets it, not whoever has waited longest.
+_LOCK_TIMEOUT = 30.0
+_LOCK_POLL = 0.01
 _MAX_BYTES = 1 << 20  # a secret file is some hundred bytes; nothing bigger is read into memory
 # What cloud-volume takes for a token (GrapheneMetadata.parse_token); it refuses any other.
 _CLOUD_VOLUME_TOKEN = re.compile(r"[0-9a-f]+\Z|[A-Za-z0-9+/]+={0,2}\Z", re.ASCII)
@@ -276,7 +279,7 @@ def _locked(path: Path) -> Iterator[Path]:
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=_LOCK_TIMEOUT, mode=0o600)
-        with lock:
+        with lock.acquire(poll_interval=_LOCK_POLL):
             yield target
     except Timeout:
         problem = f"another process has held its lock for {_LOCK_TIMEOUT:.0f} seconds"
