@@ -58,12 +58,12 @@ class Watch:
         self._path = path
         self._signature: tuple[int, ...] | None = None
         self._version = 0
-        self._look_at = 0.0
-        self._writes = -1
+        self.look_at = 0.0
+        self.writes = -1
 
     def version(self) -> int:
         """A number that changes when the file does."""
-        if time.monotonic() >= self._look_at or self._writes != tokens.writes:
+        if time.monotonic() >= self.look_at or self.writes != tokens.writes:
             self.look()
         return self._version
 
@@ -71,8 +71,8 @@ class Watch:
         """The same, without regard to the interval."""
         start = time.monotonic()
         # Set first, so that other threads don't look too. They may: it costs a stat, no more.
-        self._look_at = start + LOOK_INTERVAL
-        self._writes = tokens.writes
+        self.look_at = start + LOOK_INTERVAL
+        self.writes = tokens.writes
         try:
             stat = os.stat(self._path)
             signature = (stat.st_mtime_ns, stat.st_size, stat.st_ino, stat.st_dev)
@@ -82,7 +82,7 @@ class Watch:
             self._signature = signature
             self._version += 1
         took = time.monotonic() - start
-        self._look_at = start + max(LOOK_INTERVAL, took / _LOOK_SHARE)
+        self.look_at = start + max(LOOK_INTERVAL, took / _LOOK_SHARE)
         return self._version
 
 
@@ -138,8 +138,10 @@ class Credentials:
         """The token of that value, if it is, or was earlier in this process, one for a host."""
         if self._token is not None and self._token.value == value:
             return self._token
-        given_out = self._given_out.get(origin, ())
-        return next((token for token in given_out if token.value == value), None)
+        for token in self._given_out.get(origin, ()):
+            if token.value == value:
+                return token
+        return None
 
     def known(self) -> set[str]:
         """Every token that is, or was earlier in this process, the one for some host."""
@@ -206,7 +208,7 @@ class Credentials:
             watched = tuple((watch, watch.look()) for watch, _ in before.watched)
             return _Remembered(before.token, environment, watched)
 
-    def _search_once(self, origin: Origin, environment: tuple[str | None, ...]) -> _Remembered:
+    def _search_once(self, origin: Origin, environment: tuple[object, ...]) -> _Remembered:
         watched = [self._watched(self._store.directory)]
         token = self._first(origin, watched)
         return _Remembered(token, environment, tuple(watched))
@@ -274,7 +276,8 @@ class KnownHosts:
     """The hosts that are trusted without being named in code.
 
     The known deployments, every server that has a secret file of its own, and the hosts in the
-    variable ``CAVE_AUTH_HOSTS`` (comma separated).
+    variable ``CAVE_AUTH_HOSTS`` (comma separated). An entry of the variable that is not a host
+    specification is left out, with one warning in the log.
     """
 
     def __init__(self) -> None:
@@ -282,23 +285,26 @@ class KnownHosts:
         self._current: _Hosts | None = None
 
     def trusted_origin(self, url: str) -> Origin | None:
-        """The origin of a URL that may see a token; None for every other URL.
-
-        :raises InvalidHostSpec: (also a :class:`ValueError`) if ``CAVE_AUTH_HOSTS`` has an entry
-            that is not a host specification.
-        """
-        named, directory = os.environ.get("CAVE_AUTH_HOSTS"), os.environ.get("CLOUD_VOLUME_DIR")
+        """The origin of a URL that may see a token; None for every other URL."""
         current = self._current
-        if current is None or not current.is_current(named, directory):
-            current = self._current = self._look(named, directory)
+        if (
+            current is None
+            or current.environment != _environment()
+            or (
+                # Watch.version(), written out: this is asked for each request to any host.
+                (time.monotonic() >= current.watch.look_at or current.watch.writes != tokens.writes)
+                and current.watch.look() != current.version
+            )
+        ):
+            current = self._current = self._look()
         return current.hosts.trusted_origin(url)
 
-    def _look(self, named: str | None, directory: str | None) -> _Hosts:
-        watch = Watch(self._store.directory)
-        version = watch.version()  # before the directory is listed, so that no change is missed
-        return _Hosts(TrustedHosts(self._specs(named or "")), named, directory, watch, version)
+    def _look(self) -> _Hosts:
+        environment, watch = _environment(), Watch(self._store.directory)
+        version = watch.look()  # before the directory is listed, so that no change is missed
+        return _Hosts(TrustedHosts(self._specs()), environment, watch, version)
 
-    def _specs(self, named: str) -> Iterator[str]:
+    def _specs(self) -> Iterator[str]:
         for server, hosts in DEPLOYMENTS.items():
             yield server
             yield from hosts
@@ -306,29 +312,29 @@ class KnownHosts:
         # it gets the error then; a request to another host is none of our business.
         with contextlib.suppress(TokenFileError):
             yield from self._store.servers()
-        for entry in filter(None, (entry.strip() for entry in named.split(","))):
+        for entry in named_hosts():
             try:
                 HostSpec.parse(entry)
             except InvalidHostSpec as error:
-                raise InvalidHostSpec(f"The variable CAVE_AUTH_HOSTS: {error}") from None
-            yield entry
+                # Requests go to other hosts too, and those are none of its business.
+                warn_once(f"The variable CAVE_AUTH_HOSTS: {error} It is left out.")
+            else:
+                yield entry
 
 
 class _Hosts(NamedTuple):
     """The hosts that were found, and on what they rest."""
 
     hosts: TrustedHosts
-    named: str | None
-    directory: str | None
+    environment: tuple[object, ...]
     watch: Watch
     version: int
 
-    def is_current(self, named: str | None, directory: str | None) -> bool:
-        return (
-            self.named == named
-            and self.directory == directory
-            and self.watch.version() == self.version
-        )
+
+def named_hosts() -> list[str]:
+    """The entries of the variable ``CAVE_AUTH_HOSTS``; they need not be host specifications."""
+    entries = (entry.strip() for entry in os.environ.get("CAVE_AUTH_HOSTS", "").split(","))
+    return [entry for entry in entries if entry]
 
 
 _Watched = tuple[Watch, int]
@@ -339,18 +345,31 @@ class _Remembered(NamedTuple):
     """What a search found, and on what it rests."""
 
     token: Token | None
-    environment: tuple[str | None, ...]
+    environment: tuple[object, ...]
     watched: tuple[_Watched, ...]
 
     def is_current(self) -> bool:
-        return self.environment == _environment() and all(
-            watch.version() == version for watch, version in self.watched
-        )
+        if self.environment != _environment():
+            return False
+        for watch, version in self.watched:  # noqa: SIM110 - a generator costs as much again
+            if watch.version() != version:
+                return False
+        return True
 
 
-def _environment() -> tuple[str | None, ...]:
-    get = os.environ.get
-    return get("CAVE_TOKEN"), get("CAVE_TOKEN_FILE"), get("CLOUD_VOLUME_DIR")
+_VARIABLES = ("CAVE_TOKEN", "CAVE_TOKEN_FILE", "CAVE_AUTH_HOSTS", "CLOUD_VOLUME_DIR")
+_TOKEN, _TOKEN_FILE, _HOSTS, _DIRECTORY = map(os.environ.encodekey, _VARIABLES)
+
+
+def _environment() -> tuple[object, ...]:
+    """What to compare in order to know whether a variable has changed."""
+    try:
+        # os.environ.get raises and catches an error inside for a variable that is not set, as most
+        # are: a fifth of what a signature may cost. The mapping below it is the same since 3.2.
+        get = os.environ._data.get  # type: ignore[attr-defined]
+        return get(_TOKEN), get(_TOKEN_FILE), get(_HOSTS), get(_DIRECTORY)
+    except AttributeError:  # os.environ is another object now, in somebody's test say
+        return tuple(map(os.environ.get, _VARIABLES))
 
 
 _given_out: dict[tuple[Path | None, str], dict[Origin, tuple[Token, ...]]] = {}

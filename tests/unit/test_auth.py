@@ -206,7 +206,6 @@ class TestBadConfiguration:
         ("variable", "content", "error"),
         [
             ("CAVE_TOKEN", "not a token", InvalidToken),
-            ("CAVE_AUTH_HOSTS", "not a host", ValueError),
             ("CAVE_TOKEN_FILE", "/no/such/file", TokenFileError),
         ],
     )

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -584,13 +585,42 @@ class TestKnownHosts:
         assert answers == [True, False, True]
 
     @pytest.mark.parametrize("bad", ["https://", "a b", "http://cave.example.org", "*"])
-    def test_a_bad_entry_is_an_error_that_names_the_variable(
-        self, monkeypatch: pytest.MonkeyPatch, bad: str
+    def test_a_bad_entry_is_left_out_with_one_warning(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, bad: str
     ) -> None:
-        monkeypatch.setenv("CAVE_AUTH_HOSTS", f"a.example.org,{bad}")
-        with pytest.raises(ValueError, match="The variable CAVE_AUTH_HOSTS: ") as caught:
-            CaveAuth().trusts("https://a.example.org/")
-        assert repr(bad) in str(caught.value)
+        monkeypatch.setenv("CAVE_AUTH_HOSTS", f"a.example.org,{bad},b.example.org")
+        trusted = [
+            auth.trusts(f"https://{host}.example.org/")
+            for auth in (CaveAuth(), CaveAuth())
+            for host in ("a", "b", "cave")
+        ]
+        assert trusted == [True, True, False] * 2
+        (message,) = caplog.messages
+        assert message.startswith(f"The variable CAVE_AUTH_HOSTS: {bad!r}")
+        assert "https" in message  # the forms that are allowed
+
+    @pytest.mark.parametrize("environ", ["changed", "cleared", "replaced", "replaced by a copy"])
+    def test_a_change_of_the_environment_is_noticed_at_once(
+        self, monkeypatch: pytest.MonkeyPatch, write: Write, environ: str
+    ) -> None:
+        write("cave-secret.json", token=TOKEN)
+        auth, url = CaveAuth(), "https://a.example.org/"
+        assert not auth.trusts(url)
+        new = {"HOME": os.environ["HOME"], "CAVE_AUTH_HOSTS": "a.example.org"}
+        new["CAVE_TOKEN"] = OTHER_TOKEN
+        if environ == "changed":
+            patch = mock.patch.dict(os.environ, new)
+        elif environ == "cleared":
+            patch = mock.patch.dict(os.environ, new, clear=True)
+        elif environ == "replaced":
+            patch = mock.patch("os.environ", new)
+        else:
+            patch = mock.patch("os.environ", {**os.environ, **new})
+        for _ in range(2):
+            with patch:
+                assert auth.token_for(url) == OTHER_TOKEN
+            assert auth.token_for(url) is None
+            assert auth.token_for(f"https://{AUTH_SERVER}/") == TOKEN
 
     def test_hosts_in_code_are_exactly_those(
         self, store: TokenStore, monkeypatch: pytest.MonkeyPatch

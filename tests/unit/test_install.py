@@ -421,7 +421,6 @@ class TestNothingBreaks:
             "CAVE_TOKEN",
             "CAVE_TOKEN_FILE",
             "CAVE_TOKEN_FILE of nobody",
-            "CAVE_AUTH_HOSTS",
             "CLOUD_VOLUME_DIR",
         ],
     )
@@ -510,3 +509,26 @@ def test_a_cookie_does_not_go_along_to_plain_http_where_a_proxy_may_hear_it() ->
 
     [sent] = local.sent
     assert not holds(TOKEN, sent)
+
+
+@pytest.mark.parametrize("door", ["auth", "mount", "install"])
+def test_a_bad_entry_of_the_variable_for_hosts_changes_no_request(
+    door: str, write: Write, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write("cave-secret.json", token=TOKEN)
+    monkeypatch.setenv("CAVE_AUTH_HOSTS", "not / good")
+    session = stubbed()
+    stub = session.get_adapter(CAVE)
+    if door == "auth":
+        session.auth = CaveAuth()
+    elif door == "mount":
+        mount(session)
+    else:
+        install()
+    for _ in range(3):
+        assert session.get(CAVE).ok
+        assert session.get(FOREIGN).ok
+    assert [sent.is_bare for sent in stub.sent] == [False, True] * 3
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "CAVE_AUTH_HOSTS: 'not / good'" in record.getMessage()
