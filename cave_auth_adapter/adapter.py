@@ -14,7 +14,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 
 from .auth import MAX_REPEATS, PROGRAMMATIC, CaveAuth, checked
 from .errors import CaveAuthError
-from .signature import bearer_token, copy_of, sign, unsign
+from .signature import bearer_token, copy_of, has, sign, unsign
 from .trust import Origin
 
 _OWN = ("auth", "wrapped")
@@ -67,7 +67,6 @@ class CaveAdapter(HTTPAdapter):
         :param kwargs: the same.
         :raises CaveAuthError: before anything is sent, if a token or secret file is bad.
         """
-        stream = args[0] if args else kwargs.get("stream")
         proxies = args[4] if len(args) > 4 else kwargs.get("proxies")
         send = self._sender(request, proxies)
         origin = self._origin(request, proxies)
@@ -77,13 +76,17 @@ class CaveAdapter(HTTPAdapter):
         try:
             response = send(sent, *args, **kwargs)
             for _ in range(MAX_REPEATS):
+                if response.status_code < 300:
+                    break
                 again = self._again(sent, origin, response)
                 if again is None:
                     break
                 sent = again
                 response = send(sent, *args, **kwargs)
             self._cover(response, origin, sent, request)
-            self.auth.conclude(sent, origin, response, bool(stream))
+            if response.status_code >= 300:
+                stream = args[0] if args else kwargs.get("stream")
+                self.auth.conclude(sent, origin, response, bool(stream))
         except RequestException as error:
             for trace in (error, error.response):
                 self._cover(trace, origin, sent, request)
@@ -124,7 +127,7 @@ class CaveAdapter(HTTPAdapter):
 
     def _outgoing(self, request: PreparedRequest, origin: Origin) -> PreparedRequest:
         """What goes over the wire to a trusted host: a signed copy, or the request itself."""
-        if "Authorization" in request.headers and not self._is_ours(request, origin):
+        if has(request.headers, "Authorization") and not self._is_ours(request, origin):
             return request
         token = self.auth.credentials.token_for(origin)
         outgoing = copy_of(request)

@@ -96,7 +96,6 @@ class CaveAuth(AuthBase):
         False
 
         :param url: an absolute URL; only its scheme, host and port matter.
-        :raises InvalidHostSpec: if the variable ``CAVE_AUTH_HOSTS`` has a bad entry.
         """
         return self.hosts.trusted_origin(url) is not None
 
@@ -209,16 +208,16 @@ class CaveAuth(AuthBase):
         if not hasattr(request, "hooks"):
             return response
         origin = self.origin_for(request.url or "", kwargs.get("proxies"))
-        sent = request
-        if origin:
-            response, sent = self._repeat_if_refused(response, origin, kwargs)
-            try:
-                self.conclude(sent, origin, response, bool(kwargs.get("stream")))
-            except RequestException as error:
-                error.request = response.request = self._without_footprints(request, origin)
-                raise
-        if response.is_redirect:
-            self._prepare_next_hop(request, origin, redirect_target(response))
+        if response.status_code >= 300:
+            if origin:
+                response, sent = self._repeat_if_refused(response, origin, kwargs)
+                try:
+                    self.conclude(sent, origin, response, bool(kwargs.get("stream")))
+                except RequestException as error:
+                    error.request = response.request = self._without_footprints(request, origin)
+                    raise
+            if response.is_redirect:
+                self._prepare_next_hop(request, origin, redirect_target(response))
         response.request = self._without_footprints(request, origin)
         return response
 
@@ -275,7 +274,8 @@ class CaveAuth(AuthBase):
         if origin and self.our_token(request, origin):
             unsign(twin.headers)
         # The hook would take this object, and a token= given to it, along into a pickle.
-        hooks = [hook for hook in request.hooks["response"] if hook != self._answered]
+        ours = self._answered
+        hooks = [hook for hook in request.hooks["response"] if hook != ours]
         twin.hooks = {**request.hooks, "response": hooks}
         return twin
 

@@ -178,9 +178,15 @@ class _Patch:
 def _signing(original: Callable[[Session, str], BaseAdapter]) -> Callable[..., BaseAdapter]:
     def get_adapter(self: Session, url: str) -> BaseAdapter:
         adapter, active = original(self, url), _active
-        if active is None or isinstance(adapter, CaveAdapter) or not _trusts(active.auth, url):
+        try:  # _trusts(), written out: requests to other hosts wait for this too
+            if active is None or active.auth.hosts.trusted_origin(url) is None:
+                return adapter
+        except CaveAuthError as error:
+            _warn(error)
             return adapter
-        return _InstalledAdapter(active.auth, wrapped=adapter)
+        if isinstance(adapter, CaveAdapter):
+            return adapter
+        return _InstalledAdapter(active.auth, adapter)
 
     return get_adapter
 
@@ -214,7 +220,7 @@ _patches = (_Patch("get_adapter", _signing), _Patch("rebuild_auth", _stripping))
 
 def _trusts(auth: CaveAuth, url: str) -> bool:
     try:
-        return auth.trusts(url)
+        return auth.hosts.trusted_origin(url) is not None
     except CaveAuthError as error:
         _warn(error)
         return False
@@ -237,24 +243,30 @@ class _InstalledAdapter(CaveAdapter):
     that is kept alive where the session's adapter is the default one.
     """
 
+    wrapped: BaseAdapter
+
+    def __init__(self, auth: CaveAuth, wrapped: BaseAdapter):
+        # One is made for each request, of two things that were looked at before.
+        self.__dict__["auth"] = auth
+        self.__dict__["wrapped"] = wrapped
+
     def _sender(self, request: PreparedRequest, proxies: Any) -> Callable[..., Response]:
         url = request.url or ""
         if (
             _active is not None
             and _active.keep_alive
-            and url[:6].lower() == "https:"
-            and self.wrapped is not None
             and pool.can_serve(self.wrapped)
+            and url[:6].lower() == "https:"
             and not select_proxy(url, proxies)
         ):
             return pool.transport().send
-        return super()._sender(request, proxies)
+        return self.wrapped.send
 
     def _origin(self, request: PreparedRequest, proxies: Any) -> Origin | None:
         if _active is None:  # someone kept this adapter, and we were uninstalled
             return None
         try:
-            return super()._origin(request, proxies)
+            return self.auth.origin_for(request.url or "", proxies)
         except CaveAuthError as error:
             _warn(error)
             return None

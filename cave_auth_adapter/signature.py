@@ -26,8 +26,11 @@ def sign(headers: Headers, token: str) -> None:
     {'Cookie': 'a=1; middle_auth_token=0123abcd', 'Authorization': 'Bearer 0123abcd'}
     """
     headers["Authorization"] = f"Bearer {token}"
-    others = _without(_text(headers.get("Cookie"))).strip("; \t")
-    headers["Cookie"] = f"{others}; {COOKIE_NAME}={token}" if others else f"{COOKIE_NAME}={token}"
+    cookie = f"{COOKIE_NAME}={token}"
+    if has(headers, "Cookie"):
+        others = _without(_text(headers["Cookie"])).strip("; \t")
+        cookie = f"{others}; {cookie}" if others else cookie
+    headers["Cookie"] = cookie
 
 
 def unsign(headers: Headers) -> None:
@@ -68,6 +71,18 @@ def holds(headers: Headers, tokens: Collection[str]) -> bool:
     return any(_holds_one(_text(value), tokens) for value in headers.values())
 
 
+def has(headers: Headers, name: str) -> bool:
+    """Whether there is a header of that name.
+
+    >>> has(CaseInsensitiveDict(accept="*/*"), "Accept")
+    True
+    """
+    # A CaseInsensitiveDict finds out by raising and catching an error inside.
+    if type(headers) is CaseInsensitiveDict:
+        return name.lower() in headers._store
+    return name in headers
+
+
 def bearer_token(headers: Headers) -> str | None:
     """The bearer token of a request; None without one, "" if the scheme has nothing behind it.
 
@@ -84,8 +99,16 @@ def copy_of(request: PreparedRequest) -> PreparedRequest:
     Body, cookie jar and hooks are shared: ``PreparedRequest.copy()`` duplicates them too, which
     costs many times as much, and nothing here changes them.
     """
-    twin = copy.copy(request)
-    twin.headers = CaseInsensitiveDict(request.headers)
+    headers = request.headers
+    if type(request) is not PreparedRequest or type(headers) is not CaseInsensitiveDict:
+        twin = copy.copy(request)
+        twin.headers = CaseInsensitiveDict(headers)
+        return twin
+    # The same for the usual types, in a fourth of the time: this is most of what signing costs.
+    twin = PreparedRequest.__new__(PreparedRequest)
+    vars(twin).update(vars(request))
+    twin.headers = CaseInsensitiveDict.__new__(CaseInsensitiveDict)
+    twin.headers._store = headers._store.copy()
     return twin
 
 

@@ -155,6 +155,7 @@ class TrustedHosts:
         self._origins = {spec.origin for spec in parsed if not spec.wildcard}
         self._suffixes = {spec.origin.host for spec in parsed if spec.wildcard}
         self._decisions: dict[str, Origin | None] = {}
+        self._last: tuple[str, Origin | None] = ("\0", None)  # no URL begins so
 
     def trust(self, url: str) -> bool:
         """Whether a URL may see a token."""
@@ -166,12 +167,15 @@ class TrustedHosts:
         # nothing did before. The rest of the URL has no say, so the decision is kept per origin.
         if not isinstance(url, str):
             return None
+        last, origin = self._last
+        if url.startswith(last):
+            return origin
         end = url.find("/", 8)
         key = url if end < 0 else url[:end]
-        try:
-            return self._decisions[key]
-        except KeyError:
-            return self._decide(key)
+        origin = self._decisions[key] if key in self._decisions else self._decide(key)
+        if end >= 0:
+            self._last = url[: end + 1], origin
+        return origin
 
     def include(self, origin: Origin) -> bool:
         """Whether an origin is in the list."""
