@@ -1,72 +1,96 @@
-"""Sessions that live for one call, with and without the transport that keeps connections alive."""
+"""`requests.get` over TLS, with and without `install()`, and one session with many threads."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import requests
+from requests.adapters import HTTPAdapter
 
-from cave_auth_adapter import TokenStore, installed
-from cave_auth_adapter.sandbox import Sandbox
+from cave_auth_adapter import TokenStore, install
 
-from .measure import Way, row, side_by_side
+from .measure import Result, Row, Spread, in_turn
+from .server import running
+from .sessions import TOKEN, untouched
 
-
-def rows() -> Iterator[str]:
-    with tempfile.TemporaryDirectory() as home, Sandbox() as sandbox:
-        os.environ.update(sandbox.environ, HOME=home)
-        sandbox.record_requests(False)
-        TokenStore().save(sandbox.token, sandbox.data_server)
-        TokenStore().save(sandbox.token)
-        yield from of_requests(sandbox)
-        yield from of_cloudvolume(sandbox)
+_HEADERS = {"Authorization": f"Bearer {TOKEN}"}
+_THREADS = (1, 8, 64)
+_REQUESTS = 640  # of all threads together, in each round
+_TIMEOUT = 30  # seconds
 
 
-def of_requests(sandbox: Sandbox) -> Iterator[str]:
-    url = f"{sandbox.data_server}/public"  # little work for the server, so that ours shows
-    signed = {"Authorization": f"Bearer {sandbox.token}"}
-    session = requests.Session()
+def get(delay: float = 0.0, rounds: int = 20) -> Result:
+    """What ``requests.get`` takes: by itself, under ``install()``, and against a kept session.
 
-    ways = {
-        "plain": Way(lambda: requests.get(url, headers=signed)),
-        "installed": Way(lambda: requests.get(url), installed),
-        "kept": Way(lambda: session.get(url, headers=signed)),
-    }
-    result = side_by_side(ways, rounds=30, calls=10)
+    ``requests.get`` makes a session, asks it, and closes it; so do these.
+    """
+    with tempfile.TemporaryDirectory() as directory, running(Path(directory), delay) as server:
+        os.environ["REQUESTS_CA_BUNDLE"] = server.bundle  # for all ways alike
+        TokenStore().save(TOKEN, server.url, overwrite=True)
+        kept = untouched(requests.Session())
+        install()
+
+        def plain() -> None:
+            with untouched(requests.Session()) as session:
+                session.get(server.url, headers=_HEADERS, timeout=_TIMEOUT)
+
+        ways: dict[str, Callable[[], object]] = {
+            "plain": plain,
+            "installed": lambda: requests.get(server.url, timeout=_TIMEOUT),
+            "kept": lambda: kept.get(server.url, headers=_HEADERS, timeout=_TIMEOUT),
+        }
+        return in_turn(ways, rounds=rounds, calls=5, warm=False, clock=time.perf_counter)
+
+
+def rows(result: Result) -> Iterator[Row]:
     faster = result.ratio("plain", "installed")
-    yield row("`requests.get`: times faster under install()", faster, "x", ">= 3 x", faster >= 3)
+    what = "`requests.get()` over TLS: times as fast under `install()`"
+    yield Row(what, faster.show(" x"), ">= 3 x", faster.median >= 3)
     slower = result.ratio("installed", "kept")
-    yield row("the same against a kept-alive Session", slower, "x", "<= 1.25 x", slower <= 1.25)
-    yield from opened("`requests.get`", sandbox, *ways.values())
+    what = "the same against a `Session.get` that is kept alive"
+    yield Row(what, slower.show(" x"), "<= 1.25 x", slower.median <= 1.25)
 
 
-def of_cloudvolume(sandbox: Sandbox) -> Iterator[str]:
-    from cloudvolume import CloudVolume
-
-    volume = CloudVolume(sandbox.graphene_path_middleauth, progress=False)
-    root = sandbox.roots[0]
-    loops: dict[str, Callable[[], object]] = {
-        "get_roots": lambda: volume.get_roots(sandbox.supervoxels),
-        "mesh manifest": lambda: volume.mesh.fetch_manifest(root),
-    }
-    for name, act in loops.items():
-        ways = {"plain": Way(act), "installed": Way(act, installed)}
-        result = side_by_side(ways, rounds=20, calls=10)
-        faster = result.ratio("plain", "installed")
-        what = f"CloudVolume, {name}: times faster under install()"
-        yield row(what, faster, "x", "> 1 x", faster > 1)
-        yield from opened(f"CloudVolume, {name}", sandbox, *ways.values())
+def rows_with_delay(result: Result) -> Iterator[Row]:
+    faster = result.ratio("plain", "installed")
+    yield Row("`requests.get()` with a round trip of 10 ms: times as fast", faster.show(" x"))
 
 
-def opened(what: str, sandbox: Sandbox, plain: Way, installed: Way, *_: Way) -> Iterator[str]:
-    """How many TCP connections the server accepts for a hundred calls."""
-    for name, way in (("without", plain), ("with", installed)):
-        before = sandbox.connections(sandbox.data_server)
-        with way.context():
-            for _ in range(100):
-                way.act()
-        count = sandbox.connections(sandbox.data_server) - before
-        bound, held = ("<= 2", count <= 2) if name == "with" else ("", True)
-        yield row(f"{what}: connections for 100 calls {name} install()", count, "", bound, held)
+def throughput() -> Iterator[Row]:
+    """Requests per second of one session that many threads share."""
+    with tempfile.TemporaryDirectory() as directory, running(Path(directory)) as server:
+        os.environ["REQUESTS_CA_BUNDLE"] = server.bundle
+        TokenStore().save(TOKEN, server.url, overwrite=True)
+        install()
+        plain, signed = untouched(requests.Session()), requests.Session()
+        plain.headers.update(_HEADERS)
+        for session in (plain, signed):
+            session.mount("https://", HTTPAdapter(pool_maxsize=max(_THREADS)))
+        for threads in _THREADS:
+            rates: dict[str, list[float]] = {"without": [], "with": []}
+            for _ in range(6):
+                for name, session in (("without", plain), ("with", signed)):
+                    rates[name].append(_REQUESTS / _seconds(session, server.url, threads))
+            plural = "thread" if threads == 1 else "threads"
+            for name, values in rates.items():
+                what = f"one session, {threads} {plural}: requests per second {name} `install()`"
+                yield Row(what, Spread.of(values).show())
+
+
+def _seconds(session: requests.Session, url: str, threads: int) -> float:
+    def work() -> None:
+        for _ in range(_REQUESTS // threads):
+            session.get(url, timeout=_TIMEOUT)
+
+    workers = [threading.Thread(target=work) for _ in range(threads)]
+    start = time.perf_counter()
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return time.perf_counter() - start

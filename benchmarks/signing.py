@@ -1,0 +1,67 @@
+"""What a signature costs, against a header set by hand and against the peers."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+import requests
+
+from cave_auth_adapter import TokenStore
+
+from .measure import Result, Row, Spread, in_turn
+from .sessions import CAVE, OTHER, OURS, PEERS, TOKEN, offline, ours, peers, untouched, with_headers
+
+_ROUNDS, _CALLS = 120, 15
+_BOUND, _BOUND_OTHER = 1.05, 1.01
+
+
+def sessions() -> dict[str, requests.Session]:
+    TokenStore().save(TOKEN)
+    return {
+        "hand": with_headers("Authorization", "Cookie"),
+        "header": with_headers("Authorization"),
+        **ours(),
+        **peers(),
+    }
+
+
+def measured(trust_env: bool) -> Result:
+    made = sessions()
+    for session in made.values():
+        session.trust_env = trust_env
+    ways = {name: functools.partial(session.get, CAVE) for name, session in made.items()}
+    return in_turn(ways, rounds=_ROUNDS, calls=_CALLS)
+
+
+def rows(result: Result) -> Iterator[Row]:
+    for name, words in OURS.items():
+        ratio = result.ratio(name, "hand")
+        held = ratio.median <= _BOUND
+        yield Row(f"signing by {words}", ratio.show(" x"), f"<= {_BOUND} x", held)
+    for name, words in {"header": "the header alone, set by hand", **PEERS}.items():
+        yield Row(f"{words}", result.ratio(name, "hand").show(" x"))
+
+
+def against_peers(result: Result, alike: Result) -> Iterator[Row]:
+    """Each door is to be below the peers."""
+    for name, words in OURS.items():
+        for peer in ("caveclient", "google"):
+            ratio = result.ratio(name, peer)
+            yield Row(f"{words} against {PEERS[peer]}", ratio.show(" x"), "< 1 x", ratio.median < 1)
+    for name, words in OURS.items():
+        for peer in ("oauthlib", "authlib"):
+            ratio = alike.ratio(name, peer)
+            yield Row(f"{words} against {PEERS[peer]}, netrc left aside", ratio.show(" x"))
+
+
+def other_hosts() -> tuple[Spread, Row]:
+    installed, plain = ours()["install"], untouched(offline())
+    ways = {
+        "without": functools.partial(plain.get, OTHER),
+        "with": functools.partial(installed.get, OTHER),
+    }
+    ratio = in_turn(ways, rounds=400, calls=_CALLS).ratio("with", "without")
+    held = ratio.median <= _BOUND_OTHER
+    what = "a request to a host that is not CAVE, under `install()`"
+    return ratio, Row(what, ratio.show(" x"), f"<= {_BOUND_OTHER} x", held)
