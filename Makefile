@@ -14,7 +14,7 @@ help:
 	@echo "make test     lint, check types and run all tests"
 	@echo "make leaks    look for tokens at foreign servers: every door by every way out"
 	@echo "make suites   run the test suites of requests and responses with and without the plugin"
-	@echo "make bench    measure, and write benchmarks/results.md"
+	@echo "make bench    measure, and write docs/benchmarks.md and its charts"
 	@echo "make docs     build the documentation into site/, with warnings as errors"
 	@echo "make pictures draw the terminal sessions in the documentation again"
 	@echo "make lint     ruff and mypy alone"
@@ -37,6 +37,7 @@ suites: $(SUITES)/.ready
 	$(SUITES)/bin/python -m tests.suites
 
 bench: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m benchmarks
 
 # The variable silences an advertisement of the theme's authors. It is printed, not logged, so it is

@@ -1,1 +1,1 @@
-"""Ratios, measured side by side in one run. ``make bench`` runs all and writes results.md."""
+"""Ratios, measured side by side in one run. ``make bench`` writes them to docs/benchmarks.md."""

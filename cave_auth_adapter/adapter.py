@@ -83,7 +83,10 @@ class CaveAdapter(HTTPAdapter):
                     break
                 sent = again
                 response = send(sent, *args, **kwargs)
-            self._cover(response, origin, sent, request)
+            if getattr(response, "request", None) is sent:  # as a rule
+                response.request = request
+            else:
+                self._cover(response, origin, sent, request)
             if response.status_code >= 300:
                 stream = args[0] if args else kwargs.get("stream")
                 self.auth.conclude(sent, origin, response, bool(stream))

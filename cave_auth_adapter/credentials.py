@@ -52,23 +52,24 @@ class Watch:
 
     A file that is written again within the grain of its time stamp, in place and with the same
     size, escapes it. A token that is refused is looked for without asking the watch.
+
+    :ivar version: a number that changes when the file does.
+    :ivar look_at: when to look again, in seconds of ``time.monotonic``.
+    :ivar writes: what ``tokens.writes`` was at the last look; another number is a reason to look.
+
+    Whoever uses it compares the last two by itself: that is done for each request to any host, and
+    calling a method would cost more than the comparison.
     """
 
     def __init__(self, path: Path):
         self._path = path
         self._signature: tuple[int, ...] | None = None
-        self._version = 0
+        self.version = 0
         self.look_at = 0.0
         self.writes = -1
 
-    def version(self) -> int:
-        """A number that changes when the file does."""
-        if time.monotonic() >= self.look_at or self.writes != tokens.writes:
-            self.look()
-        return self._version
-
     def look(self) -> int:
-        """The same, without regard to the interval."""
+        """Look at it now, and return the version."""
         start = time.monotonic()
         # Set first, so that other threads don't look too. They may: it costs a stat, no more.
         self.look_at = start + LOOK_INTERVAL
@@ -80,10 +81,10 @@ class Watch:
             signature = None
         if signature != self._signature:
             self._signature = signature
-            self._version += 1
+            self.version += 1
         took = time.monotonic() - start
         self.look_at = start + max(LOOK_INTERVAL, took / _LOOK_SHARE)
-        return self._version
+        return self.version
 
 
 class Credentials:
@@ -287,15 +288,7 @@ class KnownHosts:
     def trusted_origin(self, url: str) -> Origin | None:
         """The origin of a URL that may see a token; None for every other URL."""
         current = self._current
-        if (
-            current is None
-            or current.environment != _environment()
-            or (
-                # Watch.version(), written out: this is asked for each request to any host.
-                (time.monotonic() >= current.watch.look_at or current.watch.writes != tokens.writes)
-                and current.watch.look() != current.version
-            )
-        ):
+        if current is None or not current.is_current():
             current = self._current = self._look()
         return current.hosts.trusted_origin(url)
 
@@ -330,6 +323,12 @@ class _Hosts(NamedTuple):
     watch: Watch
     version: int
 
+    def is_current(self) -> bool:
+        watch = self.watch
+        if time.monotonic() >= watch.look_at or watch.writes != tokens.writes:
+            watch.look()
+        return watch.version == self.version and self.environment == _environment()
+
 
 def named_hosts() -> list[str]:
     """The entries of the variable ``CAVE_AUTH_HOSTS``; they need not be host specifications."""
@@ -351,8 +350,11 @@ class _Remembered(NamedTuple):
     def is_current(self) -> bool:
         if self.environment != _environment():
             return False
-        for watch, version in self.watched:  # noqa: SIM110 - a generator costs as much again
-            if watch.version() != version:
+        now, writes = time.monotonic(), tokens.writes
+        for watch, version in self.watched:
+            if now >= watch.look_at or watch.writes != writes:
+                watch.look()
+            if watch.version != version:
                 return False
         return True
 

@@ -246,21 +246,22 @@ class _InstalledAdapter(CaveAdapter):
     wrapped: BaseAdapter
 
     def __init__(self, auth: CaveAuth, wrapped: BaseAdapter):
-        # One is made for each request, of two things that were looked at before.
-        self.__dict__["auth"] = auth
-        self.__dict__["wrapped"] = wrapped
+        # One is made for each request, of two things that were looked at before: so without the
+        # checks of CaveAdapter, and past its __setattr__.
+        object.__setattr__(self, "auth", auth)
+        object.__setattr__(self, "wrapped", wrapped)
 
     def _sender(self, request: PreparedRequest, proxies: Any) -> Callable[..., Response]:
-        url = request.url or ""
+        wrapped, active, url = self.wrapped, _active, request.url or ""
         if (
-            _active is not None
-            and _active.keep_alive
-            and pool.can_serve(self.wrapped)
+            active is not None
+            and active.keep_alive
+            and pool.can_serve(wrapped)
             and url[:6].lower() == "https:"
             and not select_proxy(url, proxies)
         ):
             return pool.transport().send
-        return self.wrapped.send
+        return wrapped.send
 
     def _origin(self, request: PreparedRequest, proxies: Any) -> Origin | None:
         if _active is None:  # someone kept this adapter, and we were uninstalled
@@ -273,7 +274,7 @@ class _InstalledAdapter(CaveAdapter):
 
     def _outgoing(self, request: PreparedRequest, origin: Origin) -> PreparedRequest:
         try:
-            return super()._outgoing(request, origin)
+            return CaveAdapter._outgoing(self, request, origin)
         except CaveAuthError as error:
             _warn(error)
             return request

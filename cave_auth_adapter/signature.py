@@ -106,7 +106,7 @@ def copy_of(request: PreparedRequest) -> PreparedRequest:
         return twin
     # The same for the usual types, in a fourth of the time: this is most of what signing costs.
     twin = PreparedRequest.__new__(PreparedRequest)
-    vars(twin).update(vars(request))
+    twin.__dict__ = vars(request).copy()
     twin.headers = CaseInsensitiveDict.__new__(CaseInsensitiveDict)
     twin.headers._store = headers._store.copy()
     return twin
