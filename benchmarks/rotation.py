@@ -52,6 +52,7 @@ def _change(sandbox: Sandbox) -> tuple[int, int, int]:
     def change() -> None:
         reads.clear()
         other = path.with_suffix(".new")
+        other.touch(mode=0o600)
         other.write_text(json.dumps({"token": new}))
         other.replace(path)
         sandbox.revoke(old)
