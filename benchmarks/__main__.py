@@ -45,16 +45,20 @@ def _clean_environment(home: str) -> None:
 
 def _sections() -> Iterable[tuple[str, list[Row]]]:
     signed, alike = signing.measured(trust_env=True), signing.measured(trust_env=False)
-    yield _told("signing", signing.rows(signed))
+    doors = signing.by_door()
+    yield _told("signing", signing.rows(doors, signed))
     yield _told("peers", signing.against_peers(signed, alike))
     names = {"hand": "header and cookie by hand", **OURS, **PEERS}
-    values = {words.replace("`", ""): signed.ratio(n, "hand") for n, words in names.items()}
+    values = {
+        words.replace("`", ""): doors.get(n) or signed.ratio(n, "hand")
+        for n, words in names.items()
+    }
     own = {words.replace("`", "") for words in OURS.values()}
     label = "time of a request; header and cookie by hand = 1"
     charts.bars(DOCS / "images/benchmarks-signing.svg", values, own, label)
 
     yield _told("other", [signing.other_hosts()[1]])
-    near, far = connections.get(), connections.get(delay=0.005, rounds=8)
+    near, far = connections.get(), connections.get(delay=0.005, rounds=8, calls=4)
     yield _told("get", [*connections.rows(near), *connections.rows_with_delay(far)])
     titles = {
         "plain": "requests.get()",

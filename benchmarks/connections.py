@@ -24,7 +24,7 @@ _REQUESTS = 640  # of all threads together, in each round
 _TIMEOUT = 30  # seconds
 
 
-def get(delay: float = 0.0, rounds: int = 20) -> Result:
+def get(delay: float = 0.0, *, rounds: int = 12, calls: int = 12) -> Result:
     """What ``requests.get`` takes: by itself, under ``install()``, and against a kept session.
 
     ``requests.get`` makes a session, asks it, and closes it; so do these.
@@ -44,7 +44,7 @@ def get(delay: float = 0.0, rounds: int = 20) -> Result:
             "installed": lambda: requests.get(server.url, timeout=_TIMEOUT),
             "kept": lambda: kept.get(server.url, headers=_HEADERS, timeout=_TIMEOUT),
         }
-        return in_turn(ways, rounds=rounds, calls=5, warm=False, clock=time.perf_counter)
+        return in_turn(ways, rounds=rounds, calls=calls, warm=False, clock=time.perf_counter)
 
 
 def rows(result: Result) -> Iterator[Row]:
