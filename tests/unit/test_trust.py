@@ -478,3 +478,11 @@ def test_the_decision_is_the_same_with_and_without_memory(url: str) -> None:
     assert fresh.trusted_origin(url) == fresh.trusted_origin(url)
     parsed = parse_origin(url)
     assert fresh.trust(url) == (parsed is not None and fresh.include(parsed))
+
+
+@pytest.mark.parametrize("rest", [".evil.example/", ":8443/", "@evil.example/", "\\.evil.example/"])
+def test_a_decision_that_is_remembered_is_not_for_a_look_alike(rest: str) -> None:
+    hosts = TrustedHosts(["cave.example.org"])
+    for _ in range(2):
+        assert hosts.trust("https://cave.example.org/info")
+        assert not hosts.trust(f"https://cave.example.org{rest}")
