@@ -29,6 +29,7 @@ DIST = Path("build/dist").resolve()
 
 nox.options.default_venv_backend = "venv"
 nox.options.error_on_external_run = True
+nox.options.error_on_missing_interpreters = False  # which is the default only outside of CI
 
 
 def _let_pyenv_offer_every_version() -> None:
@@ -66,6 +67,14 @@ def wheel(session: nox.Session, versions: str) -> None:
     session.run("cave-auth", "hosts", silent=True)
     session.install(*UNIT_TESTS, *(LOWEST if versions == "lowest" else []))
     session.run("python", "-m", "pytest", "--quiet", str(tests / "tests" / "unit"))
+
+
+@nox.session
+def readme(session: nox.Session) -> None:
+    """What the README says, line by line, with the wheel alone and the tools that it names."""
+    session.install(f"{_wheel()}[testing,tools]", "pyyaml")
+    tests = _tests_alone(session)
+    session.run("python", "-m", "pytest", "--quiet", str(tests / "tests" / "docs"), "-k", "README")
 
 
 @nox.session
