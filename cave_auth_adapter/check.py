@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -11,8 +10,8 @@ import requests
 
 from .auth import CaveAuth
 from .authserver import DEFAULT_TIMEOUT, ServerUnreachable, describe_failure
-from .credentials import Credentials, Token
-from .errors import CaveAuthError, Refusal
+from .credentials import Credentials, Token, named_hosts
+from .errors import CaveAuthError, InvalidHostSpec, Refusal
 from .install import mount
 from .status import trusted
 from .tokens import TokenStore
@@ -45,20 +44,26 @@ class Trust(NamedTuple):
 
 
 def trusted_hosts() -> Iterator[Trust]:
-    """What is trusted, and why.
-
-    :raises InvalidHostSpec: if the variable ``CAVE_AUTH_HOSTS`` has a bad entry.
-    """
+    """What is trusted, and why."""
     for server, patterns in DEPLOYMENTS.items():
         for host in dict.fromkeys([server, *patterns]):
             yield Trust(host, f"known deployment of {server}")
     store = TokenStore()
     for server in store.servers():
         yield Trust(server, f"has a secret file, {store.path_for(server).name}")
-    for entry in os.environ.get("CAVE_AUTH_HOSTS", "").split(","):
-        if entry.strip():
-            HostSpec.parse(entry.strip())
-            yield Trust(entry.strip(), "named in the variable CAVE_AUTH_HOSTS")
+    for entry in named_hosts():
+        with contextlib.suppress(InvalidHostSpec):
+            HostSpec.parse(entry)
+            yield Trust(entry, "named in the variable CAVE_AUTH_HOSTS")
+
+
+def wrongly_named_hosts() -> Iterator[InvalidHostSpec]:
+    """What is wrong with the entries of ``CAVE_AUTH_HOSTS`` that make nobody trusted."""
+    for entry in named_hosts():
+        try:
+            HostSpec.parse(entry)
+        except InvalidHostSpec as error:
+            yield error
 
 
 class Check:
@@ -175,9 +180,7 @@ def unreachable(url: str, error: BaseException) -> ServerUnreachable:
 
 
 def _covers(host: str, origin: Origin) -> bool:
-    with contextlib.suppress(CaveAuthError):
-        return TrustedHosts([host]).include(origin)
-    return False
+    return TrustedHosts([host]).include(origin)
 
 
 def without_query(url: str) -> str:

@@ -94,7 +94,7 @@ class Credentials:
     secret file of the host · that of its deployment's auth server · ``cave-secret.json`` ·
     ``chunkedgraph-secret.json`` (deprecated) · the keyring, where ``CAVE_AUTH_KEYRING`` is set.
 
-    :param token: given in code; outranks all else.
+    :param token: given in code; outranks all else. A :class:`Token` tells where it is from.
     :param token_file: given in code; outranks all but ``token``.
     :param token_key: the key in the files; another key than the default is a choice made in
         code, and so outranks ``CAVE_TOKEN``.
@@ -103,12 +103,16 @@ class Credentials:
 
     def __init__(
         self,
-        token: str | None = None,
+        token: str | Token | None = None,
         token_file: str | os.PathLike[str] | None = None,
         token_key: str = DEFAULT_KEY,
     ):
+        if not isinstance(token_key, str):
+            raise TypeError(f"token_key is a string, not {type(token_key).__name__}")
         given = "the token given in code"
-        self._token = None if token is None else Token(check_token(token, given), given)
+        if token is not None and not isinstance(token, Token):
+            token = Token(check_token(token, given), given)
+        self._token = token
         self._file = None if token_file is None else Path(os.path.expanduser(token_file))
         self._key = token_key
         self._store = TokenStore()

@@ -17,7 +17,7 @@ import requests
 from . import programs
 from ._version import __version__
 from .authserver import DEFAULT_SERVER
-from .check import trusted_hosts, unreachable
+from .check import unreachable, wrongly_named_hosts
 from .errors import CaveAuthError, InvalidToken, TokenFileError
 from .tokens import DEFAULT_KEY, DEPRECATED_FILE, TokenStore, check_token, read_secrets, token_in
 from .trust import HostSpec, auth_server_of, server_name, trusted_by_file
@@ -201,10 +201,8 @@ def _variables() -> Iterator[Finding]:
             yield from _content(path)
         else:
             yield Finding("problem", f"CAVE_TOKEN_FILE names {path}, which does not exist.")
-    try:
-        list(trusted_hosts())
-    except CaveAuthError as error:
-        yield Finding("problem", f"CAVE_AUTH_HOSTS: {error}")
+    for wrong in wrongly_named_hosts():
+        yield Finding("problem", f"CAVE_AUTH_HOSTS: {wrong}")
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         bundle = os.environ.get(name)
         if bundle and not os.path.exists(bundle):

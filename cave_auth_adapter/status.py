@@ -30,7 +30,7 @@ def signed_with(token: Token, server: str, timeout: float = _TIMEOUT) -> AuthSer
     Its refusals are raised and not logged as well.
     """
     auth = CaveAuth(token.value, hosts=[server], raise_errors=True)
-    auth.credentials._token = token  # the same, but its source is told as it is
+    auth.credentials = Credentials(token)  # the same, but its source is told as it is
     return AuthServer(server, auth, timeout)
 
 

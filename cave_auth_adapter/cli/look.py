@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from ..check import Check, trusted_hosts
+from ..check import Check, trusted_hosts, wrongly_named_hosts
 from ..words import labelled, say, table
 from .common import Url, as_json, exit_code, print_json
 
@@ -21,9 +21,11 @@ def hosts(as_json: bool) -> None:
     found = list(trusted_hosts())
     if as_json:
         print_json([each._asdict() for each in found])
-        return
-    for line in table(("HOST", "TRUSTED BECAUSE IT"), found):
-        say(line)
+    else:
+        for line in table(("HOST", "TRUSTED BECAUSE IT"), found):
+            say(line)
+    if wrong := next(wrongly_named_hosts(), None):
+        raise wrong
 
 
 @click.command()

@@ -285,8 +285,18 @@ def test_hosts(run: Run, logged_in: Sandbox, monkeypatch: pytest.MonkeyPatch) ->
     assert found["*.microns-daf.com"] == "known deployment of global.daf-apis.com"
     assert "has a secret file" in found[host(logged_in.auth_server)]
     assert found["*.lab.example"] == "named in the variable CAVE_AUTH_HOSTS"
-    monkeypatch.setenv("CAVE_AUTH_HOSTS", "*")
-    assert run("hosts").exit_code == 2
+
+
+def test_a_host_that_is_wrongly_named_is_told_and_the_others_count(
+    run: Run, logged_in: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAVE_AUTH_HOSTS", "*, cave.my-lab.org")
+    for option in ([], ["--json"]):
+        result = run("hosts", *option)
+        assert (result.exit_code, "cave.my-lab.org" in result.stdout) == (2, True)
+        assert "'*' is not a host specification" in result.stderr
+    checked = run("check", f"{logged_in.data_server}/echo")
+    assert (checked.exit_code, "has a secret file" in checked.stdout) == (0, True)
 
 
 @pytest.mark.parametrize(

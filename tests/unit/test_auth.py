@@ -202,6 +202,11 @@ class TestBadConfiguration:
         with pytest.raises(ValueError, match="host"):
             CaveAuth(hosts=hosts)
 
+    def test_a_key_that_is_none(self) -> None:
+        key: Any = None
+        with pytest.raises(TypeError, match="token_key is a string"):
+            CaveAuth(token_key=key)
+
     @pytest.mark.parametrize(
         ("variable", "content", "error"),
         [
