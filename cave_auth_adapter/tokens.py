@@ -13,6 +13,7 @@ import glob
 import json
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -199,10 +200,15 @@ def read_secrets(path: Path) -> dict[str, Any] | None:
     :raises TokenFileError: if it can't be read or is not a JSON object.
     """
     try:
-        with path.open("rb") as file:
-            if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
+        with open(path, "rb", opener=_open_at_once) as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise TokenFileError(path, "is not a file but a pipe or a device", _MAKE_LASTING)
+            if os.name == "posix" and mode & 0o077:
                 warn_once(f"{path} can be read by others. Keep it to yourself: chmod 600 {path}")
             content = file.read(_MAX_BYTES + 1)
+    except TokenFileError:
+        raise
     except OSError as error:
         # A host name may have 253 characters, too many for the name of a file with a suffix.
         if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
@@ -225,6 +231,11 @@ def read_secrets(path: Path) -> dict[str, Any] | None:
     return secrets
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file; a named pipe that nobody writes to would make us wait without end."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def token_in(secrets: dict[str, Any], key: str, path: Path) -> str | None:
     """The token under a key of a secret file's content; None where it has none.
 
@@ -243,6 +254,10 @@ _COPY_AGAIN = "Copy it again, without quotes, spaces or line breaks."
 _EXPECTED = (
     'A secret file holds one JSON object: {"token": "…"}. Mend it by hand, or move it away '
     "and log in again: cave-auth login."
+)
+_MAKE_LASTING = (
+    "It is read more than once: save the token to a file, or give it in the variable CAVE_TOKEN, "
+    'as in CAVE_TOKEN="$(command)".'
 )
 _MAKE_READABLE = "Put a file there that you can read (chmod u+rw), in place of what is there."
 _MAKE_WRITABLE = (

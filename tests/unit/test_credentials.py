@@ -238,6 +238,17 @@ class TestBadSources:
         write("cave-secret.json", token=TOKEN)
         assert value(credentials) == TOKEN
 
+    @pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="no pipe has a name")
+    def test_the_output_of_a_command_is_no_file(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """CAVE_TOKEN_FILE=<(command), as shells have it: it can be read but once."""
+        reading, writing = os.pipe()
+        with open(writing, "w") as pipe:
+            pipe.write(json.dumps({"token": TOKEN}))
+        with open(reading):
+            monkeypatch.setenv("CAVE_TOKEN_FILE", f"/dev/fd/{reading}")
+            with pytest.raises(TokenFileError, match=r"a pipe .* variable CAVE_TOKEN"):
+                value(Credentials())
+
     def test_a_home_of_nobody_is_an_error_of_ours(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CAVE_TOKEN_FILE", "~no-such-user/mine.json")
         with pytest.raises(CaveAuthError):

@@ -205,6 +205,25 @@ class TestLoad:
         with pytest.raises(TokenFileError, match="is a directory"):
             store.load()
 
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+    def test_a_named_pipe_in_place_of_the_file_is_not_waited_for(
+        self, store: TokenStore, secrets: Path
+    ) -> None:
+        secrets.mkdir(parents=True)
+        os.mkfifo(secrets / "cave-secret.json")
+        load = "import cave_auth_adapter as c, sys; c.TokenStore(sys.argv[1]).load()"
+        command = [sys.executable, "-c", load, str(secrets)]
+
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        assert "is not a file but a pipe or a device" in ended.stderr
+
+    @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="there is no such device")
+    def test_a_device_in_place_of_the_file(self, store: TokenStore, secrets: Path) -> None:
+        secrets.mkdir(parents=True)
+        (secrets / "cave-secret.json").symlink_to("/dev/zero")
+        with pytest.raises(TokenFileError, match="is not a file but a pipe or a device"):
+            store.load()
+
     def test_a_file_in_place_of_the_directory(self, store: TokenStore, secrets: Path) -> None:
         secrets.parent.write_text("")
         with pytest.raises(TokenFileError, match="not a directory"):
