@@ -56,18 +56,25 @@ def _follow(name: str, spec: ModuleSpec) -> None:
     """Have the callbacks called when the loader has executed the module."""
     loader: Any = spec.loader
     execute = getattr(loader, "exec_module", None)
-    if execute is None:
+    if execute is None or isinstance(loader, type):  # a class: it loads what is frozen
         return
 
     def exec_module(module: ModuleType) -> None:
-        del loader.exec_module  # the loader is as it was
+        if module.__name__ != name:
+            execute(module)
+            return
+        vars(loader).pop("exec_module", None)  # the loader is as it was
         execute(module)
         for callback in _waiting.pop(name, []):
             callback(module)
 
-    # On this one loader object, which importlib made for this one module: a loader of our own
-    # around it would hide what it is from importlib.resources and from inspect.
-    loader.exec_module = exec_module
+    # On the loader itself: one of our own around it would hide what it is from importlib.resources
+    # and from inspect. As a rule it was made for this one look, but a zipimporter serves all that
+    # is in its archive, and importlib.util.find_spec() looks without an import to follow.
+    try:
+        loader.exec_module = exec_module
+    except (AttributeError, TypeError):  # written in C, say: no reason to fail the import
+        return
 
 
 _finder: Any = _Finder()

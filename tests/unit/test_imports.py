@@ -1,0 +1,102 @@
+"""Being called back after an import, whatever loads the module."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import zipfile
+from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from cave_auth_startup.imports import when_imported
+
+WANTED, OTHER = "cave_auth_wanted", "cave_auth_other"
+
+
+@pytest.fixture
+def called() -> Iterator[list[str]]:
+    """The names of the modules with which we were called back."""
+    names: list[str] = []
+    when_imported(WANTED, lambda module: names.append(module.__name__))
+    yield names
+    for name in (WANTED, OTHER):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture(params=["directory", "archive"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both modules, importable. One loader object serves all modules of an archive."""
+    path = tmp_path / "lib.zip"
+    if request.param == "directory":
+        path.mkdir()
+        for name in (WANTED, OTHER):
+            (path / f"{name}.py").write_text("x = 1")
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in (WANTED, OTHER):
+                archive.writestr(f"{name}.py", "x = 1")
+    monkeypatch.syspath_prepend(path)
+
+
+@pytest.mark.parametrize("looks", [0, 1, 2])
+def test_looking_for_a_module_before_its_import_changes_nothing(
+    place: None, called: list[str], looks: int
+) -> None:
+    for _ in range(looks):
+        assert importlib.util.find_spec(WANTED) is not None
+    assert importlib.import_module(OTHER).x == 1
+    assert called == []
+
+    assert importlib.import_module(WANTED).x == 1
+    assert called == [WANTED]
+
+
+def test_a_loader_is_afterwards_as_it_was(place: None, called: list[str]) -> None:
+    spec = importlib.import_module(WANTED).__spec__
+    assert spec is not None
+    assert "exec_module" not in vars(spec.loader)
+
+
+class Closed:
+    """A loader on which nothing can be set, as of one that is written in C."""
+
+    __slots__ = ()
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.x = 1  # type: ignore[attr-defined]
+
+
+class Shared:
+    """A loader that is a class, as importlib.machinery.FrozenImporter."""
+
+    create_module = staticmethod(Closed().create_module)
+    exec_module = staticmethod(Closed().exec_module)
+
+
+class Finder:
+    def __init__(self, loader: Any):
+        self.loader = loader
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        return ModuleSpec(name, self.loader) if name == WANTED else None
+
+
+@pytest.mark.parametrize("loader", [Closed(), Shared], ids=["closed", "a class"])
+def test_a_loader_that_can_not_be_followed_fails_no_import(
+    called: list[str], monkeypatch: pytest.MonkeyPatch, loader: Any
+) -> None:
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder(loader)])
+
+    for _ in range(2):
+        assert importlib.import_module(WANTED).x == 1
+        assert called == []
+        del sys.modules[WANTED]
