@@ -363,8 +363,17 @@ class _Remembered(NamedTuple):
         return True
 
 
-_VARIABLES = ("CAVE_TOKEN", "CAVE_TOKEN_FILE", "CAVE_AUTH_HOSTS", "CLOUD_VOLUME_DIR")
-_TOKEN, _TOKEN_FILE, _HOSTS, _DIRECTORY = map(os.environ.encodekey, _VARIABLES)
+_VARIABLES = (
+    "CAVE_TOKEN",
+    "CAVE_TOKEN_FILE",
+    "CAVE_AUTH_HOSTS",
+    "CAVE_AUTH_KEYRING",
+    "CLOUD_VOLUME_DIR",
+    "USERPROFILE" if os.name == "nt" else "HOME",  # as os.path.expanduser asks
+)
+# As os.environ keeps them; it is not asked, for it may be another object by now.
+_KEPT = map(str if os.name == "nt" else os.fsencode, _VARIABLES)
+_TOKEN, _TOKEN_FILE, _HOSTS, _KEYRING, _DIRECTORY, _HOME = _KEPT
 
 
 def _environment() -> tuple[object, ...]:
@@ -373,7 +382,14 @@ def _environment() -> tuple[object, ...]:
         # os.environ.get raises and catches an error inside for a variable that is not set, as most
         # are: a fifth of what a signature may cost. The mapping below it is the same since 3.2.
         get = os.environ._data.get  # type: ignore[attr-defined]
-        return get(_TOKEN), get(_TOKEN_FILE), get(_HOSTS), get(_DIRECTORY)
+        return (
+            get(_TOKEN),
+            get(_TOKEN_FILE),
+            get(_HOSTS),
+            get(_KEYRING),
+            get(_DIRECTORY),
+            get(_HOME),
+        )
     except AttributeError:  # os.environ is another object now, in somebody's test say
         return tuple(map(os.environ.get, _VARIABLES))
 

@@ -6,6 +6,8 @@ import json
 import logging
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -632,6 +634,35 @@ class TestKnownHosts:
                 assert auth.token_for(url) == OTHER_TOKEN
             assert auth.token_for(url) is None
             assert auth.token_for(f"https://{AUTH_SERVER}/") == TOKEN
+
+    def test_another_home_is_noticed_at_once(
+        self, write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        write("cave-secret.json", token=TOKEN)
+        auth, url = CaveAuth(), f"https://{AUTH_SERVER}/"
+        assert auth.token_for(url) == TOKEN
+
+        monkeypatch.setattr(os, "environ", dict(os.environ))  # as in tests of other people
+        for name in ("HOME", "USERPROFILE"):
+            monkeypatch.setitem(os.environ, name, str(tmp_path / "another"))
+        assert auth.token_for(url) is None
+        TokenStore().save(OTHER_TOKEN, "saved.example.org")
+        assert auth.token_for("https://saved.example.org/") == OTHER_TOKEN
+
+    def test_an_environment_that_was_replaced_does_not_fail_our_import(self) -> None:
+        code = """if True:
+            import os
+
+            kept, os.environ = os.environ, dict(os.environ)
+            from cave_auth_adapter import CaveAuth
+
+            os.environ, auth, url = kept, CaveAuth(), "https://named.example.org/"
+            print(auth.trusts(url))
+            os.environ["CAVE_AUTH_HOSTS"] = "named.example.org"
+            print(auth.trusts(url))
+        """
+        command = [sys.executable, "-c", code]
+        assert subprocess.run(command, capture_output=True, text=True).stdout == "False\nTrue\n"
 
     def test_hosts_in_code_are_exactly_those(
         self, store: TokenStore, monkeypatch: pytest.MonkeyPatch

@@ -80,6 +80,18 @@ def test_the_keyring_is_not_asked_unless_it_was_asked_for(
     assert backend.asked == 0
 
 
+def test_asking_for_the_keyring_is_noticed_at_once(
+    backend: InMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours.save(TOKEN)
+    monkeypatch.delenv("CAVE_AUTH_KEYRING")
+    auth = CaveAuth()
+    assert auth.token_for(URL) is None
+
+    monkeypatch.setenv("CAVE_AUTH_KEYRING", "1")
+    assert auth.token_for(URL) == TOKEN
+
+
 def test_the_answer_is_remembered(backend: InMemory) -> None:
     ours.save(TOKEN)
     auth = CaveAuth()
