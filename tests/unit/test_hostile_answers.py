@@ -171,6 +171,13 @@ def test_an_adapter_that_says_little_of_its_answer_is_enough(status: int) -> Non
     assert session.auth._answered(answer).status_code == status
 
 
+@pytest.mark.parametrize("url", [f"{CAVE}/x", "https://elsewhere.example.org/x"])
+def test_an_answer_without_a_status_is_returned_as_it_is_without_us(
+    door: Through, url: str
+) -> None:
+    assert door(Server(status=None)).get(url).status_code is None
+
+
 @pytest.mark.parametrize("give", [CaveAdapter, install, lambda a: mount(requests.Session(), a)])
 @pytest.mark.parametrize("wrong", [TOKEN, CaveAuth, 5])
 def test_what_is_no_auth_is_refused_and_not_shown(give: Callable[..., Any], wrong: Any) -> None:
