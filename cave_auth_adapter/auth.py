@@ -154,7 +154,7 @@ class CaveAuth(AuthBase):
         """A copy of a refused request, signed with another token, if it may be sent once more.
 
         Only a token of ours is replaced, or none at all: someone may be testing a foreign one.
-        The refusal is then read to its end, so that its connection can be used again.
+        The connection of the refusal is then closed.
 
         :param sent: the request as it was sent.
         """

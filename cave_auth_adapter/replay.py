@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import contextlib
 
-from requests import PreparedRequest, RequestException, Response
+from requests import PreparedRequest, Response
 from requests.exceptions import UnrewindableBodyError
 from requests.utils import rewind_body
-from urllib3.exceptions import HTTPError
-
-_DRAIN_LIMIT = 1 << 16  # bytes of a refusal that are read so that its connection can be kept
 
 
 def rewind(request: PreparedRequest) -> bool:
@@ -30,11 +27,12 @@ def rewind(request: PreparedRequest) -> bool:
 
 
 def discard(response: Response) -> None:
-    """Give the connection of an answer back to its pool; close it if the body is long.
+    """Be done with an answer, and with its connection.
+
+    A server may be about to close it, with no word of that in the answer, and the next request
+    would fail. Reading a body to its end for the sake of its connection can take for ever, too.
 
     Adapters for tests make answers that have another kind of ``raw``, or none.
     """
-    with contextlib.suppress(RequestException, HTTPError, OSError, AttributeError, TypeError):
-        response.raw.read(_DRAIN_LIMIT, decode_content=False)
-    with contextlib.suppress(AttributeError):
+    with contextlib.suppress(OSError, AttributeError):
         response.close()

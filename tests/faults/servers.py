@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import itertools
 import socket
 import ssl
 import struct
@@ -148,10 +149,10 @@ class FaultyServer:
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
-            while True:
-                self._start(self._serve, self._listener.accept()[0])
+            for number in itertools.count():
+                self._start(self._serve, self._listener.accept()[0], number)
 
-    def _serve(self, plain: socket.socket) -> None:
+    def _serve(self, plain: socket.socket, number: int) -> None:
         connection = plain
         self._open.add(plain)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -163,13 +164,13 @@ class FaultyServer:
             else:
                 connection = self._context.wrap_socket(plain, server_side=True)
                 self._open.add(connection)
-                self._talk(connection)
+                self._talk(connection, number)
         connection.close()
         self._open -= {plain, connection}
 
-    def _talk(self, connection: ssl.SSLSocket) -> None:
+    def _talk(self, connection: ssl.SSLSocket, number: int) -> None:
         with connection.makefile("rb") as stream:
-            while seen := _read(stream, 0):
+            while seen := _read(stream, number):
                 self.requests.append(seen)
                 fault = self.plan(seen)
                 self._give(connection, fault)

@@ -90,3 +90,26 @@ def test_a_refusal_gives_its_connection_back_before_the_repeat(
             session.auth = changing.auth
         fate = bounded(lambda: fate_of(session, changing.server.url, refusal, False))
     assert fate == Fate(None, 200, 4, 0)
+
+
+@doors
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_repeat_meets_no_close_that_follows_the_refusal(
+    serve: Serve, door: str, method: str
+) -> None:
+    """A close may be on its way when all of the refusal has come, and be noticed by nobody yet."""
+    refused: set[int] = set()
+
+    def plan(seen: Seen) -> Fault:
+        if seen.connection in refused:
+            return Fault(b"", CLOSE)
+        if seen.headers.get("authorization") == f"Bearer {TOKEN}":
+            return GOOD
+        refused.add(seen.connection)
+        TokenStore().save(TOKEN, server.host, overwrite=True)
+        return REFUSAL
+
+    server = serve(plan)
+    TokenStore().save(OLD, server.host)
+    with session_through(door, CaveAuth(hosts=[server.host])) as session:
+        assert session.request(method, server.url, data=b"x", timeout=10).status_code == 200

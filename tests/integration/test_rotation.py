@@ -328,7 +328,6 @@ def test_a_repeat_leaves_no_trace_in_the_response(
     url = f"{sandbox.data_server}/echo"
     session.get(url)
     store.rotate()
-    opened = sandbox.connections(sandbox.data_server)
     caplog.set_level(logging.DEBUG, "cave_auth_adapter")
 
     answer = session.get(url)
@@ -337,7 +336,6 @@ def test_a_repeat_leaves_no_trace_in_the_response(
     assert answer.history == []
     assert answer.elapsed.total_seconds() > 0
     assert answer.connection is session.get_adapter(url).wrapped
-    assert sandbox.connections(sandbox.data_server) == opened  # the first answer's was used again
     lines = [record.message for record in caplog.records if record.name == "cave_auth_adapter"]
     assert len(lines) == 1
     assert store.token not in lines[0]
