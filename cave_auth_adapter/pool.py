@@ -33,6 +33,7 @@ _MAX_IDLE = 30.0
 # the shortest keep-alive time-out in common use is 2 s (gunicorn).
 _MAX_IDLE_UNREPEATABLE = 1.0
 
+_CLOSED = (RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 _SOCKET = socket.socket
 
 _lock = threading.Lock()
@@ -88,26 +89,34 @@ class _Connection(HTTPSConnection):
 
         is_plain = body is None or isinstance(body, (bytes, str))
         may_repeat = is_plain and method.upper() in _IDEMPOTENT
-        if self._answered_at is not None:
-            idle = time.monotonic() - self._answered_at
-            limit = _MAX_IDLE if may_repeat else _MAX_IDLE_UNREPEATABLE
-            if idle > limit or not is_plain:  # a body that is read as it is sent is read once
-                self.close()
-                self.connect()
-        is_reused = self._answered_at is not None
-        send()
-        self._repeat = send if is_reused and may_repeat else None
+        max_idle = _MAX_IDLE if may_repeat else _MAX_IDLE_UNREPEATABLE
+        self._renew(max_idle if is_plain else 0.0)
+        may_repeat = may_repeat and self._answered_at is not None
+        # A close may come before all of a body has left, and an answer may have come before it.
+        with contextlib.suppress(*(_CLOSED if may_repeat else ())):
+            send()
+        self._repeat = send if may_repeat else None
 
-    def getresponse(self, *args: Any, **kwargs: Any) -> Any:
+    def request_chunked(self, *args: Any, **kwargs: Any) -> None:
+        self._renew(0.0)  # urllib3 1.26 sends so what is read as it is sent
+        super().request_chunked(*args, **kwargs)
+
+    def _renew(self, max_idle: float) -> None:
+        """Open the connection anew if it has been idle; 0: in any case, for what is read once."""
+        if self._answered_at is not None and time.monotonic() - self._answered_at >= max_idle:
+            self.close()
+            self.connect()
+
+    def getresponse(self) -> Any:  # urllib3 1.26 tries with an argument, and minds a TypeError
         repeat, self._repeat = self._repeat, None
         try:
-            response = super().getresponse(*args, **kwargs)
-        except (RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+            response = super().getresponse()
+        except _CLOSED:
             if repeat is None:
                 raise
             self.close()
             repeat()  # http.client connects anew
-            response = super().getresponse(*args, **kwargs)
+            response = super().getresponse()
         self._answered_at = time.monotonic()
         return response
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -343,6 +344,34 @@ def test_a_server_that_closes_under_a_repeatable_request_is_not_noticed(
     trust(server)
     for number in range(4):
         assert requests.request(method, f"{server.url}/{number}").ok
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError, ConnectionResetError])
+def test_a_server_that_closes_while_a_body_is_sent_is_not_noticed(
+    serve: MakeServer, monkeypatch: pytest.MonkeyPatch, error: type[OSError]
+) -> None:
+    """Of a long body, not all has left when the close arrives, and sending the rest fails."""
+    server = serve(at_the_second(Do.CLOSE))
+    trust(server)
+    assert requests.put(f"{server.url}/0", data=b"body").ok
+    (kept,) = pool.transport().poolmanager.pools._container.values()
+    kept.pool.queue[-1].sock = BrokenSocket(kept.pool.queue[-1].sock, error)
+
+    assert requests.put(f"{server.url}/1", data=b"body").text == "PUT /1 body"
+
+
+class BrokenSocket:
+    """A socket whose peer has closed it after we last looked."""
+
+    def __init__(self, kept: Any, error: type[OSError]):
+        self._socket, self._error = kept, error
+
+    def sendall(self, *_: Any) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        raise self._error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
 
 
 @pytest.mark.parametrize("action", [Do.CLOSE, Do.RESET])
