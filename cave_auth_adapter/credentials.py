@@ -24,6 +24,7 @@ from .trust import DEPLOYMENTS, HostSpec, Origin, TrustedHosts, auth_server_of
 
 LOOK_INTERVAL = 1.0  # seconds between two looks at the same file or directory, at least
 _LOOK_SHARE = 0.001  # of the time goes into looking, at most: a stat over a network can be slow
+_LOOK_LIMIT = 60.0  # seconds between two looks, at most: one stat that hung is no rule
 _QUIET = 10.0  # seconds in which a refused token is not looked up again without any other sign
 _REWRITE = 0.02  # seconds; CAVEclient empties a file before it writes it
 
@@ -70,10 +71,10 @@ class Watch:
 
     def look(self) -> int:
         """Look at it now, and return the version."""
-        start = time.monotonic()
-        # Set first, so that other threads don't look too. They may: it costs a stat, no more.
+        start, writes = time.monotonic(), tokens.writes
+        # Set first, so that other threads don't look too. They may: it costs a stat, no more. They
+        # must after a write, which is to be seen at once by the thread that wrote.
         self.look_at = start + LOOK_INTERVAL
-        self.writes = tokens.writes
         try:
             stat = os.stat(self._path)
             signature = (stat.st_mtime_ns, stat.st_size, stat.st_ino, stat.st_dev)
@@ -82,8 +83,9 @@ class Watch:
         if signature != self._signature:
             self._signature = signature
             self.version += 1
+        self.writes = writes
         took = time.monotonic() - start
-        self.look_at = start + max(LOOK_INTERVAL, took / _LOOK_SHARE)
+        self.look_at = start + min(max(LOOK_INTERVAL, took / _LOOK_SHARE), _LOOK_LIMIT)
         return self.version
 
 

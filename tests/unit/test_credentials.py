@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -257,6 +258,9 @@ class TestBadSources:
             value(Credentials())
 
 
+STAT = os.stat
+
+
 class TestChanges:
     def test_a_changed_file_is_noticed_within_the_interval(
         self, write: Write, clock: Clock
@@ -267,6 +271,48 @@ class TestChanges:
         write("cave-secret.json", token=TOKEN)
         clock.advance(LOOK_INTERVAL)
         assert value(credentials) == TOKEN
+
+    def test_a_look_that_hung_for_long_is_repeated_within_a_minute(
+        self, write: Write, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def hang(*args: Any, **kwargs: Any) -> os.stat_result:
+            clock.advance(10)
+            return STAT(*args, **kwargs)
+
+        write("cave-secret.json", token=OTHER_TOKEN)
+        credentials = Credentials()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "stat", hang)
+            assert value(credentials) == OTHER_TOKEN
+        write("cave-secret.json", token=TOKEN)
+        clock.advance(60)
+        assert value(credentials) == TOKEN
+
+    def test_a_write_is_seen_at_once_though_another_thread_is_still_looking(
+        self, store: TokenStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store.save(OTHER_TOKEN)
+        credentials = Credentials()
+        value(credentials)
+        looking, looked = threading.Event(), threading.Event()
+
+        def look_slowly(*args: Any, **kwargs: Any) -> os.stat_result:
+            found = STAT(*args, **kwargs)
+            if threading.current_thread() is thread and not looking.is_set():
+                looking.set()
+                assert looked.wait(10)
+            return found
+
+        monkeypatch.setattr(os, "stat", look_slowly)
+        thread = threading.Thread(target=value, args=[credentials])
+        store.save(TOKEN, HOST.server)
+        thread.start()
+        assert looking.wait(10)
+        try:
+            assert value(credentials) == TOKEN
+        finally:
+            looked.set()
+            thread.join()
 
     def test_without_the_clock(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(credentials, "LOOK_INTERVAL", 0.01)
