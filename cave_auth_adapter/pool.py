@@ -118,6 +118,10 @@ class _Connection(HTTPSConnection):
             repeat()  # http.client connects anew
             response = super().getresponse()
         self._answered_at = time.monotonic()
+        if response.status < 200:
+            # http.client takes what comes before an answer (RFC 8297, say) for the answer. The one
+            # that follows must not become that of the next request.
+            self.close()
         return response
 
 

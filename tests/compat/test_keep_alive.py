@@ -360,6 +360,16 @@ def test_a_server_that_closes_while_a_body_is_sent_is_not_noticed(
     assert requests.put(f"{server.url}/1", data=b"body").text == "PUT /1 body"
 
 
+def test_what_comes_before_an_answer_ends_its_connection(serve: MakeServer) -> None:
+    """The answer itself would be taken for that of the next request, and so on."""
+    server = serve(status="103 Early Hints")
+    trust(server)
+    for number in range(3):
+        assert requests.head(f"{server.url}/{number}").status_code == 103
+
+    assert [seen.connection for seen in server.requests] == [1, 2, 3]
+
+
 class BrokenSocket:
     """A socket whose peer has closed it after we last looked."""
 
