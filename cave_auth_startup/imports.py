@@ -28,7 +28,8 @@ def when_imported(name: str, callback: Callable[[ModuleType], object]) -> None:
     """
     module = sys.modules.get(name)
     # While it is still being imported, its names are not there yet.
-    if module is not None and not getattr(module.__spec__, "_initializing", False):
+    spec = getattr(module, "__spec__", None)  # what a test puts there may have none
+    if module is not None and not getattr(spec, "_initializing", False):
         callback(module)
         return
     if callback not in _waiting.setdefault(name, []):  # site may read a .pth file twice

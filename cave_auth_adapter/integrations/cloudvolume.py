@@ -71,9 +71,9 @@ class LiveCredentials(dict[str, Any]):
 
 
 def _replace(module: ModuleType) -> None:
-    name = _CACHES[module.__name__]
-    cache = getattr(module, name, None)
-    if isinstance(cache, LiveCredentials):
+    name = _CACHES.get(getattr(module, "__name__", ""))
+    cache = getattr(module, name, None) if name else None
+    if name is None or isinstance(cache, LiveCredentials):  # None: a test put something else there
         return
     if not isinstance(cache, dict) or not hasattr(module, "cave_credentials"):
         logger.warning(

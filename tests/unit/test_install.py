@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import pickle
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import pytest
 import requests
@@ -532,3 +535,13 @@ def test_a_bad_entry_of_the_variable_for_hosts_changes_no_request(
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert "CAVE_AUTH_HOSTS: 'not / good'" in record.getMessage()
+
+
+@pytest.mark.parametrize("stand_in", [mock.MagicMock(), SimpleNamespace(), None])
+def test_what_a_test_puts_in_place_of_cloudvolume_fails_no_installation(
+    monkeypatch: pytest.MonkeyPatch, stand_in: Any
+) -> None:
+    for name in ("cloudvolume.secrets", "cloudfiles.secrets"):
+        monkeypatch.setitem(sys.modules, name, stand_in)
+    with installed(CaveAuth(TOKEN)) as auth:
+        assert auth.trusts(CAVE)
