@@ -172,7 +172,10 @@ class TrustedHosts:
             return origin
         end = url.find("/", 8)
         key = url if end < 0 else url[:end]
-        origin = self._decisions[key] if key in self._decisions else self._decide(key)
+        try:
+            origin = self._decisions[key]
+        except KeyError:
+            origin = self._decide(key)
         if end >= 0:
             self._last = url[: end + 1], origin
         return origin
