@@ -111,9 +111,8 @@ class Credentials:
     ):
         if not isinstance(token_key, str):
             raise TypeError(f"token_key is a string, not {type(token_key).__name__}")
-        given = "the token given in code"
         if token is not None and not isinstance(token, Token):
-            token = Token(check_token(token, given), given)
+            token = Token(check_token(token, "the token given in code"), "token= in code")
         self._token = token
         self._file = None if token_file is None else Path(os.path.expanduser(token_file))
         self._key = token_key

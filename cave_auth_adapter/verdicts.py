@@ -86,7 +86,7 @@ def judge(response: Response, body: bytes) -> Verdict | None:
     """The verdict on an answer whose body, or b"" where it is not to be read, is given."""
     secrets = _secrets_of(response)
     if login_page(response) or any(map(login_page, response.history)):
-        return _no_token(response)
+        return _unauthorized(response, "invalid_token" if source_of(response) else "no_token")
     status = response.status_code
     said = _without(secrets, _json_object(body))
     error = str(said.get("error") or _challenge(response) or "")

@@ -90,7 +90,7 @@ class TestSources:
     @pytest.mark.parametrize("source", SOURCES)
     def test_each_is_named_and_its_token_is_not_shown(self, provide, source: str) -> None:
         token = provide({source: TOKEN}).token_for(HOST)
-        words = {"token=": "the token given in code", "token_file=": "token_file.json"}
+        words = {"token=": "token= in code", "token_file=": "token_file.json"}
         assert words.get(source, source) in token.source
         assert TOKEN not in repr(token) + str(token) + token.source
 

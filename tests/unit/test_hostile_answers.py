@@ -171,6 +171,19 @@ def test_an_adapter_that_says_little_of_its_answer_is_enough(status: int) -> Non
     assert session.auth._answered(answer).status_code == status
 
 
+@pytest.mark.parametrize("host", [CAVE, "https://elsewhere.example.org"])
+def test_a_login_page_in_answer_to_a_token_is_a_refusal_of_it(
+    door: Through, host: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    page = {"Location": f"{host}/sticky_auth/api/v1/authorize"}
+    server = Server(status=302, headers=page)
+    assert door(server).get(f"{CAVE}/x", allow_redirects=False).status_code == 302
+
+    assert len(server.arrived) == 1
+    (message,) = caplog.messages
+    assert "refuses the token from token= in code" in message
+
+
 @pytest.mark.parametrize("url", [f"{CAVE}/x", "https://elsewhere.example.org/x"])
 def test_an_answer_without_a_status_is_returned_as_it_is_without_us(
     door: Through, url: str
