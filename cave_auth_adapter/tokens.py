@@ -92,7 +92,10 @@ class TokenStore:
         if self._directory is not None:
             return self._directory
         cloud_volume_dir = os.environ.get("CLOUD_VOLUME_DIR")
-        return Path(cloud_volume_dir or os.path.expanduser("~/.cloudvolume")) / "secrets"
+        # For a user of no name and without HOME (a container), "~" stays as it is. Below the
+        # current directory, which may be anybody's, it would make whom they please a trusted host.
+        default = Path(os.sep, os.path.expanduser("~/.cloudvolume"))
+        return Path(cloud_volume_dir or default) / "secrets"
 
     def path_for(self, server: str | None = None) -> Path:
         """The file of a server; the default file without one.

@@ -17,7 +17,14 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from cave_auth_adapter import InvalidHostSpec, InvalidToken, TokenFileError, TokenStore, tokens
+from cave_auth_adapter import (
+    CaveAuth,
+    InvalidHostSpec,
+    InvalidToken,
+    TokenFileError,
+    TokenStore,
+    tokens,
+)
 from cave_auth_adapter.tokens import check_token
 
 from .stub import OTHER_TOKEN, TOKEN, Write
@@ -116,6 +123,21 @@ class TestPlaces:
 
     def test_a_home_that_is_nowhere_is_no_crash(self) -> None:
         assert TokenStore("~no-such-user/mine").load() is None
+
+    @pytest.mark.skipif(os.name != "posix", reason="users have names elsewhere")
+    def test_without_a_home_the_current_directory_is_none(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import pwd
+
+        planted = tmp_path / "~" / ".cloudvolume" / "secrets"
+        TokenStore(planted).save("0123456789abcdef", "evil.example")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.delenv("HOME")
+        monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+        assert TokenStore().directory.is_absolute()
+        assert TokenStore().load("evil.example") is None
+        assert not CaveAuth().trusts("https://evil.example/")
 
     def test_a_store_makes_nothing_by_itself(self, store: TokenStore, secrets: Path) -> None:
         assert store.load() is None
