@@ -1,7 +1,7 @@
 """Checks what `mkdocs build --strict` does not: `python docs/check_site.py site`.
 
-The site loads nothing from other hosts, and every public name of the package has its entry in the
-API reference.
+The site loads nothing from other hosts, and every public name of the package and of the testing kit
+has its entry in the API reference.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import re
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from types import ModuleType
 
 import cave_auth_adapter
+from cave_auth_adapter import testing
 
 # What a browser loads by itself. A link that a reader may follow is no such thing.
 _LOADING = {"src", "srcset", "poster", "data"}
@@ -55,17 +57,20 @@ def main(site: Path) -> int:
     for path in site.rglob("*.css"):
         problems += [f"{path} loads {each}" for each in _IN_CSS.findall(path.read_text("utf-8"))]
     anchors = Page((site / "reference.html").read_text("utf-8")).anchors
-    for name in cave_auth_adapter.__all__:
-        path = f"cave_auth_adapter.{name}"
-        if path in sys.modules:  # a function that is named as its module
-            path += f".{name}"
-        if path not in anchors:
-            problems.append(f"reference.html has no entry for {path}")
-    names = len(cave_auth_adapter.__all__)
+    names = [*public_names(cave_auth_adapter), *public_names(testing)]
+    problems += [f"reference.html has no entry for {name}" for name in names if name not in anchors]
     print(
-        f"{len(pages)} pages, {names} public names, {len(problems)} problems", *problems, sep="\n"
+        f"{len(pages)} pages, {len(names)} public names, {len(problems)} problems",
+        *problems,
+        sep="\n",
     )
     return 1 if problems else 0
+
+
+def public_names(module: ModuleType) -> list[str]:
+    """The paths of what a module exports; a function named as its module has that in its path."""
+    paths = [f"{module.__name__}.{name}" for name in module.__all__]
+    return [f"{p}.{p.rpartition('.')[2]}" if p in sys.modules else p for p in paths]
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def _convert(thing: griffe.Object, public: dict[str, str]) -> None:
 
 def _markdown(text: str, public: dict[str, str]) -> str:
     text = _ROLE.sub(lambda match: _link(match[1], public), text)
-    paragraphs = [_example(each) for each in text.split("\n\n")]
+    paragraphs = [_example(each) for each in text.split("\n\n") if each != "::"]
     return "\n\n".join(sorted(paragraphs, key=lambda each: bool(_FIELD.match(each))))
 
 

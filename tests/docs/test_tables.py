@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 import cave_auth_adapter
-from cave_auth_adapter import CaveAuth, InvalidHostSpec
+from cave_auth_adapter import CaveAuth, InvalidHostSpec, testing
 from cave_auth_adapter.trust import DEPLOYMENTS, HostSpec
 
 from .blocks import ROOT
 
+#: Rooms that the drawing shows.
+DOORS = {"adapter.py", "auth.py", "install.py"}
 PAGE = (ROOT / "docs" / "tokens-and-hosts.md").read_text("utf-8")
 
 
@@ -71,3 +73,14 @@ def test_every_public_name_is_in_the_reference() -> None:
     page = (ROOT / "docs" / "reference.md").read_text("utf-8")
     told = re.findall(r"^::: cave_auth_adapter\.(?:(?:install|login)\.)?(\w+)$", page, re.MULTILINE)
     assert sorted(told) == sorted(cave_auth_adapter.__all__)
+    kit = re.findall(r"^::: cave_auth_adapter\.testing\.(\w+)$", page, re.MULTILINE)
+    assert sorted(kit) == sorted(testing.__all__)
+
+
+def test_every_room_is_on_the_map() -> None:
+    page = (ROOT / "docs" / "how-it-works.md").read_text("utf-8")
+    told = "".join(line for line in page.splitlines() if line.startswith("|"))
+    package = Path(cave_auth_adapter.__file__).parent
+    files = {path.name for path in package.glob("[a-z]*.py")}
+    rooms = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
+    assert {room for room in files | rooms if f"`{room}`" not in told} == DOORS

@@ -25,7 +25,7 @@ def test_the_example_is_shown_as_it_is() -> None:
 def test_the_other_blocks_run(outcome_of: OutcomeOf) -> None:
     first, *others = [block for block in BLOCKS if block not in FILES.values()]
     assert first == USES_THE_KIT
-    source = "import requests\n" + "".join(others)
+    source = "".join(others)
     outcome = outcome_of(source, conftest=first)
     assert outcome.counts == {"passed": source.count("def test_")}, outcome.out
     assert outcome.counts["passed"] == 4
