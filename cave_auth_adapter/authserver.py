@@ -23,7 +23,7 @@ from .errors import (
 )
 from .install import mount
 from .tokens import check_token
-from .trust import SPEC_FORMS, HostSpec
+from .trust import HostSpec, parse_origin
 from .verdicts import raise_for_auth, redirect_target, source_of
 
 DEFAULT_SERVER = "https://global.daf-apis.com"
@@ -87,9 +87,16 @@ def base_url(server_address: str) -> str:
     'https://global.daf-apis.com'
     """
     text = server_address.strip().rstrip("/") if isinstance(server_address, str) else server_address
+    if isinstance(text, str) and "/" in text.partition("://")[2]:  # a page, copied from a browser
+        origin = parse_origin(text)
+        if origin is not None and origin.scheme == "https":
+            raise InvalidHostSpec(f"{server_address!r}: name the server alone, {origin.server}.")
     spec = HostSpec.parse(text)
     if spec.wildcard:
-        raise InvalidHostSpec(f"{server_address!r} is not one server: {SPEC_FORMS}.")
+        raise InvalidHostSpec(
+            f"{server_address!r} stands for many servers. Name one: host, host:port or "
+            "https://host:port."
+        )
     return f"{spec.origin.scheme}://{spec.origin.server}"
 
 

@@ -77,7 +77,10 @@ def log_in(
                 "that token: --overwrite (overwrite=True)."
             )
         talk.tell(f"You are logged in to {server} as {person(present.user)} already.", good=True)
-        talk.tell(f"The token is from {where(present.token.source)}.\nTo log in anew: --overwrite")
+        talk.tell(
+            f"The token is from {where(present.token.source)}.\n"
+            "To log in anew: --overwrite (overwrite=True)"
+        )
         if trust_data_servers:
             _look_around(server, present.token, talk, trust_data_servers, overwrite)
         return
@@ -394,7 +397,7 @@ def _may_trust(servers: list[str], home: str, talk: Dialogue) -> bool:
     if talk.confirm(f"Their data is on {names}. Send your token there, too?"):
         return True
     talk.warn(
-        f"Your token is not sent to {names}: these are trusted by no one but the info service. "
+        f"Your token is not sent to {names}: that they are data servers of {home} is its own word. "
         f"If you know them: cave-auth login {home} --trust-data-servers"
     )
     return False

@@ -19,6 +19,7 @@ from .errors import PermissionMissing, Refusal, TermsNotAccepted, TokenNotFound,
 from .signature import bearer_token
 from .trust import auth_server_of, parse_origin
 
+_AUTH_API = "/auth/api/"  # of an auth server
 _LOGIN_PAGE = "/api/v1/authorize"  # of the auth service, under whatever prefix it is deployed
 _BODY = 4096  # bytes of a text that are looked at
 _SHOWN = 300  # characters of a server's word that are shown
@@ -210,6 +211,8 @@ def _save_one(response: Response) -> str:
     origin = parse_origin(response.url or "")
     if origin and (server := auth_server_of(origin)):
         return f"Log in: cave-auth login {server}"
+    if origin and urlsplit(response.url).path.startswith(_AUTH_API):
+        return f"Log in: cave-auth login {origin.server}"
     name = origin.server if origin else None
     arguments = f"input('Token: '), {name!r}, overwrite=True"
     return (

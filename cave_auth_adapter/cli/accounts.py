@@ -55,7 +55,8 @@ from .common import (
     type=click.FloatRange(0, 86400, min_open=True),
     default=300.0,
     show_default=True,
-    help="Seconds to wait for the browser.",
+    metavar="SECONDS",
+    help="How long to wait for the browser.",
 )
 def login(
     server: str,
@@ -70,7 +71,7 @@ def login(
 
     A key is made and saved, which lasts until you revoke it.
 
-    SERVER is that of MICrONS, FlyWire, FANC and BANC if you name none.
+    SERVER is global.daf-apis.com, that of MICrONS, FlyWire, FANC and BANC, if you name none.
 
     \b
     cave-auth login
@@ -133,7 +134,7 @@ def _saved(server: str | None) -> Holding:
         return holding_for(origin)
     found = [holding for holding in holdings() if holding.token]
     if not found:
-        raise not_logged_in(origin_of(DEFAULT_SERVER).server)
+        fail("You are not logged in: there is no token to forget.", NO_TOKEN)
     if len(found) > 1:
         names = "\n".join(f"  cave-auth logout {each.auth_servers[0]}" for each in found)
         fail(f"There are {len(found)} tokens. Say which one to forget:\n{names}", 2)
@@ -220,10 +221,10 @@ def whoami(server: str | None, as_json: bool) -> None:
     cave-auth whoami global.daf-apis.com
     """
     found = _statuses(server)
-    if not found:
-        raise not_logged_in(origin_of(DEFAULT_SERVER).server)
     if as_json:
         print_json([{"server": each.server, "user": each.user} for each in found])
+    if not found:
+        raise not_logged_in(origin_of(DEFAULT_SERVER).server)
     for each in found:
         if each.error:
             raise each.error

@@ -124,7 +124,7 @@ class Url(Server):
         url = value if "://" in value else f"https://{value}"
         has_host = re.match(r"https?://[^/?#]", url, re.IGNORECASE)
         if not has_host or " " in url or not url.isprintable():
-            self.fail(f"{value!r} is not an address that begins with https://.", param, ctx)
+            self.fail(f"{value!r} is no URL. Write https://HOST/PATH, or HOST alone.", param, ctx)
         return url
 
 

@@ -22,7 +22,7 @@ def hosts(as_json: bool) -> None:
     if as_json:
         print_json([each._asdict() for each in found])
     else:
-        for line in table(("HOST", "TRUSTED BECAUSE IT"), found):
+        for line in table(("HOST", "WHY IT IS TRUSTED"), found):
             say(line)
     if wrong := next(wrongly_named_hosts(), None):
         raise wrong

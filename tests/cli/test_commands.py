@@ -212,6 +212,27 @@ def test_no_token_at_all(run: Run) -> None:
         assert "cave-auth login global.daf-apis.com" in result.stderr
 
 
+def test_json_is_printed_for_nobody_too(run: Run) -> None:
+    for command in ("status", "whoami"):
+        result = run(command, "--json")
+        assert (result.exit_code, parsed(result)) == (3, [])
+
+
+def test_there_is_nothing_to_forget(run: Run) -> None:
+    result = run("logout")
+    assert result.exit_code == 3
+    assert "no token to forget" in result.stderr
+
+
+def test_whose_token_is_refused_by_an_auth_server_logs_in_there(run: Run, sandbox: Sandbox) -> None:
+    server, next_step = sandbox.auth_server, f"Log in: cave-auth login {host(sandbox.auth_server)}"
+    result = run("login", server, "--token-stdin", input="0" * 32)
+    assert result.exit_code == 3
+    assert result.stderr.strip().endswith(next_step)
+    TokenStore().save("0" * 32, server)
+    assert next_step in " ".join(run("status").stdout.split())
+
+
 def test_a_warning_on_a_terminal(logged_in: Sandbox) -> None:
     pexpect = pytest.importorskip("pexpect")
     arguments = ["-m", "cave_auth_adapter", "token", logged_in.data_server]
@@ -494,4 +515,4 @@ def test_output_that_cant_be_written_is_one_line(arguments: list[str]) -> None:
 def test_what_is_no_address_is_a_wrong_command_line(run: Run, url: str) -> None:
     result = run("check", url)
     assert result.exit_code == 2
-    assert "is not an address" in result.stderr
+    assert "Write https://HOST/PATH" in result.stderr

@@ -365,6 +365,19 @@ class TestConstruction:
         with pytest.raises(InvalidHostSpec):
             AuthServer(given)
 
+    @pytest.mark.parametrize(
+        ("given", "told"),
+        [
+            ("https://cave.my-lab.org/sticky_auth", "name the server alone, cave.my-lab.org."),
+            ("https://a.org:8443/info/?x=1", "name the server alone, a.org:8443."),
+            ("*.my-lab.org", "stands for many servers. Name one"),
+        ],
+    )
+    def test_what_to_write_in_its_place(self, given: str, told: str) -> None:
+        with pytest.raises(InvalidHostSpec) as raised:
+            AuthServer(given)
+        assert told in str(raised.value)
+
     def test_repr_and_pickle_show_no_token(self) -> None:
         server = AuthServer("example.org")
         assert repr(server) == "AuthServer('https://example.org')"
