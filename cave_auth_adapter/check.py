@@ -166,7 +166,8 @@ class Check:
         if self.origin is not None:
             source = f"from {where(self.token.source)}" if self.token else "none"
             yield "token", source, "green" if self.token else "yellow"
-        yield "request", f"GET {without_query(self.url)}", None
+        if self.response is not None or isinstance(self.error, ServerUnreachable):
+            yield "request", f"GET {without_query(self.url)}", None
         if self.answer:
             yield "answer", self.answer, "green" if self.succeeded else "yellow"
         yield "verdict", short(self.verdict), "green" if self.succeeded else "red"

@@ -369,6 +369,17 @@ def test_check_without_a_token(run: Run, sandbox: Sandbox, monkeypatch: pytest.M
     assert "needs no token" in result.stdout
 
 
+def test_check_names_no_request_that_was_not_made(
+    run: Run, logged_in: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAVE_TOKEN_FILE", "/not/there.json")
+    result = run("check", logged_in.data_server)
+    assert result.exit_code == 1
+    assert "request" not in result.stdout
+    assert "3. verdict   /not/there.json" in result.stdout
+    assert "2. request" in run("check", "https://localhost:1").stdout
+
+
 def test_check_with_a_dead_token(run: Run, logged_in: Sandbox) -> None:
     TokenStore().save("0" * 32, logged_in.data_server, overwrite=True)
     result = run("check", f"{logged_in.data_server}/echo")

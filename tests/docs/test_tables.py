@@ -9,6 +9,7 @@ import pytest
 
 import cave_auth_adapter
 from cave_auth_adapter import CaveAuth, InvalidHostSpec, testing
+from cave_auth_adapter.integrations import keyring
 from cave_auth_adapter.trust import DEPLOYMENTS, HostSpec
 
 from .blocks import ROOT
@@ -67,6 +68,10 @@ def test_the_order_of_the_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     named.write_text('{"token": "cc"}')
     assert CaveAuth(token_file=named).token_for(url) == "cc"
     assert CaveAuth("dd", token_file=named).token_for(url) == "dd"
+
+
+def test_the_entry_of_the_keyring() -> None:
+    assert f'`keyring set {keyring.SERVICE} "{keyring.ANY_SERVER}"`' in PAGE
 
 
 def test_every_public_name_is_in_the_reference() -> None:
