@@ -28,6 +28,8 @@ Try it in another terminal:
   export REQUESTS_CA_BUNDLE={sandbox.ca_bundle}
   curl --cacert $REQUESTS_CA_BUNDLE -H 'Authorization: Bearer {sandbox.token}' \\
       {sandbox.data_server}/echo
+  CAVE_TOKEN={sandbox.token} CAVE_AUTH_HOSTS={sandbox.data_server} \\
+      cave-auth check {sandbox.data_server}/echo
   python -c "from caveclient import CAVEclient; print(CAVEclient(server_address=\
 '{sandbox.auth_server}', auth_token='{sandbox.token}').info.get_datastacks())"
 

@@ -111,6 +111,16 @@ def test_a_killed_process_leaves_nothing_behind() -> None:
     assert not Path(sandbox.ca_bundle).parent.exists()
 
 
+def the_line_for_our_command(greeting: str, ca_bundle: str) -> str:
+    """What the command shows that the greeting proposes."""
+    line = greeting[greeting.index("  CAVE_TOKEN=") : greeting.index("  python -c")]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    variables = environment(PATH=path, REQUESTS_CA_BUNDLE=ca_bundle)
+    return subprocess.run(
+        ["bash", "-c", line], env=variables, capture_output=True, text=True, timeout=30
+    ).stdout
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_for_a_person(number: signal.Signals) -> None:
     with subprocess.Popen(
@@ -125,8 +135,11 @@ def test_for_a_person(number: signal.Signals) -> None:
         token = text.split("Bearer ")[1].split("'")[0]
         url = text.split("data services")[1].split()[0] + "/echo"
         headers = {"Authorization": f"Bearer {token}"}
-        assert requests.get(url, headers=headers, verify=ca_bundle).json()["user_id"]
-        process.send_signal(number)
+        try:
+            assert requests.get(url, headers=headers, verify=ca_bundle).json()["user_id"]
+            assert "You are in." in the_line_for_our_command(text, ca_bundle)
+        finally:  # else a test that fails would wait for it for ever
+            process.send_signal(number)
         _, errors = process.communicate(timeout=10)
     assert (process.returncode, errors) == (0, "")
     assert not Path(ca_bundle).exists()
