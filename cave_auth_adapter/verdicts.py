@@ -161,12 +161,20 @@ def _unauthorized(response: Response, error: str) -> Verdict | None:
         return _no_token(response)
     if error == "invalid_token" or source:
         token = f"the token from {source}" if source else "the token that the request carried"
+        first = _OUTRANKING.get(source or "", "")
         sentence = (
             f"{_host(response)} refuses {token}: it is invalid or has expired. "
-            f"{_save_one(response)}"
+            f"{first}{_save_one(response)}"
         )
         return Verdict("invalid_token", TokenRefused, sentence, {})
     return None
+
+
+#: Sources of tokens that a login does not replace -> what to do before it.
+_OUTRANKING = {
+    "token= in code": "It outranks what a login saves: give a new one there, or leave it out. ",
+    "the variable CAVE_TOKEN": "It outranks what a login saves: unset CAVE_TOKEN. ",
+}
 
 
 def _bad_header(response: Response) -> Verdict:

@@ -336,10 +336,10 @@ class TestMisbehaviour:
         assert sandbox.requests(sandbox.foreign_server) == []
         assert TOKEN not in str(caught.value)
 
-    def test_a_redirect_to_the_login_page_is_a_missing_token(self, stub_server: StubServer) -> None:
+    def test_a_redirect_to_the_login_page_is_a_refused_token(self, stub_server: StubServer) -> None:
         page = f"{stub_server.address}/sticky_auth/api/v1/authorize?redirect=x"
         stub_server.answer = Answer(302, headers=(("Location", page),))
-        with pytest.raises(TokenNotFound):
+        with pytest.raises(TokenRefused):
             server_for(stub_server.address).me()
 
 

@@ -276,7 +276,7 @@ def _(bench: Bench) -> None:
 
 @case("somebody else's")
 def _(bench: Bench) -> None:
-    with bench.failing(Path, "open", errno.EACCES):
+    with bench.failing(os, "open", errno.EACCES):
         bench.store.load()
 
 

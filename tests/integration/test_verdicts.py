@@ -27,6 +27,7 @@ from cave_auth_adapter.sandbox import Sandbox
 from .conftest import Door
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "refusals.md"
+DEAD = "deadbeefdeadbeefdeadbeefdeadbeef"
 
 
 class Case(NamedTuple):
@@ -109,6 +110,27 @@ def test_each_refusal_is_explained_as_the_document_says(
     row = f"| {request.node.callspec.params['case']} |"
     [documented] = [line for line in DOCUMENT.read_text().splitlines() if line.startswith(row)]
     assert documented.split("|")[3].strip() == sentence
+
+
+@pytest.mark.parametrize(
+    ("given", "variable", "remedy"),
+    [(DEAD, None, "give a new one there, or leave it out"), (None, DEAD, "unset CAVE_TOKEN")],
+)
+def test_a_token_that_outranks_a_login_is_to_go_first(
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    given: str | None,
+    variable: str | None,
+    remedy: str,
+) -> None:
+    if variable:
+        monkeypatch.setenv("CAVE_TOKEN", variable)
+    session = mount(requests.Session(), CaveAuth(given, hosts=[sandbox.data_server]))
+
+    sentence = explain(session.get(f"{sandbox.data_server}/echo"))
+
+    assert sentence is not None
+    assert f"It outranks what a login saves: {remedy}. Log in" in sentence
 
 
 def test_raise_errors_raises_through_each_door(sandbox: Sandbox, case: Case, door: Door) -> None:
