@@ -565,8 +565,13 @@ def test_however_requests_is_imported_it_is_installed(enabled: Environment, code
     assert (result.stdout, result.stderr) == ("requests.sessions True\n", "")
 
 
-def test_requests_that_is_missing_is_missed_as_without_us(enabled: Environment) -> None:
-    enabled.packages.write_text(f"{OURS}\n")
+def test_requests_that_is_missing_is_missed_as_without_us(
+    enabled: Environment, tmp_path: Path
+) -> None:
+    # Where we are installed, requests is beside us.
+    for package in ("cave_auth_adapter", "cave_auth_startup"):
+        (tmp_path / package).symlink_to(OURS / package)
+    enabled.packages.write_text(f"{tmp_path}\n")
     result = enabled("-c", "import requests")
 
     assert result.returncode == 1
