@@ -381,7 +381,8 @@ def _environment() -> tuple[object, ...]:
     """What to compare in order to know whether a variable has changed."""
     try:
         # os.environ.get raises and catches an error inside for a variable that is not set, as most
-        # are: a fifth of what a signature may cost. The mapping below it is the same since 3.2.
+        # are, and this is asked for each request to any host: six of those would cost more than all
+        # the rest of the decision. The mapping below it is the same since Python 3.2.
         get = os.environ._data.get  # type: ignore[attr-defined]
         return (
             get(_TOKEN),

@@ -150,17 +150,23 @@ def test_the_debug_output_of_http_client_shows_it(
     assert found(TOKEN, capsys.readouterr().out)
 
 
+def failure(world: World, session: requests.Session) -> requests.ConnectionError:
+    """What a session raises whose signed request arrives and is not answered."""
+    world.play([HANG_UP] * 3)
+    with pytest.raises(requests.ConnectionError) as caught:
+        session.get(URL)
+    assert arrived(world)
+    return caught.value
+
+
 @signs
 def test_a_traceback_holds_no_token(world: World, sign: Sign) -> None:
     with requests.Session() as session:
         sign(session)
-        world.play([HANG_UP] * 3)
-        with pytest.raises(requests.ConnectionError) as caught:
-            session.get(URL)
+        error = failure(world, session)
 
-    assert arrived(world)
-    assert not found(TOKEN, "".join(traceback.format_exception(caught.value)))
-    assert not found(TOKEN, repr(caught.value), str(caught.value))
+    assert not found(TOKEN, "".join(traceback.format_exception(error)))
+    assert not found(TOKEN, repr(error), str(error))
 
 
 @signs
@@ -168,11 +174,9 @@ def test_a_traceback_with_the_locals_of_our_code_holds_no_token(world: World, si
     """What the frames of requests and urllib3 show is theirs, and so with pool.py, a part of it."""
     with requests.Session() as session:
         sign(session)
-        world.play([HANG_UP] * 3)
-        with pytest.raises(requests.ConnectionError) as caught:
-            session.get(URL)
+        error = failure(world, session)
 
-    frames = locals_of_our_code(caught.value)
+    frames = locals_of_our_code(error)
     assert frames or session.auth is not None  # its work is done when the request is sent
     assert not found(TOKEN, *frames)
 

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from ..compat.servers import pump
 from .certificates import Authority
 
 LOOPBACK = "127.0.0.1"
@@ -197,7 +198,7 @@ class World:
         with socket.socket() as server:  # create_connection() asks the resolver, which is ours
             server.connect(address)
             client.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
-            threading.Thread(target=_pump, args=(server, client), daemon=True).start()
+            threading.Thread(target=pump, args=(server, client), daemon=True).start()
             with contextlib.suppress(OSError):
                 while data := client.recv(65536):
                     self._heard.append(Heard(origin, id(client), data))
@@ -246,11 +247,3 @@ def _size_of_request(buffer: bytes) -> int:
     length = _LENGTH.search(buffer[: end + 2])
     size = end + 4 + (int(length[1]) if length else 0)
     return size if len(buffer) >= size else 0
-
-
-def _pump(source: socket.socket, target: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
-    with contextlib.suppress(OSError):
-        target.shutdown(socket.SHUT_WR)
