@@ -30,7 +30,8 @@ def main() -> int:
         enter_fresh_environment(home, sandbox)
         say(
             f"""
-            A small CAVE deployment now runs on this machine:
+            CAVE serves maps of brains, to those who bring a token. A small CAVE deployment now runs
+            on this machine:
               auth and info service   {sandbox.auth_server}
               data service            {sandbox.data_server}
               a server of strangers   {sandbox.foreign_server}
