@@ -17,7 +17,7 @@ PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 EXTRAS = {
     "sandbox": "from cave_auth_adapter.sandbox import Sandbox\nwith Sandbox() as s: print(s.token)",
     "testing": "import sys, pytest; sys.exit(pytest.main(['tests/thirdparty/neuron_size']))",
-    "keyring": "from cave_auth_adapter.integrations.keyring import save; save('0123')",
+    "keyring": "from cave_auth_adapter.bridges.keyring import save; save('0123')",
 }
 # A keyring that keeps nothing, for a machine without a desktop.
 _KEYRING = {"CAVE_AUTH_KEYRING": "1", "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}

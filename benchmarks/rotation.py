@@ -13,7 +13,7 @@ from unittest import mock
 import requests
 from requests.adapters import HTTPAdapter
 
-from cave_auth_adapter import CaveAuth, TokenStore, credentials, installed
+from cave_auth_adapter import CaveAuth, TokenStore, installed, sources
 from cave_auth_adapter.sandbox import Sandbox
 
 from .measure import Row
@@ -38,7 +38,7 @@ def _change(sandbox: Sandbox) -> tuple[int, int, int]:
     path = TokenStore().save(old, sandbox.data_server, overwrite=True)
     reads: list[Path] = []
     repeats: list[object] = []
-    read, sign_again = credentials.read_secrets, CaveAuth.sign_again
+    read, sign_again = sources.read_secrets, CaveAuth.sign_again
 
     def read_and_count(where: Path) -> Any:
         reads.extend([where] if where == path else [])
@@ -58,7 +58,7 @@ def _change(sandbox: Sandbox) -> tuple[int, int, int]:
         sandbox.revoke(old)
 
     with (
-        mock.patch.object(credentials, "read_secrets", read_and_count),
+        mock.patch.object(sources, "read_secrets", read_and_count),
         mock.patch.object(CaveAuth, "sign_again", repeat_and_count),
         installed(),
     ):

@@ -10,7 +10,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPResponse
 
 from cave_auth_adapter import CaveAuth, install, mount
-from cave_auth_adapter.signature import COOKIE_NAME
+from cave_auth_adapter.headers import COOKIE_NAME
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 CAVE = "https://global.daf-apis.com/info/api/v2/datastacks"

@@ -8,9 +8,9 @@
 """
 
 from ._version import __version__
-from .adapter import CaveAdapter
+from .adapter import CaveAdapter, mount
 from .auth import CaveAuth
-from .client import AuthClient, CAVEclient
+from .caveclient import AuthClient, CAVEclient
 from .errors import (
     CaveAuthError,
     InvalidHostSpec,
@@ -22,11 +22,11 @@ from .errors import (
     TokenNotFound,
     TokenRefused,
 )
-from .install import install, installed, mount, uninstall
+from .install import install, installed, uninstall
 from .integrations.ipython import load_ipython_extension, unload_ipython_extension
 from .login import login
-from .tokens import TokenStore
-from .verdicts import explain, raise_for_auth
+from .refusals import explain, raise_for_auth
+from .store import TokenStore
 
 __all__ = [
     # the three doors

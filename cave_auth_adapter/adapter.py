@@ -6,16 +6,17 @@ https://requests.readthedocs.io/en/latest/user/advanced/#transport-adapters
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable
 from typing import Any
 
-from requests import PreparedRequest, RequestException, Response
+from requests import PreparedRequest, RequestException, Response, Session
 from requests.adapters import BaseAdapter, HTTPAdapter
 
 from .auth import MAX_REPEATS, PROGRAMMATIC, CaveAuth, checked
 from .errors import CaveAuthError
-from .signature import bearer_token, copy_of, has, sign, unsign
-from .trust import Origin
+from .headers import bearer_token, copy_of, has, sign, unsign
+from .origins import Origin
 
 _OWN = ("auth", "wrapped")
 
@@ -184,3 +185,37 @@ class CaveAdapter(HTTPAdapter):
     def __repr__(self) -> str:
         wrapped = "" if self.wrapped is None else f", wrapped={self.wrapped!r}"
         return f"{type(self).__name__}({self.auth!r}{wrapped})"
+
+
+def mount(session: Session, auth: CaveAuth | None = None) -> Session:
+    """Wrap every adapter that a session has, so that each signs; return the session.
+
+    The adapters keep their retries, their connection pools and the prefixes they are mounted on.
+    Mounting again changes nothing, or replaces ``auth`` where one is given.
+
+    :param session: any :class:`requests.Session`.
+    :param auth: what to sign with; None: a :class:`CaveAuth` without arguments.
+
+    >>> import requests
+    >>> session = mount(requests.Session())
+    >>> session.get_adapter("https://global.daf-apis.com/")
+    CaveAdapter(CaveAuth(), wrapped=<requests.adapters.HTTPAdapter object at 0x...>)
+    """
+    new_auth = checked(auth)
+    skins: dict[int, BaseAdapter] = {}  # one adapter mounted on two prefixes stays one
+    for prefix, adapter in session.adapters.items():
+        if not isinstance(adapter, CaveAdapter):
+            skin: BaseAdapter = CaveAdapter(new_auth, wrapped=adapter)
+        else:
+            skin = adapter if auth is None else _with_auth(adapter, auth)
+        session.adapters[prefix] = skins.setdefault(id(adapter), skin)
+    return session
+
+
+def _with_auth(adapter: CaveAdapter, auth: CaveAuth) -> CaveAdapter:
+    """The same adapter with another auth; another session may have the old one."""
+    twin = copy.copy(adapter)
+    twin.auth = auth
+    if isinstance(twin.wrapped, CaveAdapter):
+        twin.wrapped = _with_auth(twin.wrapped, auth)
+    return twin

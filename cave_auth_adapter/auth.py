@@ -16,19 +16,13 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from requests.utils import get_auth_from_url, get_netrc_auth, select_proxy
 
 from .caller import may_be_proxied, trust_env_of_caller
-from .credentials import Credentials, KnownHosts, Token
-from .log import logger, warn_once
-from .replay import discard, rewind
-from .signature import bearer_token, copy_of, sign, unsign
-from .tokens import DEFAULT_KEY
-from .trust import Origin, TrustedHosts
-from .verdicts import (
-    judge,
-    login_page,
-    raise_for_auth,
-    redirect_target,
-    remember_token,
-)
+from .headers import bearer_token, copy_of, discard, rewind, sign, unsign
+from .hosts import KnownHosts
+from .origins import Origin, TrustedHosts
+from .refusals import judge, login_page, raise_for_auth, redirect_target, remember_token
+from .runtime import logger, warn_once
+from .sources import Credentials
+from .tokens import DEFAULT_KEY, Token
 
 #: Makes a protected service answer 401 in JSON where it would redirect a browser to log in.
 PROGRAMMATIC = ("X-Requested-With", "cave-auth-adapter")

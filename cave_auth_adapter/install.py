@@ -8,7 +8,6 @@ imported ``Session`` by name are all covered.
 from __future__ import annotations
 
 import contextlib
-import copy
 import functools
 import os
 import threading
@@ -20,14 +19,14 @@ from requests import PreparedRequest, Response, Session
 from requests.adapters import BaseAdapter
 from requests.utils import select_proxy
 
-from . import pool
+from . import keepalive
 from .adapter import CaveAdapter
 from .auth import CaveAuth, checked
+from .bridges import cloudvolume
 from .errors import CaveAuthError
-from .integrations import cloudvolume
-from .log import warn_once
-from .signature import holds, strip
-from .trust import Origin, parse_origin
+from .headers import holds, strip
+from .origins import Origin, parse_origin
+from .runtime import warn_once
 
 
 class _Installation(NamedTuple):
@@ -39,40 +38,6 @@ _lock = threading.Lock()
 _stack: list[_Installation] = []  # the last one is in effect; threads may leave in any order
 _lasting: _Installation | None = None  # the one in the stack that install() put there
 _active: _Installation | None = None  # None: not installed; a hook that was left behind sleeps
-
-
-def mount(session: Session, auth: CaveAuth | None = None) -> Session:
-    """Wrap every adapter that a session has, so that each signs; return the session.
-
-    The adapters keep their retries, their connection pools and the prefixes they are mounted on.
-    Mounting again changes nothing, or replaces ``auth`` where one is given.
-
-    :param session: any :class:`requests.Session`.
-    :param auth: what to sign with; None: a :class:`CaveAuth` without arguments.
-
-    >>> import requests
-    >>> session = mount(requests.Session())
-    >>> session.get_adapter("https://global.daf-apis.com/")
-    CaveAdapter(CaveAuth(), wrapped=<requests.adapters.HTTPAdapter object at 0x...>)
-    """
-    new_auth = checked(auth)
-    skins: dict[int, BaseAdapter] = {}  # one adapter mounted on two prefixes stays one
-    for prefix, adapter in session.adapters.items():
-        if not isinstance(adapter, CaveAdapter):
-            skin: BaseAdapter = CaveAdapter(new_auth, wrapped=adapter)
-        else:
-            skin = adapter if auth is None else _with_auth(adapter, auth)
-        session.adapters[prefix] = skins.setdefault(id(adapter), skin)
-    return session
-
-
-def _with_auth(adapter: CaveAdapter, auth: CaveAuth) -> CaveAdapter:
-    """The same adapter with another auth; another session may have the old one."""
-    twin = copy.copy(adapter)
-    twin.auth = auth
-    if isinstance(twin.wrapped, CaveAdapter):
-        twin.wrapped = _with_auth(twin.wrapped, auth)
-    return twin
 
 
 def install(auth: CaveAuth | None = None, *, keep_alive: bool = True) -> None:
@@ -256,11 +221,11 @@ class _InstalledAdapter(CaveAdapter):
         if (
             active is not None
             and active.keep_alive
-            and pool.can_serve(wrapped)
+            and keepalive.can_serve(wrapped)
             and url[:6].lower() == "https:"
             and not select_proxy(url, proxies)
         ):
-            return pool.transport().send
+            return keepalive.transport().send
         return wrapped.send
 
     def _origin(self, request: PreparedRequest, proxies: Any) -> Origin | None:

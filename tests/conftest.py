@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from cave_auth_adapter import credentials, log
+from cave_auth_adapter import runtime, sources
 
 collect_ignore = ["thirdparty"]  # a package of its own, tested by tests/kit/test_third_party.py
 
@@ -29,8 +29,8 @@ _REBUILD_AUTH = requests.Session.rebuild_auth
 
 @pytest.fixture(autouse=True)
 def fresh_environment(tmp_path: Path) -> Iterator[None]:
-    log._given.clear()  # warnings are given once per process; here, once per test
-    credentials._given_out.clear()
+    runtime._given.clear()  # warnings are given once per process; here, once per test
+    sources._given_out.clear()
     # Not the monkeypatch of the test: its undo() must not bring back the real home directory.
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(tmp_path))

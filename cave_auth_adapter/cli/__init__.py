@@ -13,7 +13,7 @@ import logging
 import click
 
 from .._version import __version__
-from ..log import logger
+from ..runtime import logger
 from .accounts import login, logout, status, whoami
 from .common import Commands
 from .doctor import doctor

@@ -9,13 +9,8 @@ from pathlib import Path
 
 import click
 
-from ..authserver import DEFAULT_SERVER
-from ..check import NotTrusted
-from ..credentials import Token
-from ..dialogue import default_dialogue
-from ..errors import TokenFileError, TokenRefused
-from ..login import login as log_in
-from ..status import (
+from ..diagnose.check import NotTrusted
+from ..diagnose.status import (
     Holding,
     Status,
     holding_for,
@@ -25,18 +20,14 @@ from ..status import (
     status_of,
     trusted,
 )
-from ..tokens import TokenStore
+from ..errors import TokenFileError, TokenRefused
+from ..login import login as log_in
+from ..login.dialogue import default_dialogue
+from ..service import DEFAULT_SERVER
+from ..store import TokenStore
+from ..tokens import Token
 from ..words import files, labelled, person, printable, say, short
-from .common import (
-    NO_TOKEN,
-    Server,
-    Url,
-    as_json,
-    exit_code,
-    fail,
-    origin_of,
-    print_json,
-)
+from .common import NO_TOKEN, Server, Url, as_json, exit_code, fail, origin_of, print_json
 
 
 @click.command()

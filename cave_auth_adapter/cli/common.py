@@ -12,8 +12,7 @@ from typing import Any, NoReturn
 import click
 from click.shell_completion import CompletionItem
 
-from ..authserver import ServerUnreachable, base_url
-from ..check import NotTrusted
+from ..diagnose.check import NotTrusted
 from ..errors import (
     CaveAuthError,
     InvalidHostSpec,
@@ -25,9 +24,10 @@ from ..errors import (
     TokenNotFound,
     TokenRefused,
 )
+from ..origins import DEPLOYMENTS, Origin, parse_origin
 from ..programs import CommandError
-from ..tokens import TokenStore
-from ..trust import DEPLOYMENTS, Origin, parse_origin
+from ..service import ServerUnreachable, base_url
+from ..store import TokenStore
 from ..words import say
 
 FAILED, USAGE, NO_TOKEN, NOT_ALLOWED, UNREACHABLE, NOT_TRUSTED, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130

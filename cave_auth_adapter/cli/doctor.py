@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from ..doctor import Finding, examine, mended
+from ..diagnose.doctor import Finding, examine, mended
 from ..words import labelled, say, short
 from .common import FAILED, as_json, print_json
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from ..authserver import DEFAULT_SERVER, ApiKey
-from ..check import NotTrusted
-from ..credentials import Token
-from ..login_steps import key_name
-from ..status import Holding, holding_for, holdings, not_logged_in, trusted
+from ..diagnose.check import NotTrusted
+from ..diagnose.status import Holding, holding_for, holdings, not_logged_in, trusted
+from ..login.steps import key_name
+from ..service import DEFAULT_SERVER, ApiKey
+from ..tokens import Token
 from ..words import printable, say, table
 from .common import USAGE, Server, as_json, fail, origin_of, print_json
 

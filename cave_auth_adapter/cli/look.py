@@ -6,7 +6,8 @@ import sys
 
 import click
 
-from ..check import Check, trusted_hosts, wrongly_named_hosts
+from ..diagnose.check import Check
+from ..hosts import trusted_hosts, wrongly_named_hosts
 from ..words import labelled, say, table
 from .common import Url, as_json, exit_code, print_json
 

@@ -6,10 +6,10 @@ import sys
 
 import click
 
-from ..authserver import DEFAULT_SERVER
-from ..check import NotTrusted
-from ..credentials import Credentials
-from ..status import not_logged_in, trusted
+from ..diagnose.check import NotTrusted
+from ..diagnose.status import not_logged_in, trusted
+from ..service import DEFAULT_SERVER
+from ..sources import Credentials
 from ..words import say
 from .common import Url
 

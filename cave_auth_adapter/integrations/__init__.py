@@ -1,1 +1,1 @@
-"""Thin bridges to other people's libraries, each useless without its library."""
+"""Entry points for other programs, each useless without its library."""

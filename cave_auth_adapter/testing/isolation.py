@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .. import credentials, log
+from .. import runtime, sources
 
 _TOKEN_SOURCES = (
     *("CAVE_TOKEN", "CAVE_TOKEN_FILE", "CAVE_AUTH_HOSTS", "CAVE_AUTH_KEYRING"),
@@ -64,5 +64,5 @@ def _forget_tokens() -> None:
     """Forget what was found before, in place: ``install()`` has put its own caches there."""
     for module, attribute in _CACHES.items():
         getattr(sys.modules.get(module), attribute, {}).clear()
-    credentials._given_out.clear()
-    log._given.clear()  # warnings are given once per process; here, once per test
+    sources._given_out.clear()
+    runtime._given.clear()  # warnings are given once per process; here, once per test

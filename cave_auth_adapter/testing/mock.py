@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from requests import PreparedRequest
 
+from ..origins import auth_server_of, parse_origin
 from ..sandbox import RecordedRequest
-from ..trust import auth_server_of, parse_origin
 from .guard import Account, Answer, Needs, Visit, judge
 from .traces import assert_bare
 

@@ -48,7 +48,7 @@ def test_all_is_well(run: Run, logged_in: Sandbox) -> None:
 def test_nothing_is_there_yet(
     run: Run, stub_server: StubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cave_auth_adapter.doctor.DEFAULT_SERVER", stub_server.address)
+    monkeypatch.setattr("cave_auth_adapter.diagnose.doctor.DEFAULT_SERVER", stub_server.address)
     found = told(run)
     assert level_of(found, "does not exist yet") == "note"
 
@@ -128,7 +128,7 @@ def test_names_that_nobody_reads(
 def test_conflicting_files(
     run: Run, stub_server: StubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cave_auth_adapter.doctor._servers", lambda store: [])
+    monkeypatch.setattr("cave_auth_adapter.diagnose.doctor._servers", lambda store: [])
     TokenStore().save(TOKEN, "global.daf-apis.com")
     TokenStore().save(TOKEN, "minnie.microns-daf.com")
     assert not any("another token" in text for text in told(run))
@@ -157,7 +157,7 @@ def test_variables(run: Run, logged_in: Sandbox, monkeypatch: pytest.MonkeyPatch
     [(7200, "120 minutes slow"), (-7200, "120 minutes fast"), (60, None), (None, None)],
 )
 def test_the_clock(date: int | None, said: str | None) -> None:
-    from cave_auth_adapter.doctor import _clock
+    from cave_auth_adapter.diagnose.doctor import _clock
 
     now = time.time()
     header = None if date is None else formatdate(now + date, usegmt=True)
@@ -190,7 +190,7 @@ def test_whether_enable_is_on(
 
 
 def test_old_requests(run: Run, logged_in: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cave_auth_adapter.doctor.metadata.version", lambda name: "2.31.0")
+    monkeypatch.setattr("cave_auth_adapter.diagnose.doctor.metadata.version", lambda name: "2.31.0")
     assert level_of(told(run), "requests is too old") == "problem"
 
 
@@ -198,7 +198,7 @@ def test_old_requests(run: Run, logged_in: Sandbox, monkeypatch: pytest.MonkeyPa
 def test_a_directory_that_is_a_file(
     run: Run, stub_server: StubServer, secrets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cave_auth_adapter.doctor.DEFAULT_SERVER", stub_server.address)
+    monkeypatch.setattr("cave_auth_adapter.diagnose.doctor.DEFAULT_SERVER", stub_server.address)
     secrets.parent.mkdir()
     secrets.write_text("")
     assert level_of(told(run), "is not a directory") == "problem"

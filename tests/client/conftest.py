@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 import trustme
 
-from cave_auth_adapter.log import _given
+from cave_auth_adapter.runtime import _given
 
 from ..integration.conftest import running_sandbox, sandbox  # noqa: F401
 

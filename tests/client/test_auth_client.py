@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from cave_auth_adapter import InvalidHostSpec, InvalidToken, TokenFileError, TokenStore
-from cave_auth_adapter.client import AuthClient, TokenExists
+from cave_auth_adapter.caveclient import AuthClient, TokenExists
 from cave_auth_adapter.sandbox import Sandbox
 
 OLD, NEW, OTHER = "0123456789abcdef" * 2, "fedcba9876543210" * 2, "00112233445566778899aabbccddeeff"

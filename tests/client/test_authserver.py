@@ -21,8 +21,8 @@ from cave_auth_adapter import (
     TokenNotFound,
     TokenRefused,
 )
-from cave_auth_adapter.authserver import AuthServer, ServerUnreachable, UnexpectedAnswer
 from cave_auth_adapter.sandbox import Sandbox
+from cave_auth_adapter.service import AuthServer, ServerUnreachable, UnexpectedAnswer
 
 from .conftest import Answer, StubServer
 

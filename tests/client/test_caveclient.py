@@ -15,9 +15,9 @@ import pytest
 import requests
 
 from cave_auth_adapter import InvalidHostSpec, InvalidToken, PermissionMissing, TokenStore
-from cave_auth_adapter.authserver import ServerUnreachable, UnexpectedAnswer
-from cave_auth_adapter.client import CAVEclient
+from cave_auth_adapter.caveclient import CAVEclient
 from cave_auth_adapter.sandbox import Sandbox
+from cave_auth_adapter.service import ServerUnreachable, UnexpectedAnswer
 
 from .conftest import Answer, StubServer
 
@@ -50,7 +50,7 @@ class TestOffline:
     def test_nothing_is_read_or_opened_by_construction(self) -> None:
         script = (
             "import sys\n"
-            "from cave_auth_adapter.client import CAVEclient\n"
+            "from cave_auth_adapter.caveclient import CAVEclient\n"
             "def hook(event, arguments):\n"
             "    if event.startswith('socket') or event in ('open', 'os.listdir'):\n"
             "        sys.exit(f'{event} {arguments}')\n"

@@ -9,7 +9,7 @@ import pytest
 from caveclient import CAVEclient as TheirCAVEclient
 from caveclient.auth import AuthClient as TheirAuthClient
 
-from cave_auth_adapter.client import AuthClient, CAVEclient
+from cave_auth_adapter.caveclient import AuthClient, CAVEclient
 
 
 def parameters(function: Any) -> list[tuple[str, Any, Any]]:

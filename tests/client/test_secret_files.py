@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from cave_auth_adapter import CaveAuth, InvalidToken, TokenFileError, TokenStore, tokens
-from cave_auth_adapter.client import AuthClient
-from cave_auth_adapter.log import logger
+from cave_auth_adapter import CaveAuth, InvalidToken, TokenFileError, TokenStore, store
+from cave_auth_adapter.caveclient import AuthClient
+from cave_auth_adapter.runtime import logger
 
 TOKEN, OTHER = "0123456789abcdef" * 2, "fedcba9876543210" * 2
 CAVE = "https://global.daf-apis.com"
@@ -289,13 +289,13 @@ def _(bench: Bench) -> None:
 
 @case("a place where you can't write")
 def _(bench: Bench) -> None:
-    with bench.failing(tokens.tempfile, "mkstemp", errno.EACCES):
+    with bench.failing(store.tempfile, "mkstemp", errno.EACCES):
         bench.save()
 
 
 @case("a read-only file system")
 def _(bench: Bench) -> None:
-    with bench.failing(tokens.tempfile, "mkstemp", errno.EROFS):
+    with bench.failing(store.tempfile, "mkstemp", errno.EROFS):
         bench.save()
 
 
@@ -307,7 +307,7 @@ def _(bench: Bench) -> None:
 
 @case("another process writes it and does not end")
 def _(bench: Bench) -> None:
-    bench.monkeypatch.setattr(tokens, "_LOCK_TIMEOUT", 0.01)
+    bench.monkeypatch.setattr(store, "_LOCK_TIMEOUT", 0.01)
     # The message names the time of the real limit.
     lock = FileLock(bench.file.with_name(f".{bench.file.name}.lock"))
     with lock:

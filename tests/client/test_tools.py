@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from cave_auth_adapter import TokenStore
-from cave_auth_adapter.client import AuthClient, CAVEclient
+from cave_auth_adapter.caveclient import AuthClient, CAVEclient
 from cave_auth_adapter.sandbox import Sandbox
 
 Run = Callable[[str], str]
@@ -221,7 +221,7 @@ class TestSubclients:
     def test_they_work(self, run: Run, sandbox: Sandbox, script: str) -> None:
         TokenStore().save(sandbox.token)
         ours = """
-        from cave_auth_adapter.client import AuthClient
+        from cave_auth_adapter.caveclient import AuthClient
         auth = AuthClient(server_address=auth_server)
         """
         assert run(textwrap.dedent(ours) + textwrap.dedent(script)) == "True"

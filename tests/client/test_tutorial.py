@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cave_auth_adapter import client
+from cave_auth_adapter import caveclient
 
 TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", TUTORIAL.read_text("utf-8"), re.DOTALL)
@@ -34,7 +34,7 @@ def test_what_was_promised_runs_without_a_server(
 ) -> None:
     token = "0123456789abcdef0123456789abcdef"
     names = {
-        "CAVEclient": client.CAVEclient,
+        "CAVEclient": caveclient.CAVEclient,
         "datastack_name": "minnie65_public",
         "new_token": token,
     }

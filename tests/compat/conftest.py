@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from cave_auth_adapter import install, pool, uninstall
+from cave_auth_adapter import install, keepalive, uninstall
 
 from ..integration.conftest import running_sandbox, sandbox, tokens  # noqa: F401 - fixtures
 from .servers import Authority, ConnectProxy, TinyServer
@@ -21,11 +21,11 @@ from .servers import Authority, ConnectProxy, TinyServer
 @pytest.fixture(autouse=True)
 def fresh_start(fresh_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No connection is left from the test before, and nothing stays installed."""
-    monkeypatch.setattr(pool, "_transport", None)
+    monkeypatch.setattr(keepalive, "_transport", None)
     yield
     uninstall()
-    if pool._transport is not None:
-        pool._transport.poolmanager.clear()
+    if keepalive._transport is not None:
+        keepalive._transport.poolmanager.clear()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from cave_auth_adapter import CaveAuth, install, pool
+from cave_auth_adapter import CaveAuth, install, keepalive
 from cave_auth_adapter.sandbox import Sandbox
 
 from ..integration.conftest import Tokens
@@ -354,7 +354,7 @@ def test_a_server_that_closes_while_a_body_is_sent_is_not_noticed(
     server = serve(at_the_second(Do.CLOSE))
     trust(server)
     assert requests.put(f"{server.url}/0", data=b"body").ok
-    (kept,) = pool.transport().poolmanager.pools._container.values()
+    (kept,) = keepalive.transport().poolmanager.pools._container.values()
     kept.pool.queue[-1].sock = BrokenSocket(kept.pool.queue[-1].sock, error)
 
     assert requests.put(f"{server.url}/1", data=b"body").text == "PUT /1 body"
@@ -454,7 +454,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
         def monotonic() -> float:
             return time.monotonic() + passed[0]
 
-    monkeypatch.setattr(pool, "time", Time)
+    monkeypatch.setattr(keepalive, "time", Time)
 
     def advance(seconds: float) -> None:
         passed[0] += seconds
@@ -515,8 +515,8 @@ def test_a_connection_that_has_answered_remembers_no_request(serve: MakeServer) 
     for _ in range(3):
         requests.put(f"{server.url}/x", data=b"body")
 
-    assert pool._transport is not None
-    [kept] = pool._transport.poolmanager.pools._container.values()
+    assert keepalive._transport is not None
+    [kept] = keepalive._transport.poolmanager.pools._container.values()
     [connection] = [connection for connection in kept.pool.queue if connection]
     assert connection._repeat is None
 
@@ -558,8 +558,8 @@ def test_200_threads_are_bounded_and_log_no_more_than_without_us(
     with caplog.at_level(logging.WARNING), ThreadPoolExecutor(200) as executor:
         assert all(executor.map(work, range(200)))
 
-    assert pool._transport is not None
-    for kept in pool._transport.poolmanager.pools._container.values():
+    assert keepalive._transport is not None
+    for kept in keepalive._transport.poolmanager.pools._container.values():
         assert kept.pool.qsize() <= 64
     assert [record.getMessage() for record in caplog.records] == []
 
@@ -570,8 +570,8 @@ def test_many_hosts_are_bounded(serve: MakeServer) -> None:
     for server in servers:
         assert requests.get(f"{server.url}/x").ok
 
-    assert pool._transport is not None
-    assert len(pool._transport.poolmanager.pools) <= 32
+    assert keepalive._transport is not None
+    assert len(keepalive._transport.poolmanager.pools) <= 32
 
 
 def test_a_guard_that_forbids_sockets_is_obeyed(

@@ -624,7 +624,7 @@ def test_a_package_that_a_later_file_puts_on_the_path_is_found(enabled: Environm
 FIRST_IMPORTS = [
     "import cave_auth_adapter",
     "from cave_auth_adapter import CaveAuth",
-    "import cave_auth_adapter.tokens",
+    "import cave_auth_adapter.store",
     "import cave_auth_adapter.sandbox",
     "import cave_auth_adapter.programs",
     "import requests, cave_auth_adapter",

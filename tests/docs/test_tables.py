@@ -9,8 +9,8 @@ import pytest
 
 import cave_auth_adapter
 from cave_auth_adapter import CaveAuth, InvalidHostSpec, testing
-from cave_auth_adapter.integrations import keyring
-from cave_auth_adapter.trust import DEPLOYMENTS, HostSpec
+from cave_auth_adapter.bridges import keyring
+from cave_auth_adapter.origins import DEPLOYMENTS, HostSpec
 
 from .blocks import ROOT
 

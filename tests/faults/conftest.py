@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import pytest
 import requests
 
-from cave_auth_adapter import CaveAuth, install, mount, pool
+from cave_auth_adapter import CaveAuth, install, keepalive, mount
 
 from ..compat.conftest import authority, fresh_start  # noqa: F401 - fixtures
 from ..compat.servers import Authority
@@ -122,8 +122,8 @@ def open_sockets() -> int:
 
 def close_idle() -> None:
     """Close the idle connections that are kept on purpose."""
-    if pool._transport is not None:
-        pool._transport.poolmanager.clear()
+    if keepalive._transport is not None:
+        keepalive._transport.poolmanager.clear()
 
 
 def settled_sockets(expected: int = 0, patience: float = 1.0) -> int:

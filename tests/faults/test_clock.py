@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from cave_auth_adapter import CaveAuth, TokenStore, credentials
+from cave_auth_adapter import CaveAuth, TokenStore, sources, watch
 
 from .conftest import DOORS, TOKEN, Serve, session_through
 from .servers import GOOD
@@ -24,8 +24,8 @@ doors = pytest.mark.parametrize("door", DOORS)
 def test_a_new_token_is_noticed_though_the_clock_jumps(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, door: str, jump: float
 ) -> None:
-    monkeypatch.setattr(credentials, "LOOK_INTERVAL", 0.05)
-    monkeypatch.setattr(credentials, "_LOOK_SHARE", 1.0)
+    monkeypatch.setattr(watch, "LOOK_INTERVAL", 0.05)
+    monkeypatch.setattr(watch, "_LOOK_SHARE", 1.0)
     server, now = serve(lambda seen: GOOD), time.time
     path = TokenStore().save(TOKEN, server.host)
     with session_through(door, CaveAuth(hosts=[server.host])) as session:
@@ -45,7 +45,7 @@ def test_a_new_token_is_noticed_though_the_clock_jumps(
 def test_a_refused_token_is_left_in_peace_for_no_longer_though_the_clock_jumps(
     monkeypatch: pytest.MonkeyPatch, jump: float
 ) -> None:
-    monkeypatch.setattr(credentials, "_QUIET", 0.05)
+    monkeypatch.setattr(sources, "_QUIET", 0.05)
     auth, now = CaveAuth(hosts=["cave.example.org"]), time.time
     origin = auth.hosts.trusted_origin("https://cave.example.org/")
     TokenStore().save(TOKEN)
@@ -54,9 +54,9 @@ def test_a_refused_token_is_left_in_peace_for_no_longer_though_the_clock_jumps(
 
     monkeypatch.setattr(time, "time", lambda: now() + jump)
     searches = []
-    real = credentials.Credentials._search_once
+    real = sources.Credentials._search_once
     monkeypatch.setattr(
-        credentials.Credentials,
+        sources.Credentials,
         "_search_once",
         lambda *arguments: searches.append(1) or real(*arguments),
     )
@@ -73,8 +73,8 @@ def test_a_file_from_another_time_is_read_and_its_change_noticed(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, door: str, mtime: float
 ) -> None:
     """As a backup, an archive or a file server with a clock of its own leaves them."""
-    monkeypatch.setattr(credentials, "LOOK_INTERVAL", 0.0)
-    monkeypatch.setattr(credentials, "_LOOK_SHARE", 1.0)
+    monkeypatch.setattr(watch, "LOOK_INTERVAL", 0.0)
+    monkeypatch.setattr(watch, "_LOOK_SHARE", 1.0)
     server = serve(lambda seen: GOOD)
     path = TokenStore().save(TOKEN, server.host)
     os.utime(path, (mtime, mtime))

@@ -177,7 +177,7 @@ assert CaveAuth().token_for(url) == {TOKEN!r}
 path.parent.chmod(0o700)
 path.chmod(0)
 os.utime(path, (1, 1))  # so that the change is noticed
-cave_auth_adapter.credentials.LOOK_INTERVAL = 0.0
+cave_auth_adapter.watch.LOOK_INTERVAL = 0.0
 assert auth.token_for(url) == {TOKEN!r}  # a job that runs goes on
 try:
     CaveAuth().token_for(url)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from cave_auth_adapter import CaveAuth, TokenStore, credentials, install, pool
+from cave_auth_adapter import CaveAuth, TokenStore, install, keepalive, sources
 
 from ..compat.servers import Seen
 from .conftest import DOORS, LIMIT, TOKEN, Serve, needs_fork, session_through
@@ -92,7 +92,7 @@ def test_a_fork_while_a_token_is_looked_up(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, door: str
 ) -> None:
     """The thread that looks holds a lock, which nobody would release in the child."""
-    held, parent, real = Held(serve), os.getpid(), credentials.read_secrets
+    held, parent, real = Held(serve), os.getpid(), sources.read_secrets
     looking = threading.Event()
 
     def slow(path: Path) -> Any:
@@ -102,7 +102,7 @@ def test_a_fork_while_a_token_is_looked_up(
         return real(path)
 
     TokenStore().save(TOKEN)
-    monkeypatch.setattr(credentials, "read_secrets", slow)
+    monkeypatch.setattr(sources, "read_secrets", slow)
     session = session_through(door, CaveAuth(hosts=[held.server.host]))
     other = threading.Thread(target=works, args=(session, f"{held.url}parent"))
     other.start()
@@ -121,7 +121,7 @@ def test_a_fork_while_a_new_token_is_looked_for(
     server = serve(lambda seen: GOOD if OTHER in seen.headers["authorization"] else REFUSAL)
     TokenStore().save(TOKEN)
     parent, looking, go = os.getpid(), threading.Event(), threading.Event()
-    real = credentials.Credentials._look_now
+    real = sources.Credentials._look_now
 
     def slow(*arguments: Any) -> Any:
         if os.getpid() == parent and server.requests:
@@ -129,7 +129,7 @@ def test_a_fork_while_a_new_token_is_looked_for(
             go.wait(LIMIT)
         return real(*arguments)
 
-    monkeypatch.setattr(credentials.Credentials, "_look_now", slow)
+    monkeypatch.setattr(sources.Credentials, "_look_now", slow)
     session = session_through(door, CaveAuth(hosts=[server.host]))
     other = threading.Thread(target=works, args=(session, f"{server.url}parent"))
     other.start()
@@ -146,7 +146,7 @@ def test_a_fork_while_a_new_token_is_looked_for(
 def test_a_fork_while_the_transport_is_made(serve: Serve) -> None:
     held = Held(serve)
     install(CaveAuth(TOKEN, hosts=[held.server.host]))
-    with pool._lock:
+    with keepalive._lock:
         assert in_child(lambda: works(requests.Session(), f"{held.url}child")) == 0
     assert held.signed("/child") == [True]
 

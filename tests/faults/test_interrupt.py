@@ -21,7 +21,7 @@ import pytest
 import requests
 
 import cave_auth_adapter
-from cave_auth_adapter import CaveAuth, TokenStore, install, pool, tokens
+from cave_auth_adapter import CaveAuth, TokenStore, install, keepalive, store
 
 from ..compat.servers import Seen
 from .conftest import (
@@ -152,7 +152,7 @@ class Bench:
     def check(self) -> None:
         """After an interrupt: nothing is locked, and all goes on."""
         assert not self.auth.credentials._lock.locked()
-        assert not pool._lock.locked()
+        assert not keepalive._lock.locked()
         assert not install_module._lock.locked()
         TokenStore().save(self.good, overwrite=True)
         assert still_works(self.door, self.auth, self.session, self.server.url)
@@ -161,7 +161,7 @@ class Bench:
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A lock that is left behind fails a test at once; and the collector is not interrupted."""
-    monkeypatch.setattr(tokens, "_LOCK_TIMEOUT", 1.0)
+    monkeypatch.setattr(store, "_LOCK_TIMEOUT", 1.0)
     gc.disable()  # what is raised while it runs is printed, and lost
     yield
     gc.enable()

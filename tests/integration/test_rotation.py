@@ -22,10 +22,10 @@ from cave_auth_adapter import (
     CaveAuth,
     TokenFileError,
     TokenStore,
-    credentials,
     install,
     installed,
     mount,
+    sources,
 )
 from cave_auth_adapter.sandbox import Sandbox
 
@@ -58,7 +58,7 @@ def store(sandbox: Sandbox) -> Store:
 def reads(monkeypatch: pytest.MonkeyPatch) -> collections.Counter[str]:
     """How often each secret file that exists was read, and how often one that was half written."""
     counter: collections.Counter[str] = collections.Counter()
-    real = credentials.read_secrets
+    real = sources.read_secrets
 
     def read_secrets(path: Path) -> dict[str, object] | None:
         try:
@@ -69,7 +69,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> collections.Counter[str]:
         counter.update([path.name] if secrets is not None else [])
         return secrets
 
-    monkeypatch.setattr(credentials, "read_secrets", read_secrets)
+    monkeypatch.setattr(sources, "read_secrets", read_secrets)
     return counter
 
 

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 import requests
 
-from cave_auth_adapter.client import AuthClient
-from cave_auth_adapter.dialogue import Dialogue
+from cave_auth_adapter.caveclient import AuthClient
 from cave_auth_adapter.login import login
+from cave_auth_adapter.login.dialogue import Dialogue
 from cave_auth_adapter.sandbox import Sandbox
 
 from ..integration.conftest import running_sandbox, sandbox  # noqa: F401

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 import requests
 
-from cave_auth_adapter import CaveAuth, TokenStore, pages
-from cave_auth_adapter.authserver import ServerUnreachable
+from cave_auth_adapter import CaveAuth, TokenStore
 from cave_auth_adapter.errors import PermissionMissing, TokenFileError, TokenRefused
-from cave_auth_adapter.login_steps import key_name
+from cave_auth_adapter.login import pages
+from cave_auth_adapter.login.steps import key_name
 from cave_auth_adapter.sandbox import Sandbox
+from cave_auth_adapter.service import ServerUnreachable
 
 from .conftest import Answers, Command, Login, is_alive, keys_of, saved, wait_for
 

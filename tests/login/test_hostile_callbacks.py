@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from cave_auth_adapter import TokenStore, pages
-from cave_auth_adapter.callback import CallbackServer
+from cave_auth_adapter import TokenStore
 from cave_auth_adapter.errors import InvalidHostSpec, LoginFailed, TokenFileError, TokenRefused
-from cave_auth_adapter.login import login
+from cave_auth_adapter.login import callback, login, pages
+from cave_auth_adapter.login.callback import CallbackServer
 from cave_auth_adapter.sandbox import Sandbox
 
 from .conftest import (
@@ -198,7 +198,7 @@ def test_the_oldest_silent_client_makes_room() -> None:
 def test_a_client_that_drips(
     waiting: Login, sandbox: Sandbox, secrets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cave_auth_adapter.callback._REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr(callback, "_REQUEST_SECONDS", 0.5)
     url = urlsplit(waiting.callback)
     with socket.create_connection((url.hostname, url.port), timeout=20) as connection:
         start = time.monotonic()

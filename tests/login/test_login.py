@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import requests
 
-from cave_auth_adapter import CaveAuth, TokenStore, login_steps
-from cave_auth_adapter.authserver import AuthServer
+from cave_auth_adapter import CaveAuth, TokenStore
 from cave_auth_adapter.errors import InvalidToken, LoginFailed, TokenFileError, TokenRefused
-from cave_auth_adapter.login import login
-from cave_auth_adapter.login_steps import key_name
+from cave_auth_adapter.login import login, steps
+from cave_auth_adapter.login.steps import key_name
 from cave_auth_adapter.sandbox import Sandbox
+from cave_auth_adapter.service import AuthServer
 
 from .conftest import Answers, Login, consent, is_alive, keys_of, saved, token_of
 
@@ -219,11 +219,11 @@ def test_a_servers_word_does_not_widen_trust(
         "none": "",
         "self": "https://global.daf-apis.com/",
     }
-    own, others = login_steps._data_servers("https://global.daf-apis.com", words)
+    own, others = steps._data_servers("https://global.daf-apis.com", words)
     assert own == ["minnie.microns-daf.com"]
     assert others == ["evil.example", "global.daf-apis.com.evil.example"]
     # Of another known deployment, which has tokens of its own.
-    own, others = login_steps._data_servers("https://cave.example.org", words)
+    own, others = steps._data_servers("https://cave.example.org", words)
     assert own == []
     assert "minnie.microns-daf.com" in others
 
@@ -234,7 +234,7 @@ def test_an_info_service_that_fails_is_only_worth_a_warning(
     def fail(api: object) -> dict[str, str]:
         raise TokenRefused("The info service is ill.")
 
-    monkeypatch.setattr(login_steps, "_datastacks", fail)
+    monkeypatch.setattr(steps, "_datastacks", fail)
     done = log_in()
     assert "The info service is ill." in done.talk.told[-1]
     assert saved(secrets)

@@ -13,9 +13,8 @@ from typing import Any
 import pexpect
 import pytest
 
-from cave_auth_adapter import dialogue
 from cave_auth_adapter.errors import InvalidToken, LoginFailed
-from cave_auth_adapter.login import login
+from cave_auth_adapter.login import dialogue, login
 from cave_auth_adapter.sandbox import Sandbox
 
 from .conftest import Answers, consent, is_alive, keys_of, saved, token_of

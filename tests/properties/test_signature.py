@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
 from cave_auth_adapter import CaveAdapter, CaveAuth, installed, mount
-from cave_auth_adapter.signature import copy_of, sign, strip, unsign
+from cave_auth_adapter.headers import copy_of, sign, strip, unsign
 
 from .budget import examples
 from .cookies import (

@@ -13,7 +13,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from cave_auth_adapter import CaveAuth, InvalidHostSpec
-from cave_auth_adapter.trust import HostSpec, Origin, TrustedHosts, server_name
+from cave_auth_adapter.origins import HostSpec, Origin, TrustedHosts, server_name
 
 from .budget import examples
 from .oracle import Place, place, place_in_a_browser, place_of_an_adapter, place_of_requests

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cave_auth_adapter import TokenStore, pool
+from cave_auth_adapter import TokenStore, keepalive
 
 from .places import NAMED_HOSTS, TOKENS
 from .world import World
@@ -34,7 +34,7 @@ def world(
     for name in set(os.environ) - {"HOME", "PATH", "PYTEST_CURRENT_TEST"}:
         monkeypatch.delenv(name)  # requests goes through all of them three times per request
     monkeypatch.setenv("CAVE_AUTH_HOSTS", NAMED_HOSTS)
-    monkeypatch.setattr(pool, "_transport", None)
+    monkeypatch.setattr(keepalive, "_transport", None)
     with running_world.instead_of_the_internet():
         yield running_world
 

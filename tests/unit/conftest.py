@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import responses
 
-from cave_auth_adapter import TokenStore, credentials, log
+from cave_auth_adapter import TokenStore, hosts, runtime, sources, watch
 
 from .stub import Clock
 
@@ -16,8 +16,8 @@ from .stub import Clock
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> None:
     """What is remembered for the life of a process is remembered for one test."""
-    log._given.clear()
-    credentials._given_out.clear()
+    runtime._given.clear()
+    sources._given_out.clear()
 
 
 @pytest.fixture
@@ -51,5 +51,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The time as the credentials see it; it stands still until a test moves it."""
     clock = Clock()
     fake = SimpleNamespace(monotonic=clock, sleep=clock.advance)
-    monkeypatch.setattr(credentials, "time", fake)
+    for module in (sources, watch, hosts):
+        monkeypatch.setattr(module, "time", fake)
     return clock

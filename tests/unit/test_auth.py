@@ -18,7 +18,7 @@ from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPResponse
 
 from cave_auth_adapter import CaveAuth, InvalidToken, TokenFileError, TokenRefused, TokenStore
-from cave_auth_adapter.replay import discard
+from cave_auth_adapter.headers import discard
 
 from .stub import (
     BEARER,

@@ -14,7 +14,7 @@ import urllib3
 from requests.adapters import BaseAdapter
 
 from cave_auth_adapter import CaveAdapter, CaveAuth, install, installed, mount
-from cave_auth_adapter.verdicts import explain, redirect_target
+from cave_auth_adapter.refusals import explain, redirect_target
 
 from .stub import TOKEN
 

@@ -10,7 +10,7 @@ from keyring.backend import KeyringBackend
 from keyring.errors import KeyringLocked
 
 from cave_auth_adapter import CaveAuth, CaveAuthError, TokenStore
-from cave_auth_adapter.integrations import keyring as ours
+from cave_auth_adapter.bridges import keyring as ours
 
 from .stub import OTHER_TOKEN, TOKEN
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import requests
 
 import cave_auth_adapter
-from cave_auth_adapter.credentials import KnownHosts
-from cave_auth_adapter.trust import Origin
+from cave_auth_adapter.hosts import KnownHosts
+from cave_auth_adapter.origins import Origin
 
 DECISIONS = os.environ.get("SUITE_DECISIONS", "")  # the file to write
 CAVE = "https://global.daf-apis.com/"

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import requests
 
-from .auth import CaveAuth
-from .authserver import DEFAULT_TIMEOUT, ServerUnreachable, describe_failure
-from .credentials import Credentials, Token, named_hosts
-from .errors import CaveAuthError, InvalidHostSpec, Refusal
-from .install import mount
+from ..adapter import mount
+from ..auth import CaveAuth
+from ..errors import CaveAuthError, Refusal
+from ..hosts import trusted_hosts
+from ..origins import Origin, TrustedHosts, auth_server_of, parse_origin
+from ..refusals import raise_for_auth, redirect_target
+from ..service import DEFAULT_TIMEOUT, ServerUnreachable, describe_failure
+from ..sources import Credentials
+from ..tokens import Token
+from ..words import printable, short, where
 from .status import trusted
-from .tokens import TokenStore
-from .trust import DEPLOYMENTS, HostSpec, Origin, TrustedHosts, auth_server_of, parse_origin
-from .verdicts import raise_for_auth, redirect_target
-from .words import printable, short, where
 
 
 class NotTrusted(CaveAuthError):
@@ -36,34 +35,6 @@ class NotTrusted(CaveAuthError):
                 "data server of one: cave-auth login SERVER --trust-data-servers. Or name it in "
                 "the variable CAVE_AUTH_HOSTS."
             )
-
-
-class Trust(NamedTuple):
-    host: str
-    why: str
-
-
-def trusted_hosts() -> Iterator[Trust]:
-    """What is trusted, and why."""
-    for server, patterns in DEPLOYMENTS.items():
-        for host in dict.fromkeys([server, *patterns]):
-            yield Trust(host, f"known deployment of {server}")
-    store = TokenStore()
-    for server in store.servers():
-        yield Trust(server, f"has a secret file, {store.path_for(server).name}")
-    for entry in named_hosts():
-        with contextlib.suppress(InvalidHostSpec):
-            HostSpec.parse(entry)
-            yield Trust(entry, "named in the variable CAVE_AUTH_HOSTS")
-
-
-def wrongly_named_hosts() -> Iterator[InvalidHostSpec]:
-    """What is wrong with the entries of ``CAVE_AUTH_HOSTS`` that make nobody trusted."""
-    for entry in named_hosts():
-        try:
-            HostSpec.parse(entry)
-        except InvalidHostSpec as error:
-            yield error
 
 
 class Check:

@@ -24,10 +24,12 @@ from cave_auth_adapter import (
     InvalidToken,
     TokenFileError,
     TokenStore,
-    credentials,
+    sources,
+    watch,
 )
-from cave_auth_adapter.credentials import LOOK_INTERVAL, Credentials
-from cave_auth_adapter.trust import Origin, parse_origin
+from cave_auth_adapter.origins import Origin, parse_origin
+from cave_auth_adapter.sources import Credentials
+from cave_auth_adapter.watch import LOOK_INTERVAL
 
 from .stub import OTHER_TOKEN, TOKEN, Clock, Write
 
@@ -315,8 +317,8 @@ class TestChanges:
             thread.join()
 
     def test_without_the_clock(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(credentials, "LOOK_INTERVAL", 0.01)
-        monkeypatch.setattr(credentials, "_LOOK_SHARE", 1.0)
+        monkeypatch.setattr(watch, "LOOK_INTERVAL", 0.01)
+        monkeypatch.setattr(watch, "_LOOK_SHARE", 1.0)
         write("cave-secret.json", token=OTHER_TOKEN, other="longer than before")
         some = Credentials()
         value(some)
@@ -435,14 +437,14 @@ class TestThrift:
     def reads(self, monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
         """How often each file was read."""
         count: Counter[Path] = Counter()
-        original = credentials.read_secrets
+        original = sources.read_secrets
 
         def read(path: Path) -> object:
             count[path] += 1
             time.sleep(0.01)  # so that threads that look at the same time do meet
             return original(path)
 
-        monkeypatch.setattr(credentials, "read_secrets", read)
+        monkeypatch.setattr(sources, "read_secrets", read)
         return count
 
     def test_nothing_is_looked_at_before_it_is_needed(

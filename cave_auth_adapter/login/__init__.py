@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .authserver import DEFAULT_SERVER, base_url
-from .client import AuthClient
+from ..caveclient import AuthClient
+from ..service import DEFAULT_SERVER, base_url
 
 if TYPE_CHECKING:
     from .dialogue import Dialogue
@@ -45,8 +45,8 @@ def login(
     :raises TokenFileError: a file can't be read or written.
     :raises InvalidHostSpec: (also a :class:`ValueError`) if the address is not one.
     """
-    from .dialogue import default_dialogue, has_browser  # a program logs in once, if ever
-    from .login_steps import log_in
+    from .dialogue import default_dialogue, has_browser
+    from .steps import log_in
 
     server = base_url(server_address)
     log_in(

@@ -7,7 +7,7 @@ import secrets
 from string import Template
 from typing import NamedTuple
 
-from .errors import (
+from ..errors import (
     CaveAuthError,
     PermissionMissing,
     TermsNotAccepted,

@@ -23,9 +23,9 @@ from cave_auth_adapter import (
     InvalidToken,
     TokenFileError,
     TokenStore,
-    tokens,
 )
-from cave_auth_adapter.tokens import check_token
+from cave_auth_adapter import store as store_module
+from cave_auth_adapter.store import check_token
 
 from .stub import OTHER_TOKEN, TOKEN, Write
 
@@ -205,7 +205,7 @@ class TestLoad:
     def test_a_file_too_large_is_not_read(
         self, store: TokenStore, write: Write, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(tokens, "_MAX_BYTES", 100)
+        monkeypatch.setattr(store_module, "_MAX_BYTES", 100)
         write("cave-secret.json", token=TOKEN, other="x" * 100)
         with pytest.raises(TokenFileError, match="has more than 100 bytes"):
             store.load()
@@ -442,7 +442,7 @@ class TestLock:
     def test_a_lock_held_for_too_long_is_said(
         self, store: TokenStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(tokens, "_LOCK_TIMEOUT", 0.05)
+        monkeypatch.setattr(store_module, "_LOCK_TIMEOUT", 0.05)
         path = store.save(TOKEN)
         lock = path.with_name(f".{path.name}.lock")
         with FileLock(lock), pytest.raises(TokenFileError) as caught:
@@ -453,7 +453,7 @@ class TestLock:
     def test_a_link_and_its_target_have_one_lock(
         self, store: TokenStore, secrets: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        monkeypatch.setattr(tokens, "_LOCK_TIMEOUT", 0.05)
+        monkeypatch.setattr(store_module, "_LOCK_TIMEOUT", 0.05)
         secrets.mkdir(parents=True)
         (secrets / "cave-secret.json").symlink_to(tmp_path / "data")
         with FileLock(tmp_path / ".data.lock"), pytest.raises(TokenFileError, match="its lock"):

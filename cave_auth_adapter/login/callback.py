@@ -17,11 +17,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
+from ..errors import InvalidToken
+from ..headers import COOKIE_NAME
+from ..tokens import check_token
 from . import pages
-from .errors import InvalidToken
 from .pages import Page
-from .signature import COOKIE_NAME
-from .tokens import check_token
 
 _REQUEST_BYTES = 16 * 1024  # of request line and headers; browsers send a tenth of that
 _REQUEST_SECONDS = 5.0  # that a connection may take for them

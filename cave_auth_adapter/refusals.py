@@ -14,10 +14,10 @@ from urllib.parse import urljoin, urlsplit
 
 from requests import RequestException, Response
 
-from .credentials import Token
 from .errors import PermissionMissing, Refusal, TermsNotAccepted, TokenNotFound, TokenRefused
-from .signature import bearer_token
-from .trust import auth_server_of, parse_origin
+from .headers import bearer_token
+from .origins import auth_server_of, parse_origin
+from .tokens import Token
 
 _AUTH_API = "/auth/api/"  # of an auth server
 _LOGIN_PAGE = "/api/v1/authorize"  # of the auth service, under whatever prefix it is deployed

@@ -6,8 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .auth import CaveAuth
-from .authserver import (
+from ..auth import CaveAuth
+from ..errors import CaveAuthError, TokenNotFound
+from ..hosts import KnownHosts
+from ..origins import HostSpec, Origin, auth_server_of, server_name
+from ..service import (
     DEFAULT_SERVER,
     ApiKey,
     AuthServer,
@@ -15,11 +18,10 @@ from .authserver import (
     ServerUnreachable,
     UnexpectedAnswer,
 )
-from .credentials import Credentials, KnownHosts, Token
-from .errors import CaveAuthError, TokenNotFound
-from .tokens import TokenStore
-from .trust import HostSpec, Origin, auth_server_of, server_name
-from .words import person, printable, span, where
+from ..sources import Credentials
+from ..store import TokenStore
+from ..tokens import Token
+from ..words import person, printable, span, where
 
 _TIMEOUT = 15.0  # seconds
 

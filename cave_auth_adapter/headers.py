@@ -6,11 +6,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Collection, MutableMapping
 
-from requests import PreparedRequest
+from requests import PreparedRequest, Response
+from requests.exceptions import UnrewindableBodyError
 from requests.structures import CaseInsensitiveDict
+from requests.utils import rewind_body
 
 COOKIE_NAME = "middle_auth_token"
 
@@ -110,6 +113,35 @@ def copy_of(request: PreparedRequest) -> PreparedRequest:
     twin.headers = CaseInsensitiveDict.__new__(CaseInsensitiveDict)
     twin.headers._store = headers._store.copy()
     return twin
+
+
+def rewind(request: PreparedRequest) -> bool:
+    """Make a request ready to be sent again; False if its body can't be replayed.
+
+    Bytes and strings are as they were; a file goes back to where it was when the request was
+    prepared; a generator is spent.
+    """
+    if request.body is None or isinstance(request.body, (bytes, str)):
+        return True
+    if not isinstance(request._body_position, int):
+        return False
+    try:
+        rewind_body(request)
+    except (UnrewindableBodyError, OSError, ValueError):  # ValueError: a file closed meanwhile
+        return False
+    return True
+
+
+def discard(response: Response) -> None:
+    """Be done with an answer, and with its connection.
+
+    A server may be about to close it, with no word of that in the answer, and the next request
+    would fail. Reading a body to its end for the sake of its connection can take for ever, too.
+
+    Adapters for tests make answers that have another kind of ``raw``, or none.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        response.close()
 
 
 def _text(value: str | bytes | None) -> str:

@@ -14,13 +14,15 @@ from pathlib import Path
 
 import requests
 
-from . import programs
-from ._version import __version__
-from .authserver import DEFAULT_SERVER
-from .check import unreachable, wrongly_named_hosts
-from .errors import CaveAuthError, InvalidToken, TokenFileError
-from .tokens import DEFAULT_KEY, DEPRECATED_FILE, TokenStore, check_token, read_secrets, token_in
-from .trust import HostSpec, auth_server_of, server_name, trusted_by_file
+from .. import programs
+from .._version import __version__
+from ..errors import CaveAuthError, InvalidToken, TokenFileError
+from ..hosts import wrongly_named_hosts
+from ..origins import HostSpec, auth_server_of, server_name, trusted_by_file
+from ..service import DEFAULT_SERVER
+from ..store import DEPRECATED_FILE, TokenStore, read_secrets, token_in
+from ..tokens import DEFAULT_KEY, check_token
+from .check import unreachable
 
 _SUFFIX = "-cave-secret.json"
 _CLOCK = 300  # seconds; what Kerberos tolerates (RFC 4120, section 1.6), and most signatures do

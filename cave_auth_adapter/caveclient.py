@@ -18,14 +18,16 @@ from urllib.parse import quote
 
 from requests import Session
 
+from .adapter import mount
 from .auth import CaveAuth
-from .authserver import DEFAULT_SERVER, AuthServer, JsonApi, base_url
-from .credentials import Credentials, KnownHosts, Token
 from .errors import CaveAuthError, InvalidToken, TokenExists, TokenFileError
-from .install import mount
-from .log import logger, warn_once
-from .tokens import DEFAULT_KEY, TokenStore, check_token, read_secrets, token_in
-from .trust import HostSpec, Origin, TrustedHosts, parse_origin
+from .hosts import KnownHosts
+from .origins import HostSpec, Origin, TrustedHosts, parse_origin
+from .runtime import logger, warn_once
+from .service import DEFAULT_SERVER, AuthServer, JsonApi, base_url
+from .sources import Credentials
+from .store import TokenStore, read_secrets, token_in
+from .tokens import DEFAULT_KEY, Token, check_token
 
 # Where CAVEclient remembers which server a datastack belongs to (its datastack_lookup.py); there
 # whatever CLOUD_VOLUME_DIR says.

@@ -15,12 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
-from . import pages
-from .authserver import AuthServer, User
-from .callback import CallbackServer, token_in_query
-from .credentials import Credentials, Token
-from .dialogue import Dialogue
-from .errors import (
+from ..diagnose.status import key_in_use, signed_with, trusted
+from ..errors import (
     CaveAuthError,
     InvalidToken,
     LoginFailed,
@@ -28,11 +24,16 @@ from .errors import (
     TokenNotFound,
     TokenRefused,
 )
+from ..origins import HostSpec, Origin, auth_server_of, parse_origin
+from ..service import AuthServer, User
+from ..sources import Credentials
+from ..store import TokenStore
+from ..tokens import Token, check_token
+from ..words import files, person, printable, span, where
+from . import pages
+from .callback import CallbackServer, token_in_query
+from .dialogue import Dialogue
 from .pages import Page
-from .status import key_in_use, signed_with, trusted
-from .tokens import TokenStore, check_token
-from .trust import HostSpec, Origin, auth_server_of, parse_origin
-from .words import files, person, printable, span, where
 
 _DATASTACKS = 100  # that are asked about, at most
 _LOOKING_AROUND = 30.0  # seconds for that

@@ -12,6 +12,7 @@ from requests import ConnectionError as RequestsConnectionError
 from requests import HTTPError, PreparedRequest, RequestException, Response, Session
 from requests.exceptions import ProxyError, SSLError, Timeout
 
+from .adapter import mount
 from .auth import CaveAuth
 from .errors import (
     CaveAuthError,
@@ -21,10 +22,9 @@ from .errors import (
     TokenNotFound,
     TokenRefused,
 )
-from .install import mount
+from .origins import HostSpec, parse_origin
+from .refusals import raise_for_auth, redirect_target, source_of
 from .tokens import check_token
-from .trust import HostSpec, parse_origin
-from .verdicts import raise_for_auth, redirect_target, source_of
 
 DEFAULT_SERVER = "https://global.daf-apis.com"
 DEFAULT_TIMEOUT = 30.0  # seconds

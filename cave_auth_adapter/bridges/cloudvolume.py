@@ -13,7 +13,7 @@ from typing import Any
 
 from cave_auth_startup.imports import when_imported
 
-from ..log import logger
+from ..runtime import logger
 
 #: Module -> the name of its cache of credentials, host -> content of a secret file.
 _CACHES = {

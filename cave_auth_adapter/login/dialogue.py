@@ -6,7 +6,7 @@ import getpass
 import os
 import sys
 
-from .words import say
+from ..words import say
 
 
 class Dialogue:

@@ -7,7 +7,7 @@ import requests
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cave_auth_adapter.signature import bearer_token, copy_of, sign, strip, unsign
+from cave_auth_adapter.headers import bearer_token, copy_of, sign, strip, unsign
 
 from .stub import BEARER, COOKIE, OTHER_TOKEN, TOKEN
 

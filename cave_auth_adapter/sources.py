@@ -6,7 +6,6 @@ environment changed, when this process wrote a secret file, and otherwise once a
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
@@ -15,78 +14,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from . import tokens
-from .errors import InvalidHostSpec, TokenFileError
-from .integrations import keyring
-from .log import warn_once
-from .tokens import DEFAULT_KEY, DEPRECATED_FILE, TokenStore, check_token, read_secrets, token_in
-from .trust import DEPLOYMENTS, HostSpec, Origin, TrustedHosts, auth_server_of
+from . import store
+from .bridges import keyring
+from .errors import TokenFileError
+from .origins import Origin, auth_server_of
+from .runtime import warn_once
+from .store import DEFAULT_FILE, DEPRECATED_FILE, TokenStore, read_secrets, token_in
+from .tokens import DEFAULT_KEY, Token, check_token
+from .watch import Watch, environment
 
-LOOK_INTERVAL = 1.0  # seconds between two looks at the same file or directory, at least
-_LOOK_SHARE = 0.001  # of the time goes into looking, at most: a stat over a network can be slow
-_LOOK_LIMIT = 60.0  # seconds between two looks, at most: one stat that hung is no rule
 _QUIET = 10.0  # seconds in which a refused token is not looked up again without any other sign
 _REWRITE = 0.02  # seconds; CAVEclient empties a file before it writes it
-
-
-class Token:
-    """A token and where it came from. Only :attr:`value` shows it; ``repr`` does not."""
-
-    __slots__ = ("source", "value")
-
-    def __init__(self, value: str, source: str):
-        self.value = value
-        self.source = source
-
-    def __repr__(self) -> str:
-        return f"<token from {self.source}>"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Token) and self.value == other.value
-
-    def __hash__(self) -> int:
-        return hash(self.value)
-
-
-class Watch:
-    """A file or directory whose changes are noticed, at one ``stat`` per interval at most.
-
-    A file that is written again within the grain of its time stamp, in place and with the same
-    size, escapes it. A token that is refused is looked for without asking the watch.
-
-    :ivar version: a number that changes when the file does.
-    :ivar look_at: when to look again, in seconds of ``time.monotonic``.
-    :ivar writes: what ``tokens.writes`` was at the last look; another number is a reason to look.
-
-    Whoever uses it compares the last two by itself: that is done for each request to any host, and
-    calling a method would cost more than the comparison.
-    """
-
-    def __init__(self, path: Path):
-        self._path = path
-        self._signature: tuple[int, ...] | None = None
-        self.version = 0
-        self.look_at = 0.0
-        self.writes = -1
-
-    def look(self) -> int:
-        """Look at it now, and return the version."""
-        start, writes = time.monotonic(), tokens.writes
-        # Set first, so that other threads don't look too. They may: it costs a stat, no more. They
-        # must after a write, which is to be seen at once by the thread that wrote.
-        self.look_at = start + LOOK_INTERVAL
-        try:
-            stat = os.stat(self._path)
-            signature = (stat.st_mtime_ns, stat.st_size, stat.st_ino, stat.st_dev)
-        except OSError:
-            signature = None
-        if signature != self._signature:
-            self._signature = signature
-            self.version += 1
-        self.writes = writes
-        took = time.monotonic() - start
-        self.look_at = start + min(max(LOOK_INTERVAL, took / _LOOK_SHARE), _LOOK_LIMIT)
-        return self.version
 
 
 class Credentials:
@@ -199,20 +137,20 @@ class Credentials:
         return found
 
     def _search(self, origin: Origin) -> _Remembered:
-        environment, before = _environment(), self._remembered.get(origin)
+        now, before = environment(), self._remembered.get(origin)
         try:
-            return self._search_once(origin, environment)
+            return self._search_once(origin, now)
         except TokenFileError:
-            if before is None or before.token is None or before.environment != environment:
+            if before is None or before.token is None or before.environment != now:
                 raise
         # A job that runs is not stopped by a file that breaks meanwhile, or is being written.
         time.sleep(_REWRITE)
         try:
-            return self._search_once(origin, environment)
+            return self._search_once(origin, now)
         except TokenFileError as error:
             warn_once(f"Going on with the token that was there before. {error}")
             watched = tuple((watch, watch.look()) for watch, _ in before.watched)
-            return _Remembered(before.token, environment, watched)
+            return _Remembered(before.token, now, watched)
 
     def _search_once(self, origin: Origin, environment: tuple[object, ...]) -> _Remembered:
         watched = [self._watched(self._store.directory)]
@@ -269,76 +207,13 @@ class Credentials:
         if path.name == DEPRECATED_FILE:
             warn_once(
                 f"The token comes from {path}, a name that is deprecated. Rename the file to "
-                f"{path.with_name(tokens.DEFAULT_FILE)}."
+                f"{path.with_name(DEFAULT_FILE)}."
             )
         return Token(value, f"the file {path}, key {self._key!r}")
 
     def _watched(self, path: Path) -> _Watched:
         watch = self._watches.setdefault(path, Watch(path))
         return watch, watch.look()
-
-
-class KnownHosts:
-    """The hosts that are trusted without being named in code.
-
-    The known deployments, every server that has a secret file of its own, and the hosts in the
-    variable ``CAVE_AUTH_HOSTS`` (comma separated). An entry of the variable that is not a host
-    specification is left out, with one warning in the log.
-    """
-
-    def __init__(self) -> None:
-        self._store = TokenStore()
-        self._current: _Hosts | None = None
-
-    def trusted_origin(self, url: str) -> Origin | None:
-        """The origin of a URL that may see a token; None for every other URL."""
-        current = self._current
-        if current is None or not current.is_current():
-            current = self._current = self._look()
-        return current.hosts.trusted_origin(url)
-
-    def _look(self) -> _Hosts:
-        environment, watch = _environment(), Watch(self._store.directory)
-        version = watch.look()  # before the directory is listed, so that no change is missed
-        return _Hosts(TrustedHosts(self._specs()), environment, watch, version)
-
-    def _specs(self) -> Iterator[str]:
-        for server, hosts in DEPLOYMENTS.items():
-            yield server
-            yield from hosts
-        # A directory that can't be listed makes no server trusted. Whoever needs a token from
-        # it gets the error then; a request to another host is none of our business.
-        with contextlib.suppress(TokenFileError):
-            yield from self._store.servers()
-        for entry in named_hosts():
-            try:
-                HostSpec.parse(entry)
-            except InvalidHostSpec as error:
-                # Requests go to other hosts too, and those are none of its business.
-                warn_once(f"The variable CAVE_AUTH_HOSTS: {error} It is left out.")
-            else:
-                yield entry
-
-
-class _Hosts(NamedTuple):
-    """The hosts that were found, and on what they rest."""
-
-    hosts: TrustedHosts
-    environment: tuple[object, ...]
-    watch: Watch
-    version: int
-
-    def is_current(self) -> bool:
-        watch = self.watch
-        if time.monotonic() >= watch.look_at or watch.writes != tokens.writes:
-            watch.look()
-        return watch.version == self.version and self.environment == _environment()
-
-
-def named_hosts() -> list[str]:
-    """The entries of the variable ``CAVE_AUTH_HOSTS``; they need not be host specifications."""
-    entries = (entry.strip() for entry in os.environ.get("CAVE_AUTH_HOSTS", "").split(","))
-    return [entry for entry in entries if entry]
 
 
 _Watched = tuple[Watch, int]
@@ -353,47 +228,15 @@ class _Remembered(NamedTuple):
     watched: tuple[_Watched, ...]
 
     def is_current(self) -> bool:
-        if self.environment != _environment():
+        if self.environment != environment():
             return False
-        now, writes = time.monotonic(), tokens.writes
+        now, writes = time.monotonic(), store.writes
         for watch, version in self.watched:
             if now >= watch.look_at or watch.writes != writes:
                 watch.look()
             if watch.version != version:
                 return False
         return True
-
-
-_VARIABLES = (
-    "CAVE_TOKEN",
-    "CAVE_TOKEN_FILE",
-    "CAVE_AUTH_HOSTS",
-    "CAVE_AUTH_KEYRING",
-    "CLOUD_VOLUME_DIR",
-    "USERPROFILE" if os.name == "nt" else "HOME",  # as os.path.expanduser asks
-)
-# As os.environ keeps them; it is not asked, for it may be another object by now.
-_KEPT = map(str if os.name == "nt" else os.fsencode, _VARIABLES)
-_TOKEN, _TOKEN_FILE, _HOSTS, _KEYRING, _DIRECTORY, _HOME = _KEPT
-
-
-def _environment() -> tuple[object, ...]:
-    """What to compare in order to know whether a variable has changed."""
-    try:
-        # os.environ.get raises and catches an error inside for a variable that is not set, as most
-        # are, and this is asked for each request to any host: six of those would cost more than all
-        # the rest of the decision. The mapping below it is the same since Python 3.2.
-        get = os.environ._data.get  # type: ignore[attr-defined]
-        return (
-            get(_TOKEN),
-            get(_TOKEN_FILE),
-            get(_HOSTS),
-            get(_KEYRING),
-            get(_DIRECTORY),
-            get(_HOME),
-        )
-    except AttributeError:  # os.environ is another object now, in somebody's test say
-        return tuple(map(os.environ.get, _VARIABLES))
 
 
 _given_out: dict[tuple[Path | None, str], dict[Origin, tuple[Token, ...]]] = {}

@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from urllib3.util import parse_url
 
-from cave_auth_adapter import CaveAuthError, InvalidHostSpec, trust
-from cave_auth_adapter.trust import (
+from cave_auth_adapter import CaveAuthError, InvalidHostSpec, origins
+from cave_auth_adapter.origins import (
     DEPLOYMENTS,
     HostSpec,
     Origin,
@@ -297,7 +297,7 @@ class TestTrustedHosts:
         assert not HOSTS.trust(url)
 
     def test_what_is_remembered_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(trust, "_REMEMBERED_ORIGINS", 8)
+        monkeypatch.setattr(origins, "_REMEMBERED_ORIGINS", 8)
         hosts = TrustedHosts(["*.example.net"])
         answers = [hosts.trust(f"https://host{n}.example.net/") for n in range(100)]
         assert all(answers)

@@ -1,0 +1,1 @@
+"""Where other libraries look for a token: cloud-volume and cloud-files, and the keyring."""
