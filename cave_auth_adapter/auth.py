@@ -22,7 +22,7 @@ from .origins import Origin, TrustedHosts
 from .refusals import judge, login_page, raise_for_auth, redirect_target, remember_token
 from .runtime import logger, warn_once
 from .sources import Credentials
-from .tokens import DEFAULT_KEY, Token
+from .tokens import DEFAULT_KEY, Source, Token
 
 #: Makes a protected service answer 401 in JSON where it would redirect a browser to log in.
 PROGRAMMATIC = ("X-Requested-With", "cave-auth-adapter")
@@ -76,7 +76,7 @@ class CaveAuth(AuthBase):
             hosts = tuple(hosts)
         self.hosts = KnownHosts() if hosts is None else TrustedHosts(hosts)
         self.credentials = Credentials(token, token_file, token_key)
-        hidden = None if token is None else Token(token, "code")
+        hidden = None if token is None else Token(token, Source("token="))
         file = None if token_file is None else os.fspath(token_file)
         self.raise_errors = raise_errors
         self._configuration = (hidden, file, token_key, hosts, raise_errors)

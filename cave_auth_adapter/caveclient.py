@@ -27,7 +27,7 @@ from .runtime import logger, warn_once
 from .service import DEFAULT_SERVER, AuthServer, JsonApi, base_url
 from .sources import Credentials
 from .store import TokenStore, read_secrets, token_in
-from .tokens import DEFAULT_KEY, Token, check_token
+from .tokens import DEFAULT_KEY, Source, Token, check_token
 
 # Where CAVEclient remembers which server a datastack belongs to (its datastack_lookup.py); there
 # whatever CLOUD_VOLUME_DIR says.
@@ -276,7 +276,7 @@ class AuthClient:
         """Change where the token comes from, for every session that we sign."""
         key = DEFAULT_KEY if token_key is None else token_key
         self._auth.change(token, token_file, key)
-        self._given = Token(token, "code") if token else None
+        self._given = Token(token, Source("token=")) if token else None
         self._token_file, self._token_key = token_file, key
 
     def _paths_to_save(
@@ -379,7 +379,7 @@ class CAVEclient:
         self._datastack_name = datastack_name
         self._named_server = None if server_address is None else base_url(server_address)
         self._token_file, self._token_key = auth_token_file, auth_token_key
-        self._token = Token(auth_token, "code") if auth_token else None
+        self._token = Token(auth_token, Source("token=")) if auth_token else None
 
     @property
     def datastack_name(self) -> str | None:

@@ -17,7 +17,7 @@ from requests import RequestException, Response
 from .errors import PermissionMissing, Refusal, TermsNotAccepted, TokenNotFound, TokenRefused
 from .headers import bearer_token
 from .origins import auth_server_of, parse_origin
-from .tokens import Token
+from .tokens import Kind, Source, Token
 
 _AUTH_API = "/auth/api/"  # of an auth server
 _LOGIN_PAGE = "/api/v1/authorize"  # of the auth service, under whatever prefix it is deployed
@@ -74,11 +74,12 @@ def raise_for_auth(response: Response) -> None:
     """
     verdict = judge(response, body_of(response))
     if verdict:
+        source = source_of(response)
         raise verdict.error(
             verdict.sentence,
             response=response,
             host=_host(response),
-            source=source_of(response),
+            source=str(source) if source else None,
             **verdict.details,
         )
 
@@ -143,9 +144,9 @@ def remember_token(response: Response, token: Token) -> None:
     response._cave_token = token  # type: ignore[attr-defined]
 
 
-def source_of(response: Response) -> str | None:
-    """Where the token of a request came from, in words; None if it had none, or not from us."""
-    token = getattr(response, "_cave_token", None)
+def source_of(response: Response) -> Source | None:
+    """Where the token of a request came from; None if it had none, or not from us."""
+    token: Token | None = getattr(response, "_cave_token", None)
     return token.source if token else None
 
 
@@ -161,7 +162,8 @@ def _unauthorized(response: Response, error: str) -> Verdict | None:
         return _no_token(response)
     if error == "invalid_token" or source:
         token = f"the token from {source}" if source else "the token that the request carried"
-        first = _OUTRANKING.get(source or "", "")
+        remedy = _OUTRANKING.get(source.kind) if source else None
+        first = f"It outranks what a login saves: {remedy}. " if remedy else ""
         sentence = (
             f"{_host(response)} refuses {token}: it is invalid or has expired. "
             f"{first}{_save_one(response)}"
@@ -171,9 +173,13 @@ def _unauthorized(response: Response, error: str) -> Verdict | None:
 
 
 #: Sources of tokens that a login does not replace -> what to do before it.
-_OUTRANKING = {
-    "token= in code": "It outranks what a login saves: give a new one there, or leave it out. ",
-    "the variable CAVE_TOKEN": "It outranks what a login saves: unset CAVE_TOKEN. ",
+_OUTRANKING: dict[Kind, str] = {
+    "token=": "give a new one there, or leave it out",
+    "token_file=": "save a new one there, or leave token_file= out",
+    "source=": "let it return a new one, or leave it out",
+    "CAVE_TOKEN": "unset CAVE_TOKEN",
+    "CAVE_TOKEN_FILE": "unset CAVE_TOKEN_FILE",
+    "CAVE_TOKEN_COMMAND": "unset CAVE_TOKEN_COMMAND",
 }
 
 

@@ -197,7 +197,8 @@ class JsonApi:
         if status < 300:
             return
         said = self._shown(response, hidden)
-        host, source = self.server_address.partition("://")[2], source_of(response)
+        host, of = self.server_address.partition("://")[2], source_of(response)
+        source = str(of) if of else None
         if status == 401:  # with a token of ours this is a refusal of it, and raised above
             raise TokenNotFound(
                 f"{self.server_address} wants a token, and there was none: {said}. "

@@ -20,7 +20,7 @@ from .errors import TokenFileError
 from .origins import Origin, auth_server_of
 from .runtime import warn_once
 from .store import DEFAULT_FILE, DEPRECATED_FILE, TokenStore, read_secrets, token_in
-from .tokens import DEFAULT_KEY, Token, check_token
+from .tokens import DEFAULT_KEY, Kind, Source, Token, check_token
 from .watch import Watch, environment
 
 _QUIET = 10.0  # seconds in which a refused token is not looked up again without any other sign
@@ -50,7 +50,7 @@ class Credentials:
         if not isinstance(token_key, str):
             raise TypeError(f"token_key is a string, not {type(token_key).__name__}")
         if token is not None and not isinstance(token, Token):
-            token = Token(check_token(token, "the token given in code"), "token= in code")
+            token = Token(check_token(token, "the token given in code"), Source("token="))
         self._token = token
         self._file = None if token_file is None else Path(os.path.expanduser(token_file))
         self._key = token_key
@@ -160,18 +160,18 @@ class Credentials:
     def _first(self, origin: Origin, watched: list[_Watched]) -> Token | None:
         """Go through the sources; note which files the answer rests on."""
         if self._file is not None:
-            return self._read(self._file, watched, named_by="token_file=")
+            return self._read(self._file, watched, "token_file=")
         if self._key == DEFAULT_KEY and (value := os.environ.get("CAVE_TOKEN")):
-            source = "the variable CAVE_TOKEN"
-            return Token(check_token(value, source), source)
+            source = Source("CAVE_TOKEN")
+            return Token(check_token(value, str(source)), source)
         if named := os.environ.get("CAVE_TOKEN_FILE"):
-            return self._read(Path(os.path.expanduser(named)), watched, named_by="CAVE_TOKEN_FILE")
+            return self._read(Path(os.path.expanduser(named)), watched, "CAVE_TOKEN_FILE")
         for path in self._files_for(origin):
             if token := self._read(path, watched):
                 return token
         if self._key == DEFAULT_KEY and (found := keyring.find(self._servers_of(origin))):
-            source = f"the keyring, entry {found[0]!r}"
-            return Token(check_token(found[1], source), source)
+            source = Source("keyring", key=found[0])
+            return Token(check_token(found[1], str(source)), source)
         if self._key != DEFAULT_KEY:
             raise TokenFileError(
                 self._store.path_for(),
@@ -189,19 +189,20 @@ class Credentials:
         yield self._store.path_for()
         yield self._store.directory / DEPRECATED_FILE
 
-    def _read(self, path: Path, watched: list[_Watched], named_by: str = "") -> Token | None:
+    def _read(self, path: Path, watched: list[_Watched], kind: Kind = "file") -> Token | None:
         """The token in a file; a file that the caller named must have one."""
+        named = kind != "file"
         entry = self._watched(path)  # before the file is read, so that no change is missed
         secrets = read_secrets(path)
         if secrets is None:
-            if named_by:
-                raise TokenFileError(path, f"is named by {named_by} and does not exist", _NAMED)
+            if named:
+                raise TokenFileError(path, f"is named by {kind} and does not exist", _NAMED)
             return None
         watched.append(entry)
         value = token_in(secrets, self._key, path)
         if value is None:
-            if named_by:
-                problem = f"is named by {named_by} and has no token under the key {self._key!r}"
+            if named:
+                problem = f"is named by {kind} and has no token under the key {self._key!r}"
                 raise TokenFileError(path, problem, _NAMED)
             return None
         if path.name == DEPRECATED_FILE:
@@ -209,7 +210,7 @@ class Credentials:
                 f"The token comes from {path}, a name that is deprecated. Rename the file to "
                 f"{path.with_name(DEFAULT_FILE)}."
             )
-        return Token(value, f"the file {path}, key {self._key!r}")
+        return Token(value, Source(kind, path, self._key))
 
     def _watched(self, path: Path) -> _Watched:
         watch = self._watches.setdefault(path, Watch(path))

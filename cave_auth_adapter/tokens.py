@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from typing import Literal, NamedTuple
 
 from .errors import InvalidToken
 
@@ -11,12 +13,62 @@ _B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*\Z", re.ASCII)  # RFC 6750, sectio
 _COPY_AGAIN = "Copy it again, without quotes, spaces or line breaks."
 
 
+#: The kinds of sources of tokens. Those that end in "=" are given in code, those in capitals are
+#: variables; "file" is a file in the directory of secret files; "login" has not been saved yet.
+Kind = Literal[
+    "token=",
+    "token_file=",
+    "source=",
+    "CAVE_TOKEN",
+    "CAVE_TOKEN_FILE",
+    "CAVE_TOKEN_COMMAND",
+    "file",
+    "keyring",
+    "login",
+]
+
+#: The kinds of sources that are files.
+FILES: frozenset[Kind] = frozenset({"token_file=", "CAVE_TOKEN_FILE", "file"})
+
+
+class Source(NamedTuple):
+    """Where a token came from. ``str`` gives it in words.
+
+    :ivar kind: ask this, and don't take the words apart.
+    :ivar path: the file, for those of :data:`FILES`; the program, for a command.
+    :ivar key: the key in the file; the entry of the keyring; the name of a callable.
+
+    >>> str(Source("CAVE_TOKEN")), str(Source("file", "/etc/cave-secret.json", "token"))
+    ('the variable CAVE_TOKEN', "the file /etc/cave-secret.json, key 'token'")
+    """
+
+    kind: Kind
+    path: str | os.PathLike[str] | None = None
+    key: str | None = None
+
+    def __str__(self) -> str:
+        if self.kind in FILES:
+            return f"the file {self.path}, key {self.key!r}"
+        if self.kind == "keyring":
+            return f"the keyring, entry {self.key!r}"
+        return _IN_WORDS[self.kind]
+
+
+_IN_WORDS: dict[Kind, str] = {
+    "token=": "token= in code",
+    "source=": "source= in code",
+    "CAVE_TOKEN": "the variable CAVE_TOKEN",
+    "CAVE_TOKEN_COMMAND": "the command in the variable CAVE_TOKEN_COMMAND",
+    "login": "the login",
+}
+
+
 class Token:
     """A token and where it came from. Only :attr:`value` shows it; ``repr`` does not."""
 
     __slots__ = ("source", "value")
 
-    def __init__(self, value: str, source: str):
+    def __init__(self, value: str, source: Source):
         self.value = value
         self.source = source
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from .tokens import DEFAULT_KEY, FILES, Source
+
 WIDTH = 80  # columns, of a terminal as people open it
 _SHOWN = 300  # characters of a server's word that are shown
 
@@ -55,13 +57,15 @@ def short(text: object) -> str:
     return str(text).replace(home + os.sep, "~" + os.sep) if len(home) > 1 else str(text)
 
 
-def where(source: str) -> str:
+def where(source: Source) -> str:
     """The source of a token, as short as it is clear.
 
-    >>> where("the file /etc/cave-secret.json, key 'token'"), where("the variable CAVE_TOKEN")
+    >>> where(Source("file", "/etc/cave-secret.json", "token")), where(Source("CAVE_TOKEN"))
     ('/etc/cave-secret.json', 'the variable CAVE_TOKEN')
     """
-    return short(source.removeprefix("the file ").removesuffix(", key 'token'"))
+    if source.kind in FILES and source.key == DEFAULT_KEY:
+        return short(source.path)
+    return short(source)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterable[str]:

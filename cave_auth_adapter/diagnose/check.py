@@ -125,7 +125,7 @@ class Check:
             "url": without_query(self.url),
             "trusted": self.origin is not None,
             "why": self.why,
-            "token_source": self.token.source if self.token else None,
+            "token_source": str(self.token.source) if self.token else None,
             "status": self.response.status_code if self.response is not None else None,
             "verdict": self.verdict,
         }

@@ -20,7 +20,7 @@ from ..service import (
 )
 from ..sources import Credentials
 from ..store import TokenStore
-from ..tokens import Token
+from ..tokens import Source, Token
 from ..words import person, printable, span, where
 
 _TIMEOUT = 15.0  # seconds
@@ -48,7 +48,7 @@ class Holding:
     servers: tuple[str, ...]
     token: Token | None = None
     problem: CaveAuthError | None = None
-    sources: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, Source] = field(default_factory=dict)
 
     @property
     def auth_servers(self) -> list[str]:
@@ -81,7 +81,7 @@ class Status:
 
     server: str
     also_for: list[str] = field(default_factory=list)
-    source: str | None = None
+    source: Source | None = None
     user: dict[str, Any] | None = None  #: id, name and email
     key: str | None = None  #: the description, if the token is an API key
     expires_in: int | None = None  #: seconds; None: never, or not known
@@ -94,7 +94,7 @@ class Status:
         return {
             "server": self.server,
             "also_for": self.also_for,
-            "source": self.source,
+            "source": str(self.source) if self.source else None,
             "user": self.user,
             "key": self.key,
             "expires_in": self.expires_in,
@@ -132,7 +132,7 @@ def holdings() -> list[Holding]:
     """
     credentials = Credentials()
     own = TokenStore().servers()
-    found: dict[Token, dict[str, str]] = {}
+    found: dict[Token, dict[str, Source]] = {}
     broken = []
     default = server_name(DEFAULT_SERVER)
     for server in dict.fromkeys([*own, default]):

@@ -28,7 +28,7 @@ from ..origins import HostSpec, Origin, auth_server_of, parse_origin
 from ..service import AuthServer, User
 from ..sources import Credentials
 from ..store import TokenStore
-from ..tokens import Token, check_token
+from ..tokens import DEFAULT_KEY, Source, Token, check_token
 from ..words import files, person, printable, span, where
 from . import pages
 from .callback import CallbackServer, token_in_query
@@ -121,7 +121,13 @@ def _account_to_replace(server: str, present: Account | None) -> Account | None:
             f"login saves. Remove it first: unset {name}"
         )
     saved = TokenStore().load(server)
-    return _account_of(Token(saved, "its secret file"), server) if saved else None
+    return (
+        _account_of(
+            Token(saved, Source("file", TokenStore().path_for(server), DEFAULT_KEY)), server
+        )
+        if saved
+        else None
+    )
 
 
 def _account_of(token: Token, server: str) -> Account:
@@ -251,7 +257,7 @@ def _accept(
 
     :param ask: whether to ask before another account's token is replaced.
     """
-    given = Token(brought.token, "the login")
+    given = Token(brought.token, Source("login"))
     visitor = signed_with(given, server)
     user = visitor.me()
     lasts = key_in_use(visitor, given) is not None
@@ -301,7 +307,7 @@ def _new_key(visitor: AuthServer, user: User) -> Iterator[Token]:
     """A new API key, verified; it is revoked again if it can't be made use of."""
     name, present = key_name(), {key.id for key in visitor.api_keys()}
     try:
-        token = Token(visitor.create_key(name), "the new API key")
+        token = Token(visitor.create_key(name), Source("login"))
         if signed_with(token, visitor.server_address).me()["id"] != user["id"]:
             raise visitor.unexpected("an API key of another account")
         yield token

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -113,19 +114,24 @@ def test_each_refusal_is_explained_as_the_document_says(
 
 
 @pytest.mark.parametrize(
-    ("given", "variable", "remedy"),
-    [(DEAD, None, "give a new one there, or leave it out"), (None, DEAD, "unset CAVE_TOKEN")],
+    ("kind", "remedy"),
+    [
+        ("token=", "give a new one there, or leave it out"),
+        ("token_file=", "save a new one there, or leave token_file= out"),
+        ("CAVE_TOKEN", "unset CAVE_TOKEN"),
+        ("CAVE_TOKEN_FILE", "unset CAVE_TOKEN_FILE"),
+    ],
 )
 def test_a_token_that_outranks_a_login_is_to_go_first(
-    sandbox: Sandbox,
-    monkeypatch: pytest.MonkeyPatch,
-    given: str | None,
-    variable: str | None,
-    remedy: str,
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, remedy: str
 ) -> None:
-    if variable:
-        monkeypatch.setenv("CAVE_TOKEN", variable)
-    session = mount(requests.Session(), CaveAuth(given, hosts=[sandbox.data_server]))
+    file = tmp_path / "named.json"
+    file.write_text(json.dumps({"token": DEAD}))
+    file.chmod(0o600)
+    if kind.isupper():
+        monkeypatch.setenv(kind, DEAD if kind == "CAVE_TOKEN" else str(file))
+    given = {"token=": {"token": DEAD}, "token_file=": {"token_file": file}}.get(kind, {})
+    session = mount(requests.Session(), CaveAuth(**given, hosts=[sandbox.data_server]))
 
     sentence = explain(session.get(f"{sandbox.data_server}/echo"))
 
