@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -559,12 +560,13 @@ class TestRecognition:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_fork_while_the_lock_is_held_does_not_deadlock(write: Write) -> None:
     write("cave-secret.json", token=TOKEN)
     credentials = Credentials()
     with credentials._lock:  # as another thread of the parent may
-        child = os.fork()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads
+            child = os.fork()
         if child == 0:
             signal.alarm(5)
             os._exit(0 if value(credentials) == TOKEN else 1)
