@@ -16,7 +16,7 @@ import nox
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 EXTRAS = {
     "sandbox": "from cave_auth_adapter.sandbox import Sandbox\nwith Sandbox() as s: print(s.token)",
-    "testing": "import sys, pytest; sys.exit(pytest.main(['tests/thirdparty/neuron_size']))",
+    "testing": "import sys, pytest; sys.exit(pytest.main(['tests/kit/thirdparty/neuron_size']))",
     "keyring": "from cave_auth_adapter.bridges.keyring import save; save('0123')",
 }
 # A keyring that keeps nothing, for a machine without a desktop.
@@ -24,7 +24,7 @@ _KEYRING = {"CAVE_AUTH_KEYRING": "1", "PYTHON_KEYRING_BACKEND": "keyring.backend
 # The lower bounds in setup.cfg, to the letter.
 LOWEST = ["requests==2.32.3", "urllib3==1.26.18", "click==8.1.0", "filelock==3.12.0"]
 # The tests that see what a version of requests or urllib3 does differently, and what they import.
-TESTS = ["unit", "compat/test_keep_alive.py", "faults/test_token_change.py"]
+TESTS = ["unit", "integration/test_keep_alive.py", "faults/test_token_change.py"]
 TOOLS = ["gevent", "hypothesis>=6.100", "keyring>=24"]
 DIST = Path("build/dist").resolve()
 

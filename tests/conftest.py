@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import signal
+import ssl
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import requests
+import trustme
 
-from cave_auth_adapter import runtime, sources
+from cave_auth_adapter import CaveAuth, TokenStore, keepalive, runtime, sources, uninstall
+from cave_auth_adapter.sandbox import Sandbox
 
-collect_ignore = ["thirdparty"]  # a package of its own, tested by tests/kit/test_third_party.py
+from .support.answering import StubServer
+from .support.doors import DOORS, Door, session_through
+from .support.sandbox import Tokens
+from .support.servers import Authority
 
 _UNSET = (
     *("CAVE_TOKEN", "CAVE_TOKEN_FILE", "CAVE_AUTH_HOSTS", "CLOUD_VOLUME_DIR", "NETRC"),
@@ -19,6 +26,8 @@ _UNSET = (
     *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+    # where a person sits, and how they like it
+    *("SSH_CONNECTION", "SSH_TTY", "DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "NO_COLOR"),
 )
 # A process that was started in the background ignores Ctrl-C, and so would all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -45,3 +54,83 @@ def fresh_environment(tmp_path: Path) -> Iterator[None]:
 def secrets(tmp_path: Path) -> Path:
     """The directory of secret files; it does not exist yet."""
     return tmp_path / ".cloudvolume" / "secrets"
+
+
+@pytest.fixture
+def fresh_start(fresh_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No connection is left from the test before, and nothing stays installed."""
+    monkeypatch.setattr(keepalive, "_transport", None)
+    yield
+    uninstall()
+    if keepalive._transport is not None:
+        keepalive._transport.poolmanager.clear()
+
+
+# --- the sandbox, and who uses it ----------------------------------------------------------
+
+
+@pytest.fixture
+def sandbox(cave_sandbox_process: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """The one sandbox of all tests, with what it heard before forgotten."""
+    for name, value in cave_sandbox_process.environ.items():
+        monkeypatch.setenv(name, value)
+    cave_sandbox_process.clear_requests()
+    return cave_sandbox_process
+
+
+@pytest.fixture
+def tokens(sandbox: Sandbox) -> Tokens:
+    """A token saved for each CAVE server of the sandbox: so each of them is trusted."""
+    tokens = Tokens(sandbox.token, sandbox.create_token(), sandbox.create_token())
+    store = TokenStore()
+    store.save(tokens.data, sandbox.data_server)
+    store.save(tokens.other, sandbox.other_data_server)
+    store.save(tokens.auth, sandbox.auth_server)
+    return tokens
+
+
+@pytest.fixture(params=DOORS)
+def door(request: pytest.FixtureRequest) -> Iterator[Door]:
+    """Each of the three doors, as a function that makes a signed session."""
+    with ExitStack() as stack:
+        stack.callback(uninstall)
+
+        def make(auth: CaveAuth | None = None) -> requests.Session:
+            return stack.enter_context(session_through(request.param, auth))
+
+        yield make
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The pages that would have been opened in a browser."""
+    pages: list[str] = []
+
+    def note(page: str, *_: object, **__: object) -> None:
+        pages.append(page)
+
+    monkeypatch.setattr("webbrowser.open", note)
+    return pages
+
+
+# --- servers on localhost ------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Who signs the certificates of the servers on localhost."""
+    bundle = tmp_path_factory.mktemp("authority") / "ca.pem"
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(str(bundle))
+    return Authority(ca, ca.issue_cert("localhost", "127.0.0.1"), bundle)
+
+
+@pytest.fixture
+def stub_server(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[StubServer]:
+    """A server that gives one answer to all, which a test may change."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.certificate.configure_cert(context)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.bundle))
+    server = StubServer(context)
+    yield server
+    server.close()

@@ -13,10 +13,6 @@ from cave_auth_adapter import TokenStore
 from cave_auth_adapter.cli import main
 from cave_auth_adapter.sandbox import Sandbox
 
-from ..client.conftest import StubServer, authority, stub_server  # noqa: F401
-from ..integration.conftest import running_sandbox, sandbox  # noqa: F401
-from ..login.conftest import no_display  # noqa: F401
-
 Run = Callable[..., Result]
 
 
@@ -39,7 +35,7 @@ def run() -> Run:
 
 
 @pytest.fixture
-def logged_in(sandbox: Sandbox) -> Sandbox:  # noqa: F811
+def logged_in(sandbox: Sandbox) -> Sandbox:
     """As after `cave-auth login --trust-data-servers`."""
     store = TokenStore()
     for server in (None, sandbox.auth_server, sandbox.data_server):

@@ -15,8 +15,8 @@ from cave_auth_adapter import TokenStore
 from cave_auth_adapter.cli import main
 from cave_auth_adapter.sandbox import Sandbox
 
-from ..client.conftest import Answer, StubServer
-from ..login.conftest import is_alive, keys_of, saved
+from ..support.answering import Answer, StubServer
+from ..support.sandbox import is_alive, keys_of, saved
 from .conftest import Run, host, parsed
 
 ASKING = ["status", "whoami", "keys list", "logout --revoke"]

@@ -14,8 +14,8 @@ import pytest
 from cave_auth_adapter import TokenStore, programs
 from cave_auth_adapter.sandbox import Sandbox
 
-from ..client.conftest import StubServer
-from ..login.conftest import saved
+from ..support.answering import StubServer
+from ..support.sandbox import saved
 from .conftest import Run, parsed
 
 TOKEN = "0123456789abcdef"

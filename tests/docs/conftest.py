@@ -15,7 +15,7 @@ import pytest
 
 from cave_auth_adapter.sandbox import Sandbox
 
-from ..compat.servers import ConnectProxy
+from ..support.servers import ConnectProxy
 from .blocks import Block
 
 HERE = Path(__file__).parent

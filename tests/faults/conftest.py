@@ -12,21 +12,25 @@ from typing import Any, NamedTuple, TypeVar
 import pytest
 import requests
 
-from cave_auth_adapter import CaveAuth, install, keepalive, mount
+from cave_auth_adapter import CaveAuth, keepalive
 
-from ..compat.conftest import authority, fresh_start  # noqa: F401 - fixtures
-from ..compat.servers import Authority
-from .servers import STALL, Fault, FaultyServer
+from ..support.doors import session_through
+from ..support.faulty import STALL, Fault, FaultyServer
+from ..support.servers import Authority
+from ..support.stub import TOKEN
 
 T = TypeVar("T")
-DOORS = ("auth", "mount", "install")
-TOKEN = "0123456789abcdef0123456789abcdef"
 LIMIT = 30  # seconds; what takes longer hangs
 STALLS = 0.3  # seconds until a time-out where a server stalls
 
 
+@pytest.fixture(autouse=True)
+def start_afresh(fresh_start: None) -> None:
+    """Each test here makes connections, and may install."""
+
+
 @pytest.fixture
-def serve(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:  # noqa: F811
+def serve(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Start faulty servers whose certificates are accepted, and which end with the test."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.bundle))
     servers: list[FaultyServer] = []
@@ -41,18 +45,6 @@ def serve(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any
 
 
 Serve = Callable[..., FaultyServer]
-
-
-def session_through(door: str, auth: CaveAuth) -> requests.Session:
-    """A new session that is signed through a door; `fresh_start` takes what is installed out."""
-    session = requests.Session()
-    if door == "auth":
-        session.auth = auth
-    elif door == "mount":
-        mount(session, auth)
-    else:
-        install(auth)
-    return session
 
 
 class Fate(NamedTuple):

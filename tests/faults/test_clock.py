@@ -9,8 +9,10 @@ import pytest
 
 from cave_auth_adapter import CaveAuth, TokenStore, sources, watch
 
-from .conftest import DOORS, TOKEN, Serve, session_through
-from .servers import GOOD
+from ..support.doors import DOORS, session_through
+from ..support.faulty import GOOD
+from ..support.stub import TOKEN
+from .conftest import Serve
 
 OTHER = "fedcba9876543210fedcba9876543210"
 YEAR = 365 * 86400.0

@@ -16,8 +16,10 @@ from filelock import FileLock
 
 from cave_auth_adapter import CaveAuth, TokenFileError, TokenStore
 
-from .conftest import DOORS, TOKEN, Serve, session_through
-from .servers import GOOD
+from ..support.doors import DOORS, session_through
+from ..support.faulty import GOOD
+from ..support.stub import TOKEN
+from .conftest import Serve
 
 OTHER = "fedcba9876543210fedcba9876543210"
 KEYS = {f"datastack {number}": f"{number:032x}" for number in range(100)}  # 5 kB

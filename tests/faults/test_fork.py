@@ -15,9 +15,11 @@ import requests
 
 from cave_auth_adapter import CaveAuth, TokenStore, install, keepalive, sources
 
-from ..compat.servers import Seen
-from .conftest import DOORS, LIMIT, TOKEN, Serve, needs_fork, session_through
-from .servers import GOOD, REFUSAL, Fault, FaultyServer
+from ..support.doors import DOORS, session_through
+from ..support.faulty import GOOD, REFUSAL, Fault, FaultyServer
+from ..support.servers import Seen
+from ..support.stub import TOKEN
+from .conftest import LIMIT, Serve, needs_fork
 
 pytestmark = [needs_fork, pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")]
 doors = pytest.mark.parametrize("door", DOORS)

@@ -23,18 +23,11 @@ import requests
 import cave_auth_adapter
 from cave_auth_adapter import CaveAuth, TokenStore, install, keepalive, store
 
-from ..compat.servers import Seen
-from .conftest import (
-    DOORS,
-    TOKEN,
-    Serve,
-    bounded,
-    needs_proc,
-    session_through,
-    settled_sockets,
-    still_works,
-)
-from .servers import GOOD, REFUSAL, Fault, FaultyServer
+from ..support.doors import DOORS, session_through
+from ..support.faulty import GOOD, REFUSAL, Fault, FaultyServer
+from ..support.servers import Seen
+from ..support.stub import TOKEN
+from .conftest import Serve, bounded, needs_proc, settled_sockets, still_works
 
 OTHER = "fedcba9876543210fedcba9876543210"
 OURS = os.path.dirname(cave_auth_adapter.__file__) + os.sep

@@ -9,19 +9,10 @@ import requests
 
 from cave_auth_adapter import CaveAuth, uninstall
 
-from .conftest import (
-    DOORS,
-    TOKEN,
-    Fate,
-    Serve,
-    bounded,
-    fate_of,
-    needs_proc,
-    session_through,
-    settled_sockets,
-    still_works,
-)
-from .servers import FAULTS, GOOD, HANDSHAKES, STALL, Fault, FaultyServer
+from ..support.doors import DOORS, session_through
+from ..support.faulty import FAULTS, GOOD, HANDSHAKES, STALL, Fault, FaultyServer
+from ..support.stub import TOKEN
+from .conftest import Fate, Serve, bounded, fate_of, needs_proc, settled_sockets, still_works
 
 ROUNDS = 20
 

@@ -8,9 +8,11 @@ from requests.adapters import HTTPAdapter
 
 from cave_auth_adapter import CaveAuth, TokenStore, mount
 
-from ..compat.servers import Seen
-from .conftest import DOORS, TOKEN, Fate, Serve, bounded, fate_of, session_through, still_works
-from .servers import CLOSE, FAULTS, GOOD, KEEP, REFUSAL, STALL, Fault, FaultyServer, answer
+from ..support.doors import DOORS, session_through
+from ..support.faulty import CLOSE, FAULTS, GOOD, KEEP, REFUSAL, STALL, Fault, FaultyServer, answer
+from ..support.servers import Seen
+from ..support.stub import TOKEN
+from .conftest import Fate, Serve, bounded, fate_of, still_works
 
 OLD = "00000000000000000000000000000000"
 LONG = 1 << 20

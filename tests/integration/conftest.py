@@ -1,70 +1,71 @@
-"""One sandbox for all integration tests, and the environment of a person who uses it."""
+"""What the tests against real libraries share: small servers, subprocesses, a clean start."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from typing import NamedTuple
+from pathlib import Path
 
 import pytest
-import requests
 
-from cave_auth_adapter import CaveAuth, TokenStore, installed, mount
-from cave_auth_adapter.sandbox import Sandbox
+from cave_auth_adapter import install
 
-
-@pytest.fixture(scope="session")
-def running_sandbox(cave_sandbox_process: Sandbox) -> Sandbox:
-    """The sandbox of the testing kit: one for all tests, wherever this fixture is imported."""
-    return cave_sandbox_process
+from ..support.servers import Authority, ConnectProxy, TinyServer
 
 
-class Tokens(NamedTuple):
-    """A different token for each server, so that a test can tell which one arrived."""
-
-    data: str
-    other: str
-    auth: str
-
-    def found_in(self, received: object) -> bool:
-        return any(token in repr(received) for token in self)
+@pytest.fixture(autouse=True)
+def start_afresh(fresh_start: None) -> None:
+    """Each test here makes connections, and may install."""
 
 
 @pytest.fixture
-def sandbox(running_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    for name, value in running_sandbox.environ.items():
-        monkeypatch.setenv(name, value)
-    running_sandbox.clear_requests()
-    return running_sandbox
+def on() -> None:
+    """The plugin is installed; `fresh_start` takes it out."""
+    install()
+
+
+MakeServer = Callable[..., TinyServer]
 
 
 @pytest.fixture
-def tokens(sandbox: Sandbox) -> Tokens:
-    """A token saved for each CAVE server of the sandbox: so each of them is trusted."""
-    tokens = Tokens(sandbox.token, sandbox.create_token(), sandbox.create_token())
-    store = TokenStore()
-    store.save(tokens.data, sandbox.data_server)
-    store.save(tokens.other, sandbox.other_data_server)
-    store.save(tokens.auth, sandbox.auth_server)
-    return tokens
+def serve(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeServer]:
+    """Start tiny servers whose certificates are accepted, and which end with the test."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.bundle))
+    servers: list[TinyServer] = []
+
+    def serve(*args: object, **kwargs: object) -> TinyServer:
+        servers.append(TinyServer(authority, *args, **kwargs))  # type: ignore[arg-type]
+        return servers[-1]
+
+    yield serve
+    for server in servers:
+        server.close()
 
 
-Door = Callable[..., requests.Session]
+@pytest.fixture
+def proxy() -> Iterator[ConnectProxy]:
+    with ConnectProxy() as proxy:
+        yield proxy
 
 
-@pytest.fixture(params=["auth", "mounted adapter", "install"])
-def door(request: pytest.FixtureRequest) -> Iterator[Door]:
-    """Each of the three doors, as a function that makes an authenticated session."""
-    with ExitStack() as stack:
+Python = Callable[..., "subprocess.CompletedProcess[str]"]
 
-        def make(auth: CaveAuth | None = None) -> requests.Session:
-            session = stack.enter_context(requests.Session())
-            if request.param == "auth":
-                session.auth = auth or CaveAuth()
-            elif request.param == "mounted adapter":
-                mount(session, auth)
-            else:
-                stack.enter_context(installed(auth))
-            return session
 
-        yield make
+@pytest.fixture
+def python(tmp_path: Path) -> Python:
+    """Run code in a new interpreter, with the environment of the test."""
+
+    def python(code: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code), *arguments],
+            env={**os.environ, **environ},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=90,
+        )
+
+    return python

@@ -13,7 +13,8 @@ from urllib3.util import Retry
 from cave_auth_adapter import CaveAdapter, CaveAuth, install, mount, uninstall
 from cave_auth_adapter.sandbox import Sandbox
 
-from .conftest import Door, Tokens
+from ..support.doors import Door
+from ..support.sandbox import Tokens
 
 
 def test_without_a_door_the_service_refuses(sandbox: Sandbox, tokens: Tokens) -> None:
@@ -179,7 +180,7 @@ def test_the_callers_request_is_the_one_in_the_response(sandbox: Sandbox, tokens
     assert session.send(request, verify=sandbox.ca_bundle).request is request
 
 
-@pytest.mark.parametrize("door", ["mounted adapter", "install"], indirect=True)
+@pytest.mark.parametrize("door", ["mount", "install"], indirect=True)
 def test_a_callers_own_authorization_is_left_alone(
     sandbox: Sandbox, tokens: Tokens, door: Door
 ) -> None:

@@ -29,7 +29,7 @@ from cave_auth_adapter import (
 )
 from cave_auth_adapter.sandbox import Sandbox
 
-from .conftest import Door
+from ..support.doors import Door
 
 THREADS = 64
 

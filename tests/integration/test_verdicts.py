@@ -25,7 +25,7 @@ from cave_auth_adapter import (
 )
 from cave_auth_adapter.sandbox import Sandbox
 
-from .conftest import Door
+from ..support.doors import Door
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "refusals.md"
 DEAD = "deadbeefdeadbeefdeadbeefdeadbeef"
@@ -208,7 +208,7 @@ BAD_ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("door", ["auth", "mounted adapter"], indirect=True)
+@pytest.mark.parametrize("door", ["auth", "mount"], indirect=True)
 @pytest.mark.parametrize("answer", BAD_ANSWERS)
 def test_a_bad_answer_reaches_the_caller_as_it_came(
     door: Door, answer: str, caplog: pytest.LogCaptureFixture

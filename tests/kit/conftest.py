@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import pytest
 
+collect_ignore = ["thirdparty"]  # a package of its own, which test_third_party.py tests
+
 
 class Outcome(NamedTuple):
     """How a run of pytest ended."""

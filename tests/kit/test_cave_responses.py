@@ -217,14 +217,14 @@ def test_protecting_again_replaces_what_was_there(cave_responses: CaveResponses)
         assert requests.get(SERVICE, headers=bearer(cave_responses.token)).json() == 3
 
 
-@pytest.fixture(params=["auth", "mounted adapter", "install"])
+@pytest.fixture(params=["auth", "mount", "install"])
 def session(request: pytest.FixtureRequest) -> Iterator[requests.Session]:
     """A session behind each of our doors."""
     with ExitStack() as stack:
         session = stack.enter_context(requests.Session())
         if request.param == "auth":
             session.auth = CaveAuth()
-        elif request.param == "mounted adapter":
+        elif request.param == "mount":
             mount(session)
         else:
             stack.enter_context(installed())

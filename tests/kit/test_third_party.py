@@ -9,7 +9,7 @@ import pytest
 
 from .conftest import run_pytest
 
-TOOL = Path(__file__).parents[1] / "thirdparty" / "neuron_size"
+TOOL = Path(__file__).parent / "thirdparty" / "neuron_size"
 
 WITH_A_TOKEN = {
     "test_a_neuron_has_a_size",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -23,16 +22,7 @@ from cave_auth_adapter.login import login
 from cave_auth_adapter.login.dialogue import Dialogue
 from cave_auth_adapter.sandbox import Sandbox
 
-from ..integration.conftest import running_sandbox, sandbox  # noqa: F401
-
-SECONDS = 20.0  # that anything may take
-HERE = ("SSH_CONNECTION", "SSH_TTY", "DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "NO_COLOR")
-
-
-@pytest.fixture(autouse=True)
-def no_display(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in HERE:
-        monkeypatch.delenv(name, raising=False)
+from ..support.sandbox import SECONDS
 
 
 def wait_for(what: Callable[[], Any]) -> Any:
@@ -44,7 +34,7 @@ def wait_for(what: Callable[[], Any]) -> Any:
     raise AssertionError("it did not happen in time")
 
 
-def consent(address: str, sandbox: Sandbox, user: int | None = None) -> str:  # noqa: F811
+def consent(address: str, sandbox: Sandbox, user: int | None = None) -> str:
     """Log in as a browser does, and return the address to which it is sent then."""
     answer = requests.post(
         address,
@@ -121,7 +111,7 @@ class Login:
 
 
 @pytest.fixture
-def start_login(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Login]:  # noqa: F811
+def start_login(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Login]:
     monkeypatch.setenv("BROWSER", "true")
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", opened.append)
@@ -162,7 +152,7 @@ class Command:
 
 
 @pytest.fixture
-def start_command(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., Command]]:  # noqa: F811
+def start_command(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., Command]]:
     started: list[Command] = []
 
     def start(*arguments: str) -> Command:
@@ -175,32 +165,6 @@ def start_command(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., Co
     for command in started:
         command.process.kill()
         command.process.communicate()
-
-
-def saved(secrets: Path) -> dict[str, str]:
-    """The tokens in the secret files, by the name of the file."""
-    return {p.name: json.loads(p.read_text())["token"] for p in secrets.glob("*.json")}
-
-
-def keys_of(sandbox: Sandbox, token: str) -> dict[str, str]:  # noqa: F811
-    """The user's API keys: token -> description."""
-    answer = requests.get(
-        f"{sandbox.auth_server}/auth/api/v1/user/token",
-        headers={"Authorization": f"Bearer {token}"},
-        verify=sandbox.ca_bundle,
-        timeout=SECONDS,
-    )
-    return {each["token"]: each["description"] for each in answer.json()}
-
-
-def is_alive(sandbox: Sandbox, token: str) -> bool:  # noqa: F811
-    answer = requests.get(
-        f"{sandbox.auth_server}/auth/api/v1/user/me",
-        headers={"Authorization": f"Bearer {token}", "X-Requested-With": "test"},
-        verify=sandbox.ca_bundle,
-        timeout=SECONDS,
-    )
-    return answer.status_code == 200
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,8 @@ from cave_auth_adapter.login.steps import key_name
 from cave_auth_adapter.sandbox import Sandbox
 from cave_auth_adapter.service import ServerUnreachable
 
-from .conftest import Answers, Command, Login, is_alive, keys_of, saved, wait_for
+from ..support.sandbox import is_alive, keys_of, saved
+from .conftest import Answers, Command, Login, wait_for
 
 PAGES = {
     "logged-in": pages.logged_in("A User <user@sandbox.example>", "global.daf-apis.com"),

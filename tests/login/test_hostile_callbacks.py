@@ -22,16 +22,8 @@ from cave_auth_adapter.login import callback, login, pages
 from cave_auth_adapter.login.callback import CallbackServer
 from cave_auth_adapter.sandbox import Sandbox
 
-from .conftest import (
-    Answers,
-    Command,
-    Login,
-    consent,
-    is_alive,
-    keys_of,
-    saved,
-    token_of,
-)
+from ..support.sandbox import is_alive, keys_of, saved
+from .conftest import Answers, Command, Login, consent, token_of
 
 
 @pytest.fixture

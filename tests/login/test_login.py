@@ -16,7 +16,8 @@ from cave_auth_adapter.login.steps import key_name
 from cave_auth_adapter.sandbox import Sandbox
 from cave_auth_adapter.service import AuthServer
 
-from .conftest import Answers, Login, consent, is_alive, keys_of, saved, token_of
+from ..support.sandbox import is_alive, keys_of, saved
+from .conftest import Answers, Login, consent, token_of
 
 
 def name(server: str) -> str:

@@ -17,7 +17,8 @@ from cave_auth_adapter.errors import InvalidToken, LoginFailed
 from cave_auth_adapter.login import dialogue, login
 from cave_auth_adapter.sandbox import Sandbox
 
-from .conftest import Answers, consent, is_alive, keys_of, saved, token_of
+from ..support.sandbox import is_alive, keys_of, saved
+from .conftest import Answers, consent, token_of
 
 PROMPT = "Paste it here; it will not be shown: "
 

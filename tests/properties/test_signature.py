@@ -15,6 +15,7 @@ from requests.structures import CaseInsensitiveDict
 from cave_auth_adapter import CaveAdapter, CaveAuth, installed, mount
 from cave_auth_adapter.headers import copy_of, sign, strip, unsign
 
+from ..support.recorder import Recorder
 from .budget import examples
 from .cookies import (
     COOKIE_HEADERS,
@@ -25,7 +26,6 @@ from .cookies import (
     on_the_wire,
     text_or_bytes,
 )
-from .recorder import Recorder
 
 TOKEN, STALE = "0123456789abcdef" * 2, "fedcba9876543210" * 2
 OURS = st.sampled_from([f"middle_auth_token={STALE}", f"middle_auth_token = {STALE}"])

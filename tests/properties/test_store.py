@@ -283,7 +283,7 @@ def test_the_store_does_what_a_dict_does_whatever_others_do(open_umask: None) ->
 def test_a_writer_killed_before_any_line_of_it_leaves_the_old_file_or_the_new(
     act: str, tmp_path: Path
 ) -> None:
-    """tests/client kills at random instants; here every line that runs is one."""
+    """tests/login kills at random instants; here every line that runs is one."""
     script = Path(__file__).with_name("killed_writers.py")
     result = subprocess.run(
         [sys.executable, str(script), str(tmp_path / "secrets"), act],

@@ -19,9 +19,9 @@ from requests.auth import HTTPBasicAuth
 
 from cave_auth_adapter import CaveAdapter, CaveAuth, TokenStore, installed, mount
 
+from ..support.recorder import Received, Recorder
 from .budget import examples
 from .cookies import COOKIE_HEADERS, FIELD_NAMES, FIELD_VALUES, text_or_bytes
-from .recorder import Received, Recorder
 
 TOKEN, FOREIGN_TOKEN = "0123456789abcdef" * 2, "fedcba9876543210" * 2
 

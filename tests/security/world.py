@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ..compat.servers import pump
-from .certificates import Authority
+from ..support.certificates import Authority
+from ..support.servers import pump
 
 LOOPBACK = "127.0.0.1"
 _TLS_HANDSHAKE = b"\x16"  # the first byte of a TLS connection (RFC 8446, section 5.1)

@@ -10,7 +10,7 @@ import responses
 
 from cave_auth_adapter import TokenStore, hosts, runtime, sources, watch
 
-from .stub import Clock
+from ..support.stub import Clock
 
 
 @pytest.fixture(autouse=True)

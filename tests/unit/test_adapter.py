@@ -16,7 +16,7 @@ from urllib3.util import Retry
 
 from cave_auth_adapter import CaveAdapter, CaveAuth, TokenFileError, TokenStore
 
-from .stub import (
+from ..support.stub import (
     BEARER,
     CAVE,
     COOKIE,

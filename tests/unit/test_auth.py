@@ -20,7 +20,7 @@ from urllib3 import HTTPResponse
 from cave_auth_adapter import CaveAuth, InvalidToken, TokenFileError, TokenRefused, TokenStore
 from cave_auth_adapter.headers import discard
 
-from .stub import (
+from ..support.stub import (
     BEARER,
     CAVE,
     COOKIE,

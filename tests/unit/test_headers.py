@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cave_auth_adapter.headers import bearer_token, copy_of, sign, strip, unsign
 
-from .stub import BEARER, COOKIE, OTHER_TOKEN, TOKEN
+from ..support.stub import BEARER, COOKIE, OTHER_TOKEN, TOKEN
 
 STALE = f"middle_auth_token={OTHER_TOKEN}"
 

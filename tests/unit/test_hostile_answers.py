@@ -16,7 +16,7 @@ from requests.adapters import BaseAdapter
 from cave_auth_adapter import CaveAdapter, CaveAuth, install, installed, mount
 from cave_auth_adapter.refusals import explain, redirect_target
 
-from .stub import TOKEN
+from ..support.stub import TOKEN
 
 CAVE = "https://cave.example.org"
 HOSTS = ["cave.example.org"]
@@ -59,7 +59,7 @@ class CutOff(io.BytesIO):
         raise urllib3.exceptions.ProtocolError("cut off")
 
 
-@pytest.fixture(params=["auth", "mounted adapter", "install"])
+@pytest.fixture(params=["auth", "mount", "install"])
 def door(request: pytest.FixtureRequest) -> Any:
     auth = CaveAuth(TOKEN, hosts=HOSTS)
 
@@ -69,7 +69,7 @@ def door(request: pytest.FixtureRequest) -> Any:
             session.mount(prefix, server)
         if request.param == "auth":
             session.auth = auth
-        elif request.param == "mounted adapter":
+        elif request.param == "mount":
             mount(session, auth)
         return session
 

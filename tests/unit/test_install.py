@@ -29,7 +29,7 @@ from cave_auth_adapter import (
     uninstall,
 )
 
-from .stub import (
+from ..support.stub import (
     BEARER,
     CAVE,
     COOKIE,

@@ -12,7 +12,7 @@ from keyring.errors import KeyringLocked
 from cave_auth_adapter import CaveAuth, CaveAuthError, TokenStore
 from cave_auth_adapter.bridges import keyring as ours
 
-from .stub import OTHER_TOKEN, TOKEN
+from ..support.stub import OTHER_TOKEN, TOKEN
 
 URL = "https://minnie.microns-daf.com/x"
 

@@ -8,7 +8,7 @@ from requests.adapters import HTTPAdapter
 
 from cave_auth_adapter import CaveAdapter, CaveAuth, TokenStore, mount
 
-from .stub import BEARER, CAVE, FOREIGN, OTHER_TOKEN, TOKEN, StubAdapter
+from ..support.stub import BEARER, CAVE, FOREIGN, OTHER_TOKEN, TOKEN, StubAdapter
 
 NEW = CaveAuth(OTHER_TOKEN, hosts=["cave.example.org"])
 URLS = (CAVE, "https://cave.example.org", FOREIGN)

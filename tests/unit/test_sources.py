@@ -32,7 +32,7 @@ from cave_auth_adapter.origins import Origin, parse_origin
 from cave_auth_adapter.sources import Credentials
 from cave_auth_adapter.watch import LOOK_INTERVAL
 
-from .stub import OTHER_TOKEN, TOKEN, Clock, Write
+from ..support.stub import OTHER_TOKEN, TOKEN, Clock, Write
 
 HOST = Origin("https", "minnie.microns-daf.com", 443)
 AUTH_SERVER = "global.daf-apis.com"

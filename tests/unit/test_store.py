@@ -27,7 +27,7 @@ from cave_auth_adapter import (
 from cave_auth_adapter import store as store_module
 from cave_auth_adapter.store import check_token
 
-from .stub import OTHER_TOKEN, TOKEN, Write
+from ..support.stub import OTHER_TOKEN, TOKEN, Write
 
 SERVER = "global.daf-apis.com"
 

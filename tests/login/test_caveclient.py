@@ -19,7 +19,7 @@ from cave_auth_adapter.caveclient import CAVEclient
 from cave_auth_adapter.sandbox import Sandbox
 from cave_auth_adapter.service import ServerUnreachable, UnexpectedAnswer
 
-from .conftest import Answer, StubServer
+from ..support.answering import Answer, StubServer
 
 TOKEN = "0123456789abcdef" * 2
 

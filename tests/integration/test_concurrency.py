@@ -19,7 +19,7 @@ from requests.adapters import HTTPAdapter
 from cave_auth_adapter import CaveAuth, install, mount
 from cave_auth_adapter.sandbox import Sandbox
 
-from ..integration.conftest import Tokens
+from ..support.sandbox import Tokens
 from . import workers
 from .conftest import Python
 

@@ -1,4 +1,4 @@
-"""The sandbox of the integration tests, and a server that answers whatever a test wants."""
+"""A server with TLS on loopback that answers whatever a test wants."""
 
 from __future__ import annotations
 
@@ -6,16 +6,7 @@ import http.server
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import NamedTuple
-
-import pytest
-import trustme
-
-from cave_auth_adapter.runtime import _given
-
-from ..integration.conftest import running_sandbox, sandbox  # noqa: F401
 
 
 class Answer(NamedTuple):
@@ -71,36 +62,3 @@ class StubServer:
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
-
-
-@pytest.fixture(scope="session")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def stub_server(
-    authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[StubServer]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
-    bundle = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(bundle))
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
-    server = StubServer(context)
-    yield server
-    server.close()
-
-
-@pytest.fixture(autouse=True)
-def warnings_not_yet_given() -> None:
-    _given.clear()
-
-
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The pages that would have been opened in a browser."""
-    pages: list[str] = []
-    opener: Callable[..., None] = lambda page, *_, **__: pages.append(page)  # noqa: E731
-    monkeypatch.setattr("webbrowser.open", opener)
-    return pages

@@ -14,7 +14,7 @@ from cachecontrol.caches import FileCache
 from cave_auth_adapter import CaveAdapter, CaveAuth, install, mount
 from cave_auth_adapter.sandbox import Sandbox
 
-from ..integration.conftest import Tokens
+from ..support.sandbox import Tokens
 from .conftest import MakeServer, Python
 
 TOKEN = "0123456789abcdef0123456789abcdef"

@@ -22,7 +22,7 @@ from requests_toolbelt.utils import dump
 from cave_auth_adapter import CaveAuth, install, mount
 from cave_auth_adapter.sandbox import Sandbox
 
-from ..integration.conftest import Tokens
+from ..support.sandbox import Tokens
 from .conftest import MakeServer
 
 TOKEN = "0123456789abcdef0123456789abcdef"

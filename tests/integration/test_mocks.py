@@ -15,7 +15,7 @@ import vcr
 from cave_auth_adapter import CaveAdapter, CaveAuth, install, installed, mount, uninstall
 from cave_auth_adapter.sandbox import Sandbox
 
-from ..integration.conftest import Tokens
+from ..support.sandbox import Tokens
 from .conftest import Python
 
 CAVE = "https://global.daf-apis.com"

@@ -18,9 +18,9 @@ from requests.adapters import HTTPAdapter
 from cave_auth_adapter import CaveAuth, install, keepalive
 from cave_auth_adapter.sandbox import Sandbox
 
-from ..integration.conftest import Tokens
+from ..support.sandbox import Tokens
+from ..support.servers import Authority, ConnectProxy, Do, Seen, TinyServer
 from .conftest import MakeServer
-from .servers import Authority, ConnectProxy, Do, Seen, TinyServer
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 

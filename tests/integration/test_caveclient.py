@@ -13,7 +13,7 @@ import requests
 from cave_auth_adapter import install
 from cave_auth_adapter.sandbox import Sandbox
 
-from ..integration.conftest import Tokens
+from ..support.sandbox import Tokens
 
 MakeSession = Callable[[str], requests.Session]
 

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..compat.servers import Authority, Seen, _read
+from .servers import Authority, Seen, _read
 
 BODY = b"0123456789abcdef" * 64
 CLOSE, RESET, STALL, KEEP = "close", "reset", "stall", "keep"

@@ -8,7 +8,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from cave_auth_adapter.sandbox import Sandbox
 
-from ..integration.conftest import Tokens
+from ..support.sandbox import Tokens
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from requests.adapters import HTTPAdapter
 from cave_auth_adapter import CaveAdapter, CaveAuth, install, mount, uninstall
 from cave_auth_adapter.sandbox import Sandbox
 
-from ..integration.conftest import Tokens
+from ..support.sandbox import Tokens
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 

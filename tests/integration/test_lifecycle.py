@@ -12,7 +12,7 @@ from requests.sessions import SessionRedirectMixin
 from cave_auth_adapter import CaveAuth, install, installed, uninstall
 from cave_auth_adapter.sandbox import Sandbox
 
-from ..integration.conftest import Tokens
+from ..support.sandbox import Tokens
 
 GET_ADAPTER = requests.Session.get_adapter
 REBUILD_AUTH = SessionRedirectMixin.rebuild_auth

@@ -24,7 +24,7 @@ from cave_auth_adapter import (
 from cave_auth_adapter.sandbox import Sandbox
 from cave_auth_adapter.service import AuthServer, ServerUnreachable, UnexpectedAnswer
 
-from .conftest import Answer, StubServer
+from ..support.answering import Answer, StubServer
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 

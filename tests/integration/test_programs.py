@@ -19,7 +19,7 @@ from cave_auth_adapter import programs
 from cave_auth_adapter.cli import main
 from cave_auth_adapter.sandbox import Sandbox
 
-from ..integration.conftest import Tokens
+from ..support.sandbox import Tokens
 
 Completed = subprocess.CompletedProcess[str]
 BIN = Path(sys.executable).parent

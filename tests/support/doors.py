@@ -1,0 +1,25 @@
+"""The three doors, as one function that opens any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import requests
+
+from cave_auth_adapter import CaveAuth, install, mount
+
+DOORS = ("auth", "mount", "install")
+
+Door = Callable[..., requests.Session]  # makes a session: door() or door(auth)
+
+
+def session_through(door: str, auth: CaveAuth | None = None) -> requests.Session:
+    """A new session that is signed through a door; who opens "install" takes it out again."""
+    session = requests.Session()
+    if door == "auth":
+        session.auth = auth or CaveAuth()
+    elif door == "mount":
+        mount(session, auth)
+    else:
+        install(auth)
+    return session
