@@ -8,7 +8,7 @@ import pytest
 
 from cave_auth_adapter.tokens import FILES, Kind, Source, Token
 
-from .stub import TOKEN
+from ..support.stub import TOKEN
 
 
 @pytest.mark.parametrize("kind", get_args(Kind))
