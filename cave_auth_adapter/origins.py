@@ -221,14 +221,19 @@ def server_name(server: str) -> str:
 def trusted_by_file(server: str) -> bool:
     """Whether a secret file of this name makes the server in its name a trusted one.
 
-    >>> trusted_by_file("localhost:8443"), trusted_by_file("*.daf-apis.com")
+    A name without a dot or a port is more likely a label (``backup``) than a server.
+
+    >>> trusted_by_file("localhost:8443"), trusted_by_file("backup")
     (True, False)
     """
     try:
         host = HostSpec.parse(server).origin.host
-        return server_name(server) == server and not f".{host}".endswith("." + RETIRED_DOMAIN)
+        if server_name(server) != server:
+            return False
     except InvalidHostSpec:
         return False
+    is_retired = f".{host}".endswith("." + RETIRED_DOMAIN)
+    return not is_retired and ("." in host or ":" in server or is_loopback(host))
 
 
 def _origin_from(match: re.Match[str]) -> Origin | None:

@@ -19,7 +19,7 @@ from .bridges import keyring
 from .errors import TokenFileError
 from .origins import Origin, auth_server_of
 from .runtime import warn_once
-from .store import DEFAULT_FILE, DEPRECATED_FILE, TokenStore, read_secrets, token_in
+from .store import DEFAULT_FILE, DEPRECATED_FILE, TokenStore, read_named, read_secrets, token_in
 from .tokens import DEFAULT_KEY, Kind, Source, Token, check_token
 from .watch import Watch, environment
 
@@ -193,7 +193,7 @@ class Credentials:
         """The token in a file; a file that the caller named must have one."""
         named = kind != "file"
         entry = self._watched(path)  # before the file is read, so that no change is missed
-        secrets = read_secrets(path)
+        secrets = read_named(path) if named else read_secrets(path)
         if secrets is None:
             if named:
                 raise TokenFileError(path, f"is named by {kind} and does not exist", _NAMED)

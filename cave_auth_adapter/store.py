@@ -7,6 +7,7 @@ A file is a JSON object, key -> token, in ``$CLOUD_VOLUME_DIR/secrets`` or
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import glob
@@ -181,6 +182,11 @@ def read_secrets(path: Path) -> dict[str, Any] | None:
 
     :raises TokenFileError: if it can't be read or is not a JSON object.
     """
+    content = _read(path)
+    return None if content is None else _parse(_decode(content, path), path)
+
+
+def _read(path: Path) -> bytes | None:
     try:
         with open(path, "rb", opener=_open_at_once) as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -198,8 +204,22 @@ def read_secrets(path: Path) -> dict[str, Any] | None:
         raise TokenFileError(path, _reason(error), _MAKE_READABLE) from error
     if len(content) > _MAX_BYTES:
         raise TokenFileError(path, f"has more than {_MAX_BYTES} bytes", _EXPECTED)
+    return content
+
+
+def _decode(content: bytes, path: Path) -> str:
+    """The text of a file; editors on Windows put a byte order mark before it, or write UTF-16."""
     try:
-        secrets = json.loads(content)
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return content.decode("utf-16")
+        return content.removeprefix(codecs.BOM_UTF8).decode()
+    except UnicodeDecodeError:  # not chained: it carries the whole document, and so the token
+        raise TokenFileError(path, "is not text in UTF-8", _EXPECTED) from None
+
+
+def _parse(text: str, path: Path) -> dict[str, Any]:
+    try:
+        secrets = json.loads(text)
     except (ValueError, RecursionError) as error:
         # Not chained: a JSONDecodeError carries the whole document, and so the token.
         where = ""
@@ -216,6 +236,25 @@ def read_secrets(path: Path) -> dict[str, Any] | None:
 def _open_at_once(path: str, flags: int) -> int:
     """Open a file; a named pipe that nobody writes to would make us wait without end."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def read_named(path: Path) -> dict[str, Any] | None:
+    """The content of a file that the caller named: a JSON object, or the token and nothing else.
+
+    :return: the object; ``{"token": …}`` for a file that holds the bare token, which may end in a
+        newline; None if there is no such file.
+    :raises TokenFileError: if it can't be read, or holds something else.
+    """
+    content = _read(path)
+    if content is None:
+        return None
+    text = _decode(content, path)
+    if text.lstrip().startswith("{"):
+        return _parse(text, path)
+    try:
+        return {DEFAULT_KEY: check_token(text.rstrip("\r\n"), "the token in it")}
+    except InvalidToken as error:
+        raise TokenFileError(path, str(error).rstrip("."), _NAMED_FILE) from None
 
 
 def token_in(secrets: dict[str, Any], key: str, path: Path) -> str | None:
@@ -236,6 +275,7 @@ _EXPECTED = (
     'A secret file holds one JSON object: {"token": "…"}. Mend it by hand, or move it away '
     "and log in again: cave-auth login."
 )
+_NAMED_FILE = 'The file holds the token and nothing else, or a JSON object: {"token": "…"}.'
 _MAKE_LASTING = (
     "It is read more than once: save the token to a file, or give it in the variable CAVE_TOKEN, "
     'as in CAVE_TOKEN="$(command)".'

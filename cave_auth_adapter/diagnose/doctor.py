@@ -137,7 +137,13 @@ def _name(path: Path, store: TokenStore) -> Iterator[Finding]:
         except CaveAuthError:
             yield Finding("note", f"{path} is never read: {server!r} is not the name of a server.")
             return
-        if proper == server:
+        if proper == server and "." not in server:
+            yield Finding(
+                "note",
+                f"{path} makes nobody trusted: a name without a dot may be a label. "
+                f"If it is a server: export CAVE_AUTH_HOSTS={server}",
+            )
+        elif proper == server:
             yield Finding(
                 "note", f"{path} makes nobody trusted: that domain is retired. Remove it."
             )

@@ -387,13 +387,20 @@ def test_what_is_no_server_has_no_name(server: str) -> None:
         "dynamicannotationframework.com",
         "global.dynamicannotationframework.com",
         "dynamicannotationframework.com:8443",
+        *("backup", "old", "minnie65", "2024-01-31", "com", "[::1"),
     ],
 )
 def test_file_names_that_make_no_server_trusted(server: str) -> None:
     assert not trusted_by_file(server)
 
 
-@pytest.mark.parametrize("server", ["example.org", "localhost:8443", "notdynamicannotation.com"])
+@pytest.mark.parametrize(
+    "server",
+    [
+        *("example.org", "localhost:8443", "notdynamicannotation.com"),
+        *("localhost", "10.0.0.1", "cave:8443", "[::1]", "[2001:db8::1]:8443"),
+    ],
+)
 def test_file_names_that_make_a_server_trusted(server: str) -> None:
     assert trusted_by_file(server)
 

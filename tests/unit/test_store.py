@@ -25,7 +25,7 @@ from cave_auth_adapter import (
     TokenStore,
 )
 from cave_auth_adapter import store as store_module
-from cave_auth_adapter.store import check_token
+from cave_auth_adapter.store import check_token, read_named, read_secrets
 
 from ..support.stub import OTHER_TOKEN, TOKEN, Write
 
@@ -261,6 +261,49 @@ class TestLoad:
         store.save(TOKEN)
         server = ".".join(["a" * 60] * 4)
         assert store.load(server) is None
+
+
+class TestNamedFiles:
+    """A file that the caller named may hold the token and nothing else."""
+
+    @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+    def test_the_bare_token(self, tmp_path: Path, end: str, encoding: str) -> None:
+        path = tmp_path / "token"
+        path.write_bytes((TOKEN + end).encode(encoding))
+        assert read_named(path) == {"token": TOKEN}
+
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+    def test_a_secret_file(self, tmp_path: Path, encoding: str) -> None:
+        path = tmp_path / "token"
+        path.write_bytes(f'\n {{"mine": "{TOKEN}"}}\n'.encode(encoding))
+        assert read_named(path) == read_secrets(path) == {"mine": TOKEN}
+
+    def test_no_file(self, tmp_path: Path) -> None:
+        assert read_named(tmp_path / "token") is None
+
+    @pytest.mark.parametrize(
+        "content", ["", "\n", f"token={TOKEN}\n\n1", f'"{TOKEN}"', f"[{TOKEN}]", f"<b>{TOKEN}", "{"]
+    )
+    def test_something_else(self, tmp_path: Path, content: str) -> None:
+        path = tmp_path / "token"
+        path.write_text(content)
+        with pytest.raises(TokenFileError) as caught:
+            read_named(path)
+        assert str(caught.value).startswith(f"{path}: ")
+        assert '{"token": "…"}' in str(caught.value)
+        assert TOKEN not in lines_of(caught.value)
+
+    @pytest.mark.parametrize("variable", [True, False])
+    def test_it_signs(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: bool
+    ) -> None:
+        path = tmp_path / "token"
+        path.write_text(TOKEN + "\n")
+        if variable:
+            monkeypatch.setenv("CAVE_TOKEN_FILE", str(path))
+        auth = CaveAuth(token_file=None if variable else path)
+        assert auth.token_for(f"https://{SERVER}/") == TOKEN
 
 
 class TestSave:
