@@ -3,38 +3,50 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY := $(VENV)/.ready
 SUITES := $(VENV)-suites
 
-.PHONY: help demo test suites leaks bench docs pictures lint format package clean
+# One worker for each processor; each has a sandbox of its own, and every test a home directory.
+WORKERS ?= auto
+PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --maxprocesses=8 --dist=worksteal
+# What `make test` runs: the doctests, the rooms one by one, the command line, and each door once
+# from its caller to a real protected service.
+QUICK := cave_auth_adapter cave_auth_startup/imports.py tests/unit tests/cli tests/integration/test_doors.py
+
+.PHONY: help demo test proof leaks suites bench docs pictures lint format package clean
 
 help:
-	@echo "make demo     see it work against a small CAVE deployment on this machine"
-	@echo "make test     lint, check types and run all tests"
-	@echo "make leaks    look for tokens at foreign servers: every door by every way out"
-	@echo "make suites   run the test suites of requests and responses with and without the plugin"
-	@echo "make bench    measure, and write docs/benchmarks.md and its charts"
-	@echo "make docs     build the documentation into site/, with warnings as errors"
-	@echo "make pictures draw the terminal sessions in the documentation again"
-	@echo "make lint     ruff and mypy alone"
-	@echo "make package  build the distributions and try them on every Python from 3.10 to 3.13"
-	@echo "make format   let ruff lay out the code"
-	@echo "make clean    remove the virtual environment and all caches"
+	@echo "make demo      see it work against a small CAVE deployment on this machine"
+	@echo "make test      lint, types, doctests, unit, command line, and each door once: a minute"
+	@echo "make proof     every test but the suites of others: about six minutes"
+	@echo "make leaks     look for tokens at foreign servers: every door by every way out"
+	@echo "make suites    run the test suites of requests and responses with and without the plugin"
+	@echo "make bench     measure, and write docs/benchmarks.md and its charts"
+	@echo "make docs      build the documentation into site/, with warnings as errors"
+	@echo "make pictures  draw the terminal sessions in the documentation again"
+	@echo "make lint      ruff and mypy alone"
+	@echo "make package   build the distributions and try them on every Python from 3.10 to 3.14"
+	@echo "make format    let ruff lay out the code"
+	@echo "make clean     remove the virtual environment and all caches"
 	@echo
 	@echo "PYTHON=python3.12 VENV=.venv-3.12 choose another interpreter (3.10 or later)."
+	@echo "One folder: $(BIN)/python -m pytest tests/unit (-n 2 for two workers, -k WORD to choose)."
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
 
 test: lint
-	$(BIN)/python -m pytest
+	$(PYTEST) $(QUICK)
+
+proof: $(READY)
+	$(PYTEST)
 
 leaks: $(READY)
 	$(BIN)/python -m pytest tests/security
 
 suites: $(SUITES)/.ready
-	$(SUITES)/bin/python -m tests.suites
+	$(SUITES)/$(notdir $(BIN))/python -m tests.suites
 
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
@@ -79,7 +91,7 @@ $(SUITES)/.ready: $(READY)
 	$(PYTHON) -m venv $(SUITES)
 	@echo "Installing the suites' tools into $(SUITES) ..."
 	$(BIN)/python -m pip freeze | grep -E '^(requests|responses|urllib3)==' > $(SUITES)/same.txt
-	$(SUITES)/bin/python -m pip install --quiet --disable-pip-version-check \
+	$(SUITES)/$(notdir $(BIN))/python -m pip install --quiet --disable-pip-version-check \
 	    --constraint $(SUITES)/same.txt --editable '.[suites]'
 	@touch $@
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nox
 
-PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
+PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
 EXTRAS = {
     "sandbox": "from cave_auth_adapter.sandbox import Sandbox\nwith Sandbox() as s: print(s.token)",
     "testing": "import sys, pytest; sys.exit(pytest.main(['tests/kit/thirdparty/neuron_size']))",
