@@ -22,8 +22,9 @@ from .adapter import mount
 from .auth import CaveAuth
 from .errors import CaveAuthError, InvalidToken, TokenExists, TokenFileError
 from .hosts import KnownHosts
-from .origins import HostSpec, Origin, TrustedHosts, parse_origin
+from .origins import DEPLOYMENTS, HostSpec, Origin, TrustedHosts, parse_origin
 from .runtime import logger, warn_once
+from .saving import DeploymentFiles, deployment_of
 from .service import DEFAULT_SERVER, AuthServer, JsonApi, base_url
 from .sources import Credentials
 from .store import TokenStore, read_secrets, token_in
@@ -77,7 +78,7 @@ class AuthClient:
         local_server: str | None = None,
     ):
         self._server_address = base_url(server_address)
-        self._local_server = local_server
+        self._local_server = self._named_local_server = local_server
         self._store = TokenStore()
         self._auth = _ClientAuth(self)
         self._server = AuthServer(self._server_address, self._auth)
@@ -183,9 +184,9 @@ class AuthClient:
     ) -> None:
         """Save a token where this package, CAVEclient, cloud-volume and cloud-files find it.
 
-        It goes to the server's own file and to the token file. That one is, where none was named,
-        ``cave-secret.json``, which serves all servers; it is left alone if this server has a file
-        of its own and the other holds another token, since that is another server's then.
+        It goes to the server's own file and to the token file. For the default server that is
+        ``cave-secret.json`` where none was named; for another server there is none then, so that
+        each server keeps its token.
 
         :param token: None: the one in use.
         :param token_key: the key to save it under.
@@ -199,7 +200,8 @@ class AuthClient:
             need be, and its failure to answer is only worth a warning.
         :raises InvalidToken: if the token can't be one, or there is none; also a ValueError.
         :raises TokenExists: if ``overwrite`` is False and another token is there in one of the
-            files; then none is written. Also a ValueError, as from CAVEclient.
+            files; then none is written. Also if ``cave-secret.json`` is all that is left to write,
+            and has a token that may be another server's. Also a ValueError, as from CAVEclient.
         :raises TokenFileError: if a file can't be read or written.
         """
         token = self.token if token is None else token
@@ -211,12 +213,13 @@ class AuthClient:
         paths = self._paths_to_save(token_key, token_file, write_to_server_file)
         if not overwrite:
             self._refuse_to_replace(paths, token_key, token)
+        replaced = _token_under(self._store.path_for(self._server_address), token_key)
         saved = [_save(p, token, token_key, overwrite, ignore_readonly) for p in paths]
         if switch_token:
             is_saved = saved[-1]
             self._use(None if is_saved else token, paths[-1] if is_saved else None, token_key)
         if local_server:
-            self._save_for_local_server(token, token_key, ignore_readonly)
+            self._save_for_local_server(token, token_key, replaced, ignore_readonly)
 
     def get_tokens(self) -> list[TokenRecord]:
         """Your API keys: ``id``, ``user_id``, ``token``, ``description`` and dates of each.
@@ -259,13 +262,14 @@ class AuthClient:
             "token": self._given.value if self._given else None,
             "server_address": self._server_address,
             "local_server": self._local_server,
+            "named_local_server": self._named_local_server,
             "datastack_name": self._datastack_name,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        datastack_name = state.pop("datastack_name")
+        datastack_name, named = state.pop("datastack_name"), state.pop("named_local_server")
         AuthClient.__init__(self, **state)
-        self._datastack_name = datastack_name
+        self._datastack_name, self._named_local_server = datastack_name, named
 
     def _use(
         self,
@@ -289,11 +293,18 @@ class AuthClient:
             path = None if path == own else path  # the one we change to after saving
         if path is not None:
             return [own, path] if to_server_file and own != path else [path]
-        if not to_server_file:
-            return [own if own.exists() else shared]
-        of_own, of_shared = _token_under(own, key), _token_under(shared, key)
-        anothers = of_own is not None and of_shared not in (None, of_own)
-        return [own] if anothers else [shared, own]
+        files = DeploymentFiles(self._server_address, key)
+        if files.is_default:
+            return [shared, own] if to_server_file else [own if own.exists() else shared]
+        if to_server_file or own.exists():
+            return [own]
+        if _token_under(shared, key) is not None:
+            raise TokenExists(
+                shared,
+                f"holds a token under the key {key!r} that may be another server's",
+                "Name a file with token_file=, or leave out write_to_server_file=False.",
+            )
+        return [shared]
 
     def _refuse_to_replace(self, paths: list[Path], key: str, token: str) -> None:
         for path in paths:
@@ -303,9 +314,8 @@ class AuthClient:
             if path == self._store.path_for():
                 server = self._server_address.partition("://")[2]
                 remedy = (
-                    "Pass overwrite=True to replace it; or leave it to other servers, and save "
-                    "yours for this one alone: "
-                    f"cave_auth_adapter.TokenStore().save(token, {server!r})."
+                    "Pass overwrite=True to replace it. To leave it as it is, save yours for this "
+                    f"server alone: cave_auth_adapter.TokenStore().save(token, {server!r})."
                 )
             elif path != paths[-1]:
                 remedy = (
@@ -313,7 +323,9 @@ class AuthClient:
                 )
             raise TokenExists(path, f"holds another token under the key {key!r} already", remedy)
 
-    def _save_for_local_server(self, token: str, key: str, ignore_readonly: bool) -> None:
+    def _save_for_local_server(
+        self, token: str, key: str, replaced: str | None, ignore_readonly: bool
+    ) -> None:
         try:
             server = self.local_server
         except CaveAuthError as error:
@@ -323,7 +335,27 @@ class AuthClient:
         # more than the server's word: so only where it is trusted without that.
         if server and self._trusts_local(server):
             path = self._store.path_for(base_url(server))
-            _save(path, token, key, True, ignore_readonly)
+            present = _token_under(path, key)
+            if present == token or self._may_replace(present, replaced, server):
+                _save(path, token, key, True, ignore_readonly)
+            else:
+                logger.warning(
+                    "The token was not saved for %s, which has another token, maybe that of "
+                    "another deployment. If it takes tokens of %s: cave-auth trust %s --server %s",
+                    *(server, self._server_address, server, self._server_address),
+                )
+
+    def _may_replace(self, present: str | None, replaced: str | None, local_server: str) -> bool:
+        """Whether what the file of a local server has is this deployment's to replace.
+
+        :param present: the token that is there, if any.
+        :param replaced: the token that was replaced in the own file of the auth server.
+        """
+        deployment = deployment_of(local_server)
+        if deployment in DEPLOYMENTS or deployment == deployment_of(self._server_address):
+            return deployment == deployment_of(self._server_address)
+        # Of no known deployment: it belongs to this one by the caller's word, or by its token.
+        return local_server == self._named_local_server or present in (None, replaced)
 
     def _look_up(self, datastack_name: str) -> str:
         api = JsonApi(self._server_address, self._auth)

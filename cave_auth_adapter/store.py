@@ -155,6 +155,47 @@ class TokenStore:
             _write(target, {**secrets, key: token})
         return path
 
+    def replace(
+        self, old: str, new: str | None, server: str | None = None, key: str | None = None
+    ) -> bool:
+        """Put a token in place of another where a file holds that one; return whether it did.
+
+        Unlike :meth:`save`, this never touches a token that somebody else has saved meanwhile.
+
+        :param old: the token to replace.
+        :param new: the token to put there; None: delete the old one, as :meth:`delete` does.
+        :param server: as for :meth:`load`.
+        :param key: replace it under this key alone; None: under each key that holds it.
+        :raises InvalidToken: if the new token can't be one.
+        :raises TokenFileError: if the file can't be read or written.
+
+        >>> import tempfile
+        >>> store = TokenStore(tempfile.mkdtemp())
+        >>> _ = store.save("0123456789abcdef")
+        >>> store.replace("0000000000000000", "1111111111111111")
+        False
+        >>> store.replace("0123456789abcdef", "1111111111111111")
+        True
+        """
+        if new is not None:
+            check_token(new, "the token to save")
+        path = self.path_for(server)
+        if not _keys_of(read_secrets(path), old, key):
+            return False
+        with _locked(path) as target:
+            secrets = read_secrets(target) or {}
+            found = _keys_of(secrets, old, key)
+            for each in found:
+                if new is None:
+                    del secrets[each]
+                else:
+                    secrets[each] = new
+            if found:
+                _write(target, secrets)
+            if found and not secrets:
+                path.unlink(missing_ok=True)  # see delete()
+        return bool(found)
+
     def delete(self, server: str | None = None, key: str = DEFAULT_KEY) -> bool:
         """Delete a token; the file goes with its last key. Return whether there was one.
 
@@ -255,6 +296,12 @@ def read_named(path: Path) -> dict[str, Any] | None:
         return {DEFAULT_KEY: check_token(text.rstrip("\r\n"), "the token in it")}
     except InvalidToken as error:
         raise TokenFileError(path, str(error).rstrip("."), _NAMED_FILE) from None
+
+
+def _keys_of(secrets: dict[str, Any] | None, token: str, key: str | None) -> list[str]:
+    """The keys under which a file holds a token; of one key, if that is named."""
+    keys = (secrets or {}) if key is None else [key]
+    return [each for each in keys if (secrets or {}).get(each) == token]
 
 
 def token_in(secrets: dict[str, Any], key: str, path: Path) -> str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from pathlib import Path
 
 import click
 
@@ -17,24 +16,29 @@ from ..diagnose.status import (
     holdings,
     key_in_use,
     not_logged_in,
+    signed_with,
     status_of,
     trusted,
 )
-from ..errors import TokenFileError, TokenRefused
+from ..errors import CaveAuthError, TokenFileError, TokenRefused
 from ..login import login as log_in
 from ..login.dialogue import default_dialogue
+from ..saving import DeploymentFiles
 from ..service import DEFAULT_SERVER
 from ..store import TokenStore
 from ..tokens import Token
 from ..words import files, labelled, person, printable, say, short
-from .common import NO_TOKEN, Server, Url, as_json, exit_code, fail, origin_of, print_json
+from .common import FAILED, NO_TOKEN, Server, Url, as_json, exit_code, fail, origin_of, print_json
 
 
 @click.command()
 @click.argument("server", type=Server(), default=DEFAULT_SERVER)
 @click.option("--no-browser", is_flag=True, help="Show the address, and ask for what comes of it.")
 @click.option("--token-stdin", is_flag=True, help="Read a token from stdin, for scripts.")
-@click.option("--overwrite", is_flag=True, help="Log in anew though there is a token that works.")
+@click.option("--overwrite", is_flag=True, help="Log in again, even if the saved token works.")
+@click.option(
+    "--default", is_flag=True, help="Save another server's token in cave-secret.json as well."
+)
 @click.option("--no-store-key", is_flag=True, help="Keep the login token, which lives 7 days.")
 @click.option(
     "--trust-data-servers",
@@ -54,6 +58,7 @@ def login(
     no_browser: bool,
     token_stdin: bool,
     overwrite: bool,
+    default: bool,
     no_store_key: bool,
     trust_data_servers: bool,
     timeout: float,
@@ -76,6 +81,7 @@ def login(
         open_browser=not no_browser,
         store_key=not no_store_key,
         overwrite=overwrite,
+        default=default,
         timeout=timeout,
         token=token,
         trust_data_servers=trust_data_servers,
@@ -96,24 +102,59 @@ def _token_on_stdin() -> str:
 def logout(server: str | None, revoke: bool) -> None:
     """Forget a token.
 
-    In the server's file, and in each other that holds the same one. SERVER may be left out if
-    there is only one token.
+    It is deleted from the server's file, and from the others of its deployment that hold the same
+    one. SERVER may be left out if there is only one token.
 
     \b
     cave-auth logout
     cave-auth logout --revoke        nobody can use the key any more
     """
     holding = _saved(server)
-    if revoke:
-        _revoke(holding)
     assert holding.token is not None  # noqa: S101 - _saved() has checked it
-    paths = _forget(holding.token)
+    token, name = holding.token, origin_of(server).server if server else holding.auth_servers[0]
+    secret_files = DeploymentFiles(name)
+    accepted = _revoke(holding) if revoke else _accepts_default(secret_files, token)
+    paths = secret_files.forget(token.value, accepted=accepted)
+    if paths:
+        say(f"Forgotten, in\n{files(paths)}")
+        if not revoke:
+            page = f"https://{secret_files.deployment}/sticky_auth/settings/tokens"
+            say(f"The key itself still works. To end it, too, open {page}")
+    left = _left_in_default(secret_files, token)
+    if left:
+        say(left, err=True, fg="yellow")
+    elif not paths:
+        fail(f"The token is from {token.source}; remove it there.")
+    for variable in ("CAVE_TOKEN", "CAVE_TOKEN_FILE"):
+        if os.environ.get(variable):
+            say(f"The variable {variable} is set, and still gives a token.", err=True, fg="yellow")
     if not paths:
-        fail(f"The token is from {holding.token.source}; remove it there.")
-    say(f"Forgotten, in\n{files(paths)}")
-    for name in ("CAVE_TOKEN", "CAVE_TOKEN_FILE"):
-        if os.environ.get(name):
-            say(f"The variable {name} is set, and still gives a token.", err=True, fg="yellow")
+        sys.exit(FAILED)
+
+
+def _accepts_default(secret_files: DeploymentFiles, token: Token) -> bool:
+    """Whether the default deployment accepts a token that ``cave-secret.json`` alone holds."""
+    if not secret_files.is_default or secret_files.owners_of(token.value):
+        return False
+    with contextlib.suppress(CaveAuthError):
+        signed_with(token, secret_files.deployment).me()
+        return True
+    return False
+
+
+def _left_in_default(secret_files: DeploymentFiles, token: Token) -> str:
+    """What to say where ``cave-secret.json`` still holds a token that was to be forgotten."""
+    with contextlib.suppress(TokenFileError):
+        if secret_files.default_token == token.value:
+            path = short(TokenStore().path_for())
+            owners = sorted(secret_files.owners_of(token.value))
+            if owners:
+                return f"{path} keeps the token: {owners[0]} uses the same one."
+            return (
+                f"{path} keeps the token: nothing shows that it belongs to "
+                f"{secret_files.deployment}. If it does, delete that file."
+            )
+    return ""
 
 
 def _saved(server: str | None) -> Holding:
@@ -132,7 +173,8 @@ def _saved(server: str | None) -> Holding:
     return found[0]
 
 
-def _revoke(holding: Holding) -> None:
+def _revoke(holding: Holding) -> bool:
+    """End a token at the server; return whether the server knew it."""
     assert holding.token is not None  # noqa: S101 - _saved() has checked it
     try:
         server, user = holding.ask()
@@ -145,17 +187,9 @@ def _revoke(holding: Holding) -> None:
             what = "the login token"
     except TokenRefused:
         say("The server does not accept it any more: there is nothing to revoke.")
-        return
+        return False
     say(f"Revoked {what} of {person(user)}.\nServices may accept it for some minutes more.")
-
-
-def _forget(token: Token) -> list[Path]:
-    store, paths = TokenStore(), []
-    for name in [None, *store.servers()]:
-        with contextlib.suppress(TokenFileError):
-            if store.load(name) == token.value and store.delete(name):
-                paths.append(store.path_for(name))
-    return paths
+    return True
 
 
 @click.command()

@@ -17,6 +17,7 @@ def login(
     open_browser: bool = True,
     store_key: bool = True,
     overwrite: bool = False,
+    default: bool = False,
     timeout: float = 300.0,
     token: str | None = None,
     trust_data_servers: bool = False,
@@ -34,6 +35,9 @@ def login(
         token is kept, which lives for seven days.
     :param overwrite: whether to replace a token that works. If it belongs to another account, the
         person is asked all the same.
+    :param default: whether the token of another server than the default one is also saved in
+        ``cave-secret.json``, which CloudVolume reads for each host without a file of its own. A
+        token that is there stays.
     :param timeout: for the login in the browser, in seconds.
     :param token: a token to save, an API key or a login token; there is no browser then.
     :param trust_data_servers: whether to send the token to the servers that the info service names,
@@ -46,17 +50,17 @@ def login(
     :raises InvalidHostSpec: (also a :class:`ValueError`) if the address is not one.
     """
     from .dialogue import default_dialogue, has_browser
-    from .steps import log_in
+    from .steps import Options, log_in
 
     server = base_url(server_address)
-    log_in(
-        server,
-        dialogue or default_dialogue(),
+    options = Options(
         in_browser=open_browser and has_browser(),
         store_key=store_key,
         overwrite=overwrite,
+        default=default,
         timeout=timeout,
         token=token,
         trust_data_servers=trust_data_servers,
     )
+    log_in(server, dialogue or default_dialogue(), options)
     return AuthClient(server_address=server)

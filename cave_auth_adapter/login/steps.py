@@ -11,6 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote, urlencode, urlsplit
@@ -25,11 +26,12 @@ from ..errors import (
     TokenRefused,
 )
 from ..origins import HostSpec, Origin, auth_server_of, parse_origin
+from ..saving import DeploymentFiles
 from ..service import AuthServer, User
 from ..sources import Credentials
 from ..store import TokenStore
 from ..tokens import DEFAULT_KEY, Source, Token, check_token
-from ..words import files, person, printable, span, where
+from ..words import files, person, printable, short, span, where
 from . import pages
 from .callback import CallbackServer, token_in_query
 from .dialogue import Dialogue
@@ -55,44 +57,57 @@ class Account(NamedTuple):
     user: User | None
 
 
-def log_in(
-    server: str,
-    talk: Dialogue,
-    *,
-    in_browser: bool,
-    store_key: bool,
-    overwrite: bool,
-    timeout: float,
-    token: str | None,
-    trust_data_servers: bool,
-) -> None:
-    """Take all steps; the parameters are those of :func:`cave_auth_adapter.login.login`.
+@dataclass(frozen=True)
+class Options:
+    """What was asked for: the parameters of :func:`cave_auth_adapter.login.login`."""
+
+    in_browser: bool
+    store_key: bool = True
+    overwrite: bool = False
+    default: bool = False
+    timeout: float = 300.0  # seconds
+    token: str | None = field(default=None, repr=False)
+    trust_data_servers: bool = False
+
+
+def log_in(server: str, talk: Dialogue, options: Options) -> None:
+    """Take all steps.
 
     :param server: as :func:`base_url` gives it.
     """
     present = _account_in_use(server)
-    if present and present.user and not overwrite:
-        if token not in (None, present.token.value):
-            raise LoginFailed(
-                f"You are logged in to {server} as {person(present.user)} already. To replace "
-                "that token: --overwrite (overwrite=True)."
-            )
-        talk.tell(f"You are logged in to {server} as {person(present.user)} already.", good=True)
-        talk.tell(
-            f"The token is from {where(present.token.source)}.\n"
-            "To log in anew: --overwrite (overwrite=True)"
-        )
-        if trust_data_servers:
-            _look_around(server, present.token, talk, trust_data_servers, overwrite)
+    if present and present.user and not options.overwrite:
+        _stay_logged_in(server, present.token, present.user, talk, options)
         return
     before = _account_to_replace(server, present)
     try:
-        with _brought(server, token, in_browser, timeout, talk) as brought:
-            new = _accept_or_explain(server, brought, before, store_key, talk, token is None)
+        with _brought(server, talk, options) as brought:
+            new = _accept_or_explain(server, brought, before, talk, options)
     except KeyboardInterrupt:
         talk.warn("Nothing was saved.")
         raise
-    _look_around(server, new, talk, trust_data_servers, overwrite)
+    _offer_default_file(server, new, talk)
+    _look_around(server, new, talk, options)
+
+
+def _stay_logged_in(
+    server: str, token: Token, user: User, talk: Dialogue, options: Options
+) -> None:
+    """Leave a token that works as it is, and do what else was asked for."""
+    already = f"You are logged in to {server} as {person(user)} already."
+    if options.token not in (None, token.value):
+        raise LoginFailed(f"{already} To replace that token, add --overwrite (overwrite=True).")
+    talk.tell(already, good=True)
+    talk.tell(
+        f"The token is from {where(token.source)}.\n"
+        "To log in again, add --overwrite (overwrite=True)."
+    )
+    if TokenStore().load(server) == token.value:
+        if options.default:
+            DeploymentFiles(server).save(token.value, default=True)
+        _offer_default_file(server, token, talk)
+    if options.trust_data_servers:
+        _look_around(server, token, talk, options)
 
 
 def login_address(server: str, target: str) -> str:
@@ -151,24 +166,22 @@ class _Pasted(NamedTuple):
 
 
 @contextlib.contextmanager
-def _brought(
-    server: str, token: str | None, in_browser: bool, timeout: float, talk: Dialogue
-) -> Iterator[Brought]:
-    if token is not None:
-        yield _Pasted(check_token(token, "the token"))
-    elif in_browser:
+def _brought(server: str, talk: Dialogue, options: Options) -> Iterator[Brought]:
+    if options.token is not None:
+        yield _Pasted(check_token(options.token, "the token"))
+    elif options.in_browser:
         with CallbackServer() as callbacks:
             address = login_address(server, callbacks.address)
             talk.show_address(address, opened=True)
             _open(address)
             try:
-                callback = callbacks.wait(timeout, talk.waiting)
+                callback = callbacks.wait(options.timeout, talk.waiting)
             finally:
                 talk.waited()
             if callback is None:
                 raise LoginFailed(
-                    f"Nobody logged in within {span(timeout)}; nothing was saved. Try again, or "
-                    "add --no-browser to log in with any browser elsewhere."
+                    f"Nobody logged in within {span(options.timeout)}; nothing was saved. Try "
+                    "again, or add --no-browser to log in with any browser elsewhere."
                 )
             yield callback
     else:
@@ -230,48 +243,35 @@ def _token_in_paste(pasted: str, target: str) -> str:
 
 
 def _accept_or_explain(
-    server: str,
-    brought: Brought,
-    before: Account | None,
-    store_key: bool,
-    talk: Dialogue,
-    ask: bool,
+    server: str, brought: Brought, before: Account | None, talk: Dialogue, options: Options
 ) -> Token:
     """Accept a token; if that fails, whoever brought it is shown why."""
     try:
-        return _accept(server, brought, before, store_key, talk, ask)
+        return _accept(server, brought, before, talk, options)
     except CaveAuthError as error:
         brought.show(pages.failure(error))
         raise
 
 
 def _accept(
-    server: str,
-    brought: Brought,
-    before: Account | None,
-    store_key: bool,
-    talk: Dialogue,
-    ask: bool,
+    server: str, brought: Brought, before: Account | None, talk: Dialogue, options: Options
 ) -> Token:
-    """Verify a token, make a key of it, save that, and end it.
-
-    :param ask: whether to ask before another account's token is replaced.
-    """
+    """Verify a token, make a key of it, save that, and end it."""
     given = Token(brought.token, Source("login"))
     visitor = signed_with(given, server)
     user = visitor.me()
     lasts = key_in_use(visitor, given) is not None
     ends = not lasts
     try:
-        if ask:
+        if options.token is None:
             _ask_before_change(server, user, before, brought, talk)
-        if lasts or not store_key:
+        if lasts or not options.store_key:
             token = given
-            paths = _save(server, token.value, before)
+            paths = _save(server, user, token.value, before, options)
             ends = False
         else:
             with _new_key(visitor, user) as token:
-                paths = _save(server, token.value, before)
+                paths = _save(server, user, token.value, before, options)
     finally:
         if ends:
             # The login is done or has failed; a token that lingers dies within seven days.
@@ -280,7 +280,7 @@ def _accept(
     brought.show(pages.logged_in(person(user), server.partition("://")[2]))
     talk.tell(f"Logged in to {server} as {person(user)}.", good=True)
     kind = "an API key of yours" if lasts else f"a new API key, named {key_name()!r},"
-    kind = kind if lasts or store_key else "the login token, which lives for 7 days,"
+    kind = kind if lasts or options.store_key else "the login token, which lives for 7 days,"
     talk.tell(f"Saved {kind} in\n{files(paths)}")
     return token
 
@@ -320,30 +320,46 @@ def _new_key(visitor: AuthServer, user: User) -> Iterator[Token]:
         raise
 
 
-def _save(server: str, token: str, before: Account | None) -> list[Path]:
-    """Save a token for a server, and in each file that holds the token that it replaces.
+def _save(
+    server: str, user: User, token: str, before: Account | None, options: Options
+) -> list[Path]:
+    """Save a token for a server, and in each file of its deployment with the one it replaces."""
+    return DeploymentFiles(server).save(
+        token,
+        replaced=before.token.value if before else None,
+        same_account=bool(before and before.user and before.user["id"] == user["id"]),
+        default=options.default,
+        overwrite=options.overwrite,
+    )
 
-    The default file gets it as well if it has none.
-    """
-    store = TokenStore()
-    old = before.token.value if before else None
-    paths = [store.save(token, server, overwrite=True)]
-    for name in [None, *store.servers()]:
-        # One file that can't be used is no reason to fail now; `cave-auth doctor` tells of it.
-        with contextlib.suppress(TokenFileError):
-            present = store.load(name)
-            replaced = present is not None and present == old
-            if store.path_for(name) not in paths and (replaced or (name, present) == (None, None)):
-                paths.append(store.save(token, name, overwrite=True))
-    return paths
+
+def _offer_default_file(server: str, token: Token, talk: Dialogue) -> None:
+    """Offer to replace another token in ``cave-secret.json``, for the default deployment."""
+    files = DeploymentFiles(server)
+    with contextlib.suppress(TokenFileError):
+        other = files.default_token
+        if not files.is_default or other is None or other == token.value:
+            return
+        owners = ", ".join(sorted(files.owners_of(other)))
+        path = short(TokenStore().path_for())
+        talk.warn(
+            f"{path} holds another token. CloudVolume uses it for each host that has no file of "
+            "its own."
+        )
+        lost = "No other file holds that token."
+        if owners:
+            lost = f"That token is also in the file of {owners}, and stays there."
+        if talk.confirm(f"{lost} Replace it with the one of {files.deployment}?"):
+            TokenStore().replace(other, token.value, key=DEFAULT_KEY)
+            talk.tell(f"Replaced it in {path}.")
+        else:
+            talk.warn("It stays. To replace it: cave-auth login --overwrite")
 
 
 # --- What can be reached with it -----------------------------------------------------------
 
 
-def _look_around(
-    server: str, token: Token, talk: Dialogue, trust_data_servers: bool, overwrite: bool
-) -> None:
+def _look_around(server: str, token: Token, talk: Dialogue, options: Options) -> None:
     """Tell which datastacks can be reached, and save the token for their own servers."""
     api = signed_with(token, server, timeout=10.0)
     try:
@@ -355,10 +371,11 @@ def _look_around(
         names = ", ".join(printable(name, 60) for name in local_servers)
         talk.tell(f"Datastacks that you can reach: {names}")
     own, others = _data_servers(server, local_servers)
-    if others and not trust_data_servers:
-        trust_data_servers = _may_trust(others, server.partition("://")[2], talk)
-    saved = [*own, *(others if trust_data_servers else ())]
-    _save_for(saved, token, talk, overwrite)
+    if others and (
+        options.trust_data_servers or _may_trust(others, server.partition("://")[2], talk)
+    ):
+        own += others
+    _save_for(own, token, talk)
     in_use = Credentials().token_for(HostSpec.parse(server).origin)
     if in_use != token and in_use is not None:
         talk.warn(
@@ -410,11 +427,12 @@ def _may_trust(servers: list[str], home: str, talk: Dialogue) -> bool:
     return False
 
 
-def _save_for(servers: list[str], token: Token, talk: Dialogue, overwrite: bool) -> None:
+def _save_for(servers: list[str], token: Token, talk: Dialogue) -> None:
+    """Save the token for data servers; one that has another token keeps it."""
     store, paths = TokenStore(), []
     for server in servers:
         try:
-            paths.append(store.save(token.value, server, overwrite=overwrite))
+            paths.append(store.save(token.value, server))
         except TokenFileError as error:
             talk.warn(f"The token was not saved for {server}. {error}")
     if paths:

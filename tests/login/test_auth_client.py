@@ -236,13 +236,35 @@ class TestSaveToken:
         """A person with two deployments loses neither token."""
         AuthClient().save_token(OLD)
         other = AuthClient(server_address="https://cave.example.org")
-        with pytest.raises(TokenExists, match=r"TokenStore\(\)\.save\(token, 'cave.example.org'\)"):
-            other.save_token(NEW)
-        TokenStore().save(NEW, "cave.example.org")  # the remedy
+        other.save_token(NEW)
         other.save_token(OTHER, overwrite=True)
         assert AuthClient().token == OLD
         assert content(secrets / "cave-secret.json") == {"token": OLD}
         assert AuthClient(server_address="cave.example.org").token == OTHER
+
+    def test_another_servers_token_goes_to_the_default_file_only_on_request(
+        self, secrets: Path
+    ) -> None:
+        other = AuthClient(server_address="https://cave.example.org")
+        other.save_token(NEW, write_to_server_file=False)
+        assert content(secrets / "cave-secret.json") == {"token": NEW}
+        for overwrite in (True, False):
+            with pytest.raises(TokenExists, match="token_file="):
+                AuthClient(server_address="https://cave2.example.org").save_token(
+                    OTHER, write_to_server_file=False, overwrite=overwrite
+                )
+        assert content(secrets / "cave-secret.json") == {"token": NEW}
+        assert len(list(secrets.glob("*.json"))) == 1
+
+    def test_a_stale_default_file_is_replaced_with_the_default_servers_own(
+        self, write: Write, secrets: Path
+    ) -> None:
+        """CAVEclient renews only the own file once both are there."""
+        write(token=OLD)
+        write(f"{SERVER}-cave-secret.json", token=OTHER)
+        AuthClient().save_token(NEW, overwrite=True)
+        assert content(secrets / "cave-secret.json") == {"token": NEW}
+        assert content(secrets / f"{SERVER}-cave-secret.json") == {"token": NEW}
 
     def test_without_switching(self, secrets: Path) -> None:
         auth = AuthClient(token=OLD)
@@ -324,6 +346,17 @@ class TestLocalServer:
         auth = AuthClient(local_server="https://minnie.microns-daf.com")
         auth.save_token(NEW, local_server=False)
         assert TokenStore().load("minnie.microns-daf.com") is None
+
+    def test_one_of_another_deployment_keeps_its_token(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for present in (None, OLD):
+            if present:
+                TokenStore().save(present, "proofreading.zetta.ai")
+            auth = AuthClient(local_server="https://proofreading.zetta.ai")
+            auth.save_token(NEW, overwrite=True)
+            assert TokenStore().load("proofreading.zetta.ai") == present
+        assert "cave-auth trust https://proofreading.zetta.ai" in caplog.text
 
     def test_one_that_is_not_trusted_does_not_become_so(
         self, secrets: Path, caplog: pytest.LogCaptureFixture

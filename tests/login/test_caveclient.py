@@ -206,11 +206,22 @@ class TestSession:
 class TestLookup:
     @pytest.mark.usefixtures("trusting")
     def test_saving_brings_the_local_servers_file_up_to_date(self, sandbox: Sandbox) -> None:
-        TokenStore().save(TOKEN, sandbox.data_server)
+        for server in (sandbox.auth_server, sandbox.data_server):
+            TokenStore().save(TOKEN, server)
         client = CAVEclient(sandbox.datastack, sandbox.auth_server)
-        client.auth.save_token(sandbox.token)
+        client.auth.save_token(sandbox.token, overwrite=True)
         assert TokenStore().load(sandbox.data_server) == sandbox.token
-        assert TokenStore().load() == sandbox.token
+        assert TokenStore().load() is None  # the default server's
+
+    @pytest.mark.usefixtures("trusting")
+    def test_a_local_server_keeps_a_token_that_is_none_of_this_server(
+        self, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """That it is the datastack's server is no more than this server's word."""
+        TokenStore().save(TOKEN, sandbox.data_server)
+        CAVEclient(sandbox.datastack, sandbox.auth_server).auth.save_token(sandbox.token)
+        assert TokenStore().load(sandbox.data_server) == TOKEN
+        assert f"cave-auth trust {sandbox.data_server}" in caplog.text
 
     def test_saving_widens_no_trust(self, sandbox: Sandbox, secrets: Path) -> None:
         client = CAVEclient(sandbox.datastack, sandbox.auth_server)

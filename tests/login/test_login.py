@@ -43,7 +43,7 @@ def test_the_first_login(log_in: Callable[..., Login], sandbox: Sandbox, secrets
     done = log_in()
     client = done.result
     assert client is not None
-    assert set(saved(secrets)) == {name(sandbox.auth_server), "cave-secret.json"}
+    assert set(saved(secrets)) == {name(sandbox.auth_server)}
     assert set(saved(secrets).values()) == {client.token}
     assert keys_of(sandbox, client.token)[client.token] == key_name()
     told = "\n".join(done.talk.told)

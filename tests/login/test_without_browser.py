@@ -93,7 +93,7 @@ def test_the_address_of_the_page_that_failed_to_load(
 
     assert child.exitstatus == 0
     (key,) = set(saved(secrets).values())
-    assert len(saved(secrets)) == 3
+    assert len(saved(secrets)) == 2
     assert keys_of(sandbox, key)
     assert not is_alive(sandbox, token_of(callback))
     assert key not in out
@@ -258,7 +258,7 @@ def test_a_notebook_shows_a_link_and_a_prompt(
     client = login(sandbox.auth_server)
     assert 'rel="noopener noreferrer"' in shown[0]
     assert set(saved(secrets).values()) == {client.token}
-    assert len(saved(secrets)) == 3
+    assert len(saved(secrets)) == 2
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,152 @@
+"""Which secret files a save, a login, a logout and a rotation write: those of one deployment.
+
+A deployment is known by its auth server (:data:`~cave_auth_adapter.origins.DEPLOYMENTS`). A host in
+no known deployment is one of its own; but where its file holds the very token that is replaced or
+forgotten, somebody saved that token for it, and it follows along: a lab's data server.
+
+``cave-secret.json`` is the place of the tutorial, and whose it is depends on what it holds. Its
+*owners* are the deployments whose own file holds the same token. Every writer of it asks here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import TokenFileError
+from .origins import DEPLOYMENTS, HostSpec, auth_server_of, server_name
+from .store import TokenStore, read_secrets
+from .tokens import DEFAULT_KEY
+
+#: The deployment to which ``cave-secret.json`` belongs in the CAVE tutorial.
+DEFAULT_DEPLOYMENT = "global.daf-apis.com"
+
+
+def deployment_of(server: str) -> str:
+    """The auth server of a host's deployment; a host in no known one is its own.
+
+    >>> deployment_of("minnie.microns-daf.com"), deployment_of("https://cave.my-lab.org")
+    ('global.daf-apis.com', 'cave.my-lab.org')
+    """
+    return auth_server_of(HostSpec.parse(server).origin) or server_name(server)
+
+
+class DeploymentFiles:
+    """The secret files that may be written for one server: its deployment's, and no other's.
+
+    :param server: ``host``, ``host:port`` or ``https://host:port``.
+    :param key: the key of the token in the files.
+
+    >>> files = DeploymentFiles("proofreading.zetta.ai")
+    >>> files.is_default
+    False
+    """
+
+    def __init__(self, server: str, key: str = DEFAULT_KEY):
+        self.server = server_name(server)
+        self.deployment = deployment_of(server)
+        self.is_default = self.deployment == DEFAULT_DEPLOYMENT
+        self._key = key
+        self._store = TokenStore()
+
+    @property
+    def default_token(self) -> str | None:
+        """The token in ``cave-secret.json``; None if there is none.
+
+        :raises TokenFileError: if it can't be read.
+        """
+        return self._store.load(key=self._key)
+
+    def owners_of(self, token: str) -> set[str]:
+        """The deployments whose own file holds a token."""
+        return {deployment_of(name) for name in self._holders(token)}
+
+    def owns(self, token: str) -> bool:
+        """Whether a token is known to be this deployment's, and no other known deployment's."""
+        owners = self.owners_of(token)
+        return self.deployment in owners and not owners & DEPLOYMENTS.keys() - {self.deployment}
+
+    def save(
+        self,
+        token: str,
+        *,
+        replaced: str | None = None,
+        same_account: bool = False,
+        default: bool = False,
+        overwrite: bool = False,
+    ) -> list[Path]:
+        """Save a token for the server, and in each own file of the deployment with the old one.
+
+        :param replaced: the token whose place it takes.
+        :param same_account: whether the server says that the old one is the same account's. Then
+            its place is also under other keys.
+        :param default: whether ``cave-secret.json`` may become another deployment's than the
+            default one's, where it holds no token yet.
+        :param overwrite: whether the default deployment may replace any token in it.
+        :return: the files that hold the token now, the server's own file first.
+        :raises TokenFileError: if the server's own file can't be written.
+        """
+        to_default = self._may_write_default(replaced, same_account, default, overwrite)
+        paths = [self._store.save(token, self.server, self._key, overwrite=True)]
+        # Other files that can't be used are no reason to fail now; `cave-auth doctor` lists them.
+        if to_default:
+            with contextlib.suppress(TokenFileError):
+                paths.append(self._store.save(token, key=self._key, overwrite=True))
+        if replaced is not None and replaced != token:
+            paths += self._replace(replaced, token, None if same_account else self._key)
+        return list(dict.fromkeys(paths))
+
+    def forget(self, token: str, *, accepted: bool = False) -> list[Path]:
+        """Delete a token wherever the deployment's files hold it; return the files that did.
+
+        ``cave-secret.json`` keeps it, unless that is known to be this deployment's.
+
+        :param accepted: whether the server said whose token it is.
+        """
+        paths = []
+        if self.owns(token) or self._is_default_and_nobody_elses(token, accepted):
+            with contextlib.suppress(TokenFileError):
+                # The first to go: without the other files nobody would know whose it is.
+                if self._store.replace(token, None):
+                    paths.append(self._store.path_for())
+        return paths + self._replace(token, None, None)
+
+    def _replace(self, old: str, new: str | None, key: str | None) -> list[Path]:
+        paths = []
+        for name in list(self._holders(old)):
+            if auth_server_of(HostSpec.parse(name).origin) not in (None, self.deployment):
+                continue
+            with contextlib.suppress(TokenFileError):
+                if self._store.replace(old, new, name, key):
+                    paths.append(self._store.path_for(name))
+        return paths
+
+    def _holders(self, token: str) -> Iterator[str]:
+        """The servers whose own file holds a token, under any key."""
+        for name in self._store.servers():
+            with contextlib.suppress(TokenFileError):
+                if token in (read_secrets(self._store.path_for(name)) or {}).values():
+                    yield name
+
+    def _may_write_default(
+        self, replaced: str | None, same_account: bool, default: bool, overwrite: bool
+    ) -> bool:
+        try:
+            present = self.default_token
+        except TokenFileError:
+            return False
+        if present is None:
+            return self.is_default or default
+        if self.is_default and overwrite:
+            return True
+        return present == replaced and (
+            self.owns(present) or self._is_default_and_nobody_elses(present, same_account)
+        )
+
+    def _is_default_and_nobody_elses(self, token: str, accepted: bool) -> bool:
+        """Whether a token in ``cave-secret.json`` is the default deployment's by its own word.
+
+        The word of another server does not count: it could claim a token that is not its own.
+        """
+        return self.is_default and accepted and not self.owners_of(token)
