@@ -1,7 +1,8 @@
-"""What an enabled environment adds to the start of an interpreter, and what our import takes."""
+"""What `cave-auth run` and `enable` add to a start of Python, and what our import takes."""
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -23,14 +24,18 @@ def rows() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as directory:
         plain, enabled = (environment(Path(directory) / name) for name in ("plain", "enabled"))
         subprocess.run([enabled, "-m", "cave_auth_adapter", "enable"], check=True)
+        commands = {"plain": [plain], "enabled": [enabled], "run": [console_script(plain), "run"]}
         ways = {
-            name: lambda python=python: subprocess.run([python, "-c", "pass"], check=True)
-            for name, python in (("plain", plain), ("enabled", enabled))
+            name: lambda command=command: subprocess.run([*command, "-c", "pass"], check=True)
+            for name, command in commands.items()
         }
         result = in_turn(ways, rounds=25, calls=5, warm=False, clock=_children)
         added = result.added("enabled", "plain")
         what = "an enabled interpreter that runs `pass`: more"
         yield Row(what, added.show(" ms", 1e3), "< 2 ms", added.median < 0.002)
+        times = result.ratio("run", "plain")
+        what = "`cave-auth run -c pass` against `python -c pass`"
+        yield Row(what, times.show(" x"), "≤ 3 x", times.median <= 3)
 
         listing = subprocess.run(
             [enabled, "-X", "importtime", "-c", "pass"], check=True, capture_output=True, text=True
@@ -73,3 +78,22 @@ def environment(directory: Path) -> str:
     paths = "\n".join(path for path in sys.path if path)
     Path(site.stdout.strip(), "packages.pth").write_text(paths)
     return str(python)
+
+
+def console_script(python: str) -> str:
+    """The command `cave-auth` of an environment, as pip writes it."""
+    script = Path(python).with_name("cave-auth")
+    lines = [
+        f"#!{python}",
+        "import re",
+        "import sys",
+        "from cave_auth_startup.command import main",
+        "if __name__ == '__main__':",
+        r"    sys.argv[0] = re.sub(r'(-script\.pyw|\.exe)?$', '', sys.argv[0])",
+        "    sys.exit(main())",
+    ]
+    script.write_text("\n".join(lines))
+    script.chmod(0o755)
+    # With the plain environment active, as in a shell, `run` takes its Python.
+    os.environ["VIRTUAL_ENV"] = str(script.parent.parent)
+    return str(script)

@@ -5,15 +5,21 @@ cave_auth_adapter, whose import needs requests. What goes wrong is one line on s
 interpreter nor an import fails for it.
 """
 
-from __future__ import annotations
-
+import os
 import sys
 
-from .imports import when_imported
+
+def disabled() -> bool:
+    """Whether ``CAVE_AUTH_DISABLE`` switches the plugin off: ``1``, or anything but ``0``."""
+    return os.environ.get("CAVE_AUTH_DISABLE", "0") not in ("", "0")
 
 
 def activate() -> None:
     """Install the plugin when, and if, requests is imported, or the plugin itself."""
+    if disabled():
+        return
+    from .imports import when_imported
+
     when_imported("requests", _after_requests)
     when_imported("cave_auth_adapter", _install)
 

@@ -25,7 +25,6 @@ from ..errors import (
     TokenRefused,
 )
 from ..origins import DEPLOYMENTS, Origin, parse_origin
-from ..programs import CommandError
 from ..service import ServerUnreachable, base_url
 from ..store import TokenStore
 from ..words import say
@@ -35,8 +34,6 @@ FAILED, USAGE, NO_TOKEN, NOT_ALLOWED, UNREACHABLE, NOT_TRUSTED, INTERRUPTED = 1,
 
 def exit_code(error: BaseException | None) -> int:
     """The documented exit code for an error."""
-    if isinstance(error, CommandError):
-        return error.exit_code
     for kinds, code in _EXIT_CODES:
         if isinstance(error, kinds):
             return code

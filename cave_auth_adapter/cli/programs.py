@@ -6,6 +6,9 @@ import sys
 
 import click
 
+from cave_auth_startup import command as startup
+from cave_auth_startup import disabled
+
 from .. import programs
 
 
@@ -22,13 +25,7 @@ def run(command: tuple[str, ...]) -> None:
     cave-auth run jupyter lab
     cave-auth run cloudfiles cp middleauth+https://... .
     """
-    if not programs.is_python(command):
-        click.echo(
-            f"cave-auth: {command[0]} is no Python program. It runs as it is; Python programs "
-            "that it starts are signed.",
-            err=True,
-        )
-    sys.exit(programs.run(command))
+    sys.exit(startup.run(command))
 
 
 @click.command()
@@ -42,6 +39,8 @@ def enable(status: bool) -> None:
     if status:
         state = "enabled" if programs.hook_file().exists() else "not enabled"
         click.echo(f"{state} in {programs.hook_file().parent}")
+        if disabled():
+            click.echo("CAVE_AUTH_DISABLE switches the plugin off: it does nothing.")
         return
     click.echo(f"Enabled: {programs.enable()}\nTo undo it: cave-auth disable")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import signal
@@ -18,6 +19,7 @@ from click.testing import CliRunner
 from cave_auth_adapter import programs
 from cave_auth_adapter.cli import main
 from cave_auth_adapter.sandbox import Sandbox
+from cave_auth_startup import command
 
 from ..support.sandbox import Tokens
 
@@ -25,7 +27,8 @@ Completed = subprocess.CompletedProcess[str]
 BIN = Path(sys.executable).parent
 OUR_PATH = {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}  # as in an activated environment
 OURS = Path(programs.__file__).parent.parent
-CAVE_AUTH = [sys.executable, "-m", "cave_auth_adapter"]
+COMMAND = "import sys; from cave_auth_startup.command import main; main()"  # the console script
+CAVE_AUTH = [sys.executable, "-c", COMMAND]
 
 
 @pytest.fixture
@@ -262,7 +265,7 @@ def test_a_program_that_is_not_python_runs_with_a_word(run: Start) -> None:
 
     assert result.stdout == "hello\n"
     assert result.stderr.count("\n") == 1
-    assert "echo is no Python program" in result.stderr
+    assert "echo is not a Python program" in result.stderr
 
 
 def test_python_below_a_shell_script_is_signed(
@@ -357,13 +360,176 @@ def test_with_options_of_the_interpreter_it_is_signed(
     assert result.stdout == f"{tokens.data}\n", result.stderr
 
 
-def test_an_interpreter_of_another_environment_gets_one_line(
-    run: Start, bare_environment: Path
+def test_a_program_of_another_environment_is_signed(
+    url: str, tokens: Tokens, start: Start, script: Script, other: Other
 ) -> None:
-    result = run(bare_environment, "-c", "print('on')")
+    """The plugin is taken from where `cave-auth` is installed, and nothing else is."""
+    result = start([*CAVE_AUTH, "run", other.python, script(GET), url])
+    assert (result.stdout, result.stderr) == (f"{tokens.data}\n", "")
 
-    assert (result.returncode, result.stdout) == (0, "on\n")
+    code = "import requests, sys; print(sys.modules['cave_auth_adapter'].__file__); import click"
+    result = start([*CAVE_AUTH, "run", other.python, "-c", code])
+    assert result.stdout == f"{OURS}/cave_auth_adapter/__init__.py\n"
+    assert result.stderr.splitlines()[-1] == "ModuleNotFoundError: No module named 'click'"
+
+
+def test_another_environment_in_which_the_plugin_fails_gets_one_line(
+    start: Start, bare_environment: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "requests.py").write_text("name = 'too old'\n")
+    result = start(
+        [*CAVE_AUTH, "run", bare_environment, "-c", "import requests as r; print(r.name)"]
+    )
+
+    assert (result.returncode, result.stdout) == (0, "too old\n")
     assert re.fullmatch(r"cave-auth: not active in .*\n", result.stderr)
+
+
+# Which Python runs a script
+
+
+class Other:
+    """Another environment than ours, with requests: as the active one, when pipx installed us."""
+
+    def __init__(self, python: Path) -> None:
+        self.python, self.prefix = python, python.parent.parent
+        self.message = f"cave-auth: using {python}, the active Python; cave-auth itself is in "
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Other:
+    python = make_environment(tmp_path_factory.mktemp("other") / "venv")
+    [purelib] = python.parent.parent.glob("lib/python*/site-packages")
+    for name in ("requests", "urllib3", "idna", "certifi", "charset_normalizer", "filelock"):
+        package = Path(str(importlib.util.find_spec(name).origin)).parent  # type: ignore[union-attr]
+        (purelib / name).symlink_to(package)
+    return Other(python)
+
+
+PREFIX = "import sys; print(sys.prefix)"
+NONE_ACTIVE = {"VIRTUAL_ENV": "", "CONDA_PREFIX": "", "PATH": os.defpath}
+
+
+@pytest.mark.parametrize("variable", ["VIRTUAL_ENV", "CONDA_PREFIX"])
+@pytest.mark.parametrize("way", ["-c", "-m", "script"])
+def test_the_python_of_the_active_environment_is_taken_and_named(
+    run: Start, other: Other, script: Script, variable: str, way: str
+) -> None:
+    path = script(PREFIX)
+    command = {"-c": ["-c", PREFIX], "-m": ["-m", path.stem], "script": [path]}[way]
+    result = run(*command, environ={**NONE_ACTIVE, variable: str(other.prefix)})
+
+    assert result.stdout == f"{other.prefix}\n"
+    assert result.stderr == f"{other.message}{sys.prefix}.\n"
+
+
+def test_an_environment_that_is_active_by_its_path_alone_is_taken(run: Start, other: Other) -> None:
+    path = f"{other.python.parent}{os.pathsep}{os.defpath}"
+    result = run("-c", PREFIX, environ={**NONE_ACTIVE, "PATH": path})
+
+    assert result.stdout == f"{other.prefix}\n"
+    assert result.stderr.startswith(other.message)
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"VIRTUAL_ENV": sys.prefix},
+        {"VIRTUAL_ENV": "/nowhere"},
+        {"CONDA_PREFIX": "OTHER", "CONDA_DEFAULT_ENV": "base"},
+        {"VIRTUAL_ENV": sys.prefix, "CONDA_PREFIX": "OTHER"},
+    ],
+)
+def test_our_own_python_is_taken_where_no_other_environment_was_chosen(
+    run: Start, other: Other, environ: dict[str, str]
+) -> None:
+    environ = {name: value.replace("OTHER", str(other.prefix)) for name, value in environ.items()}
+    result = run("-c", PREFIX, environ={**NONE_ACTIVE, **environ})
+
+    assert (result.stdout, result.stderr) == (f"{sys.prefix}\n", "")
+
+
+@pytest.mark.parametrize("mark", ["pipx_metadata.json", "uv-receipt.toml"])
+def test_where_pipx_or_uv_installed_us_the_python_of_the_path_is_taken(
+    start: Start, other: Other, tmp_path: Path, mark: str
+) -> None:
+    tool = Environment(tmp_path / "tool").renew(start)
+    (tmp_path / "tool" / mark).write_text("")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").write_text(f'#!/bin/sh\nexec {other.python} "$@"\n')
+    (tmp_path / "bin" / "python").chmod(0o755)
+    environ = {**NONE_ACTIVE, "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.defpath}"}
+
+    result = tool("-c", COMMAND, "run", "-c", PREFIX, environ=environ)
+    assert result.stdout == f"{other.prefix}\n"
+    assert result.stderr.startswith(f"cave-auth: using {tmp_path / 'bin' / 'python'}, ")
+
+    result = tool("-c", COMMAND, "enable")
+    assert result.returncode == 1
+    assert "pip install cave-auth-adapter" in result.stderr
+    assert not tool.hook.exists()
+
+
+# How much it costs
+
+
+def test_run_imports_next_to_nothing(start: Start) -> None:
+    """Time is measured by `make bench`; an import is what would cost it."""
+    seen = [
+        {line.rpartition("|")[2].strip() for line in start(command).stderr.splitlines()}
+        for command in (
+            [sys.executable, "-X", "importtime", "-c", "pass"],
+            [sys.executable, "-X", "importtime", "-c", COMMAND, "run", "-c", "pass"],
+        )
+    ]
+    added = seen[1] - seen[0]
+
+    assert {"cave_auth_startup", "cave_auth_startup.command"} <= added
+    assert added <= {"cave_auth_startup", "cave_auth_startup.command", "__future__"}
+
+
+def test_on_windows_it_waits_and_gives_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no exec there; this is what stands in for it."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        code = command._wait_for([sys.executable, "-c", "raise SystemExit(7)"], dict(os.environ))
+        assert (code, signal.getsignal(signal.SIGINT)) == (7, signal.SIG_IGN)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+# CAVE_AUTH_DISABLE
+
+SIGNED = "import requests; print(hasattr(requests.Session.get_adapter, '__wrapped__'))"
+
+
+@pytest.mark.parametrize(
+    ("value", "signed"), [("1", False), ("yes", False), ("0", True), ("", True)]
+)
+def test_a_variable_switches_run_off(run: Start, value: str, signed: bool) -> None:
+    result = run("-c", SIGNED, environ={"CAVE_AUTH_DISABLE": value})
+
+    assert (result.stdout, result.stderr) == (f"{signed}\n", "")
+
+
+def test_a_variable_switches_off_what_a_program_that_is_run_starts(run: Start) -> None:
+    code = f"""
+        import os, subprocess, sys
+        environ = {{**os.environ, "CAVE_AUTH_DISABLE": "1"}}
+        sys.exit(subprocess.call([sys.executable, "-c", {SIGNED!r}], env=environ))
+    """
+    assert run("-c", textwrap.dedent(code)).stdout == "False\n"
+
+
+def test_a_variable_switches_enable_off(enabled: Environment) -> None:
+    off = {"CAVE_AUTH_DISABLE": "1"}
+
+    assert enabled("-c", SIGNED).stdout == "True\n"
+    assert enabled("-c", SIGNED, environ=off).stdout == "False\n"
+    status = enabled("-m", "cave_auth_adapter", "enable", "--status", environ=off).stdout
+    assert status.startswith("enabled in ")
+    assert "CAVE_AUTH_DISABLE" in status
 
 
 # cave-auth enable
@@ -398,7 +564,7 @@ class Environment:
 
     def renew(self, start: Start) -> Environment:
         self.start = start
-        for file in self.purelib.glob("*.pth"):
+        for file in self.purelib.glob("[_z]*.*"):
             file.unlink()
         libraries = (path for path in sys.path if path.endswith("site-packages"))
         self.packages.write_text("".join(f"{path}\n" for path in (*libraries, OURS)))
@@ -451,7 +617,7 @@ def test_enabling_and_disabling_tell_what_they_did(environment: Environment) -> 
         "Disabled.",
         f"not enabled in {environment.purelib}",
     ]
-    assert sorted(path.name for path in environment.purelib.glob("cave*")) == []
+    assert [path.name for path in environment.purelib.rglob("*cave*")] == []
 
 
 TOOLS = {
@@ -520,15 +686,18 @@ def test_an_enabled_interpreter_imports_next_to_nothing(environment: Environment
     assert environment.cave_auth("enable").returncode == 0
     added = modules_at_start(environment) - before
 
-    ours = {name for name in added if name.partition(".")[0] == "cave_auth_startup"}
-    assert ours
-    assert added - ours <= {"__future__"}
+    assert "cave_auth_startup.imports" in added
+    assert [*environment.purelib.glob("__pycache__/_cave_auth_enabled.*.pyc")]
+    ours = {"_cave_auth_enabled", "cave_auth_startup", "cave_auth_startup.imports"}
+    assert added <= {*ours, "__future__"}
 
 
 def test_a_program_without_requests_finds_nothing_of_ours(enabled: Environment) -> None:
     code = "import sys; print({n.partition('.')[0] for n in sys.modules if 'cave_auth' in n})"
 
-    assert enabled("-c", code).stdout == "{'cave_auth_startup'}\n"
+    names = enabled("-c", f"{code}; import cave_auth_startup").stdout
+    assert "cave_auth_startup" in names
+    assert "cave_auth_adapter" not in names
 
 
 def test_an_import_of_requests_leaves_the_finders_as_they_were(enabled: Environment) -> None:
@@ -588,14 +757,35 @@ def test_asking_whether_requests_is_there_imports_nothing_of_ours(
     assert enabled("-c", code).stdout == "True\n"
 
 
-def test_a_hook_without_its_package_says_so_in_one_line(enabled: Environment) -> None:
-    enabled.packages.unlink()
-    result = enabled("-c", "print('on')")
+def start_as_pep_829_has_it(hook: Path) -> str:
+    """Code that does with our `.start` file what site does from Python 3.15 on."""
+    start = hook.with_suffix(".start")
+    return f"""if True:
+        import pkgutil, re
+        for line in open({str(start)!r}, encoding="utf-8-sig").read().splitlines():
+            assert re.fullmatch(r"[A-Za-z_][\\w.]*:[A-Za-z_]\\w*", line), line
+            pkgutil.resolve_name(line)()
+    """
 
-    assert (result.returncode, result.stdout) == (0, "on\n")
-    assert result.stderr.count("\n") == 1
-    assert result.stderr.startswith("cave-auth: ")
-    assert str(enabled.hook) in result.stderr
+
+def test_a_python_that_ignores_pth_files_is_signed_by_the_start_file(enabled: Environment) -> None:
+    """Python 3.18 and later (PEP 829)."""
+    code = start_as_pep_829_has_it(enabled.hook)
+    enabled.hook.unlink()
+
+    assert enabled("-c", SIGNED).stdout == "False\n"
+    result = enabled("-c", textwrap.dedent(code) + SIGNED)
+    assert (result.stdout, result.stderr) == ("True\n", "")
+    assert enabled.cave_auth("disable").stdout == "Disabled.\n"
+
+
+def test_after_an_uninstall_nothing_complains(enabled: Environment) -> None:
+    code = textwrap.dedent(start_as_pep_829_has_it(enabled.hook))
+    enabled.packages.unlink()
+
+    result = enabled("-c", code + "print('on')")
+
+    assert (result.returncode, result.stdout, result.stderr) == (0, "on\n", "")
 
 
 def test_a_hook_whose_package_is_broken_says_so_in_one_line(
@@ -663,13 +853,9 @@ def test_the_hook_survives_odd_characters_in_its_path(
 ) -> None:
     odd = Environment(tmp_path / name).renew(start)
     assert odd.cave_auth("enable").returncode == 0
-    odd.packages.unlink()
-    result = odd("-c", "print('on')")
+    result = odd("-c", SIGNED)
 
-    assert result.stdout == "on\n"
-    [line] = set(result.stderr.splitlines())
-    assert line.startswith("cave-auth: not active")
-    assert str(odd.purelib) in line
+    assert (result.stdout, result.stderr) == ("True\n", "")
 
 
 # An environment that can't be written
