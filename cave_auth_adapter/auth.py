@@ -15,11 +15,12 @@ from requests import PreparedRequest, RequestException, Response
 from requests.auth import AuthBase, HTTPBasicAuth
 from requests.utils import get_auth_from_url, get_netrc_auth, select_proxy
 
+from .answers import login_page, redirect_target
 from .caller import may_be_proxied, trust_env_of_caller
 from .headers import bearer_token, copy_of, discard, rewind, sign, unsign
 from .hosts import KnownHosts
 from .origins import Origin, TrustedHosts
-from .refusals import judge, login_page, raise_for_auth, redirect_target, remember_token
+from .refusals import judge, raise_for_auth, remember_token
 from .runtime import logger, warn_once
 from .sources import Credentials
 from .tokens import DEFAULT_KEY, Source, Token
@@ -184,16 +185,15 @@ class CaveAuth(AuthBase):
         """
         if (response.status_code or 0) < 300:
             return
-        if token := self.our_token(sent, origin):
-            remember_token(response, token)
+        remember_token(response, self.our_token(sent, origin))
         if self.raise_errors:
             raise_for_auth(response)
             return
         # Where the caller does not stream, requests reads the body next; if that fails it is to
         # fail as it does without us.
         is_read = not stream and response.status_code in (400, 401, 403)
-        if verdict := judge(response, response.content if is_read else b""):
-            warn_once(verdict.sentence, origin, verdict.cause)
+        if verdict := judge(response, (response.content or b"") if is_read else b""):
+            warn_once(verdict.sentence, *verdict.key)
 
     def _answered(self, response: Response, **kwargs: Any) -> Response:
         """The response hook: it travels with the request, over every hop of a redirect."""

@@ -124,13 +124,19 @@ class TermsNotAccepted(Refusal):
 
 
 class PermissionMissing(Refusal):
-    """The account lacks a permission on a dataset, or is not in a group.
+    """The account lacks a permission or a role on a dataset, a group, or a privilege.
 
-    :ivar dataset: the dataset; None where a group is missing.
-    :ivar permission: the permission; None where a group is missing.
-    :ivar group: the group; None where a permission is missing.
+    Each attribute is None where something else is missing.
+
+    :ivar dataset: the dataset.
+    :ivar permission: the permission on it.
+    :ivar role: the role on it, such as ``"dataset_admin"``.
+    :ivar group: the group that the account is not in.
+    :ivar privilege: of which kind of administrator: ``"admin"``, ``"superadmin"`` and the like.
     """
 
     dataset: str | None = None
     permission: str | None = None
+    role: str | None = None
     group: str | None = None
+    privilege: str | None = None

@@ -6,50 +6,97 @@ in docs/refusals.md. What a server says is shown, but never acted upon.
 
 from __future__ import annotations
 
-import json
+import io
 import re
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Any, NamedTuple
-from urllib.parse import urljoin, urlsplit
 
-from requests import RequestException, Response
+from requests import Response
+from requests.models import REDIRECT_STATI
 
+from . import advice
+from .advice import About
+from .answers import (
+    all_covered,
+    challenge,
+    covered,
+    headers_sent,
+    history_of,
+    host_in,
+    is_terms_page,
+    login_page,
+    parsed,
+    printable,
+    realm,
+    scheme_of,
+    sent_to,
+    url_of,
+)
+from .bodies import PEEKED, peek
 from .errors import PermissionMissing, Refusal, TermsNotAccepted, TokenNotFound, TokenRefused
 from .headers import bearer_token
+from .hosts import KnownHosts
 from .origins import auth_server_of, parse_origin
-from .tokens import Kind, Source, Token
+from .tokens import Source, Token
 
-_AUTH_API = "/auth/api/"  # of an auth server
-_LOGIN_PAGE = "/api/v1/authorize"  # of the auth service, under whatever prefix it is deployed
-_BODY = 4096  # bytes of a text that are looked at
-_SHOWN = 300  # characters of a server's word that are shown
+_AUTH_SERVICE = ("/auth/api/", "/sticky_auth/")  # paths of an auth server
+_TEXT = 4096  # characters of a text or a header that are looked at
 _GROUP = re.compile(r"Requires membership of group: (.+)")
-_CHALLENGE = 4096  # characters of a WWW-Authenticate header that are looked at
-_BEARER = re.compile(r"\bBearer\b", re.IGNORECASE)
-_ERROR = re.compile(r'\berror="(\w{1,64})"', re.IGNORECASE)
-_ODD = re.compile(r"[\x00-\x20\x7f\\]")
+_PRIVILEGE = re.compile(r"Requires ((?:super|dataset |group )?admin) privilege\.")
 
 
 class Verdict(NamedTuple):
-    """A recognised refusal."""
+    """A recognised refusal.
+
+    :ivar host: the service that refused: of an answer that redirects led to, the one that sent
+        the request to the login page.
+    :ivar details: what the refusal is about: dataset, permission, role, group and the like.
+    :ivar token: the token of ours that was refused, if there was one.
+    """
 
     cause: str
     error: type[Refusal]
     sentence: str
     details: dict[str, str]
+    host: str
+    token: Token | None
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What makes two refusals the same one to a reader of the log."""
+        return (self.host, self.cause, *self.details.values(), self.token)
 
 
-def explain(response: Response) -> str | None:
+def explain(
+    response: Response | None = None,
+    *,
+    status: int | None = None,
+    headers: Mapping[str, str] | None = None,
+    body: bytes | str = b"",
+    url: object = "",
+) -> str | None:
     """What went wrong with a request to a CAVE service, and what to do next.
-
-    :param response: any answer; its body is read if it has not been.
-    :return: a sentence or two; None if the answer is not a refusal that CAVE services give.
 
     >>> response = Response()
     >>> response.status_code, response.url = 200, "https://global.daf-apis.com/info"
     >>> explain(response) is None
     True
+
+    The answers of other libraries (httpx, aiohttp) are given in parts:
+
+    >>> url, headers = "https://global.daf-apis.com/info", {"WWW-Authenticate": "Basic"}
+    >>> print(explain(status=403, url=url, body="Requires admin privilege."))
+    global.daf-apis.com: this takes the privilege of an admin, ...
+
+    :param response: any answer of ``requests``; its body can still be read afterwards.
+    :param status: the status code of an answer of another library.
+    :param headers: its headers.
+    :param body: its body, decoded from any content coding; 64 KiB of it are looked at.
+    :param url: its URL, a string or what ``str`` makes one of.
+    :return: a sentence or two; None if the answer is not a refusal that CAVE services give.
     """
+    if response is None:
+        response = _response(status, headers, body, url)
     verdict = judge(response, body_of(response))
     return verdict.sentence if verdict else None
 
@@ -66,223 +113,217 @@ def raise_for_auth(response: Response) -> None:
     ...     print(error.host, error.response.status_code)
     global.daf-apis.com 401
 
-    :param response: any answer; its body is read if it has not been.
+    :param response: any answer; its body can still be read afterwards.
     :raises TokenNotFound: the service wants a token and the request had none.
     :raises TokenRefused: the token is invalid or has expired, or its header is malformed.
     :raises TermsNotAccepted: the account has yet to accept terms of service.
-    :raises PermissionMissing: the account lacks a permission or is not in a group.
+    :raises PermissionMissing: the account lacks a permission, a role or a group.
+    :raises Refusal: the service knows no dataset that the table belongs to.
     """
-    verdict = judge(response, body_of(response))
-    if verdict:
-        source = source_of(response)
+    if verdict := judge(response, body_of(response)):
         raise verdict.error(
             verdict.sentence,
             response=response,
-            host=_host(response),
-            source=str(source) if source else None,
+            host=verdict.host,
+            source=str(verdict.token.source) if verdict.token else None,
             **verdict.details,
         )
 
 
 def judge(response: Response, body: bytes) -> Verdict | None:
-    """The verdict on an answer whose body, or b"" where it is not to be read, is given."""
-    secrets = _secrets_of(response)
-    if login_page(response) or any(map(login_page, response.history)):
-        return _unauthorized(response, "invalid_token" if source_of(response) else "no_token")
-    status = response.status_code
-    said = _without(secrets, _json_object(body))
-    error = str(said.get("error") or _challenge(response) or "")
+    """The verdict on an answer whose body, or b"" where it is not to be read, is given.
+
+    Nothing that a server can put in an answer raises here.
+    """
+    chain = [*history_of(response), response]
+    place = next((n for n, each in enumerate(chain) if sent_to(each)), len(chain) - 1)
+    refusing = chain[place]
+    secrets = {token for each in chain for token in _secrets_of(each)}
+    about = _about(refusing, led_by=chain[place - 1] if place else None)
+    said = all_covered(_json_object(body if refusing is response else b""), secrets)
+    text = covered((body or b"")[:_TEXT].decode("utf-8", "replace"), secrets)
+    found = _judged(refusing, about, said, text)
+    if found is None:
+        return None
+    cause, error, sentence, details = found
+    return Verdict(
+        cause,
+        error,
+        covered(sentence, secrets),
+        {name: covered(value, secrets) for name, value in details.items()},
+        covered(about.host, secrets),
+        about.token,
+    )
+
+
+_Found = tuple[str, type[Refusal], str, dict[str, str]]
+
+
+def _judged(response: Response, about: About, said: dict[str, Any], text: str) -> _Found | None:
+    if page := sent_to(response):
+        if is_terms_page(page):
+            return _terms(about, "", page)
+        return _unauthorized(about, "invalid_token" if about.token else "no_token")
+    error, status = _word(said.get("error")), response.status_code
     if status == 401:
-        return _unauthorized(response, error)
-    if status == 400 and error in ("bad_auth_header", "invalid_request"):
-        return _bad_header(response)
+        return _unauthorized(about, error or challenge(response))
+    if status == 400:
+        return _bad_request(response, about, error or challenge(response))
     if status == 403:
-        text = _without(secrets, body[:_BODY].decode("utf-8", "replace"))
-        return _forbidden(response, error, said, text)
+        data = said.get("data")
+        return _forbidden(about, error, data if isinstance(data, dict) else {}, text)
     return None
 
 
-def login_page(response: Response) -> str | None:
-    """The address of the login page that an answer redirects to; None if it does not."""
-    target = redirect_target(response)
-    return target if target and urlsplit(target).path.endswith(_LOGIN_PAGE) else None
+def _unauthorized(about: About, error: str) -> _Found | None:
+    if error == "invalid_token" or about.token:
+        return "invalid_token", TokenRefused, advice.refused(about), {}
+    if error == "no_token" and not about.is_trusted:
+        return "not_trusted", TokenNotFound, advice.not_trusted(about), {}
+    if error == "no_token":
+        return "no_token", TokenNotFound, advice.no_token(about), {}
+    return None
 
 
-def redirect_target(response: Response) -> str | None:
-    """The absolute URL that a redirect leads to; None if it is none, or an odd one.
+def _bad_request(response: Response, about: About, error: str) -> _Found | None:
+    if error in ("bad_auth_header", "invalid_request"):
+        sentence = advice.bad_header(about, scheme_of(response))
+        return "bad_auth_header", TokenRefused, sentence, {}
+    if error in advice.TABLES:
+        return error, Refusal, advice.no_table(about, error), {}
+    return None
 
-    Where parsers may disagree (more than two slashes, backslashes, white space, a scheme without
-    an authority), what requests makes of it need not be what is made of it here.
+
+def _forbidden(about: About, error: str, data: dict[str, Any], text: str) -> _Found | None:
+    if error == "missing_tos":
+        return _terms(about, _word(data.get("tos_name")), _word(data.get("tos_form_url")))
+    if error in ("missing_permission", "missing_role"):
+        name = error.removeprefix("missing_")
+        lacking = _word(data.get(f"required_{name}")) or "?"
+        dataset = _word(data.get("auth_dataset")) or "?"
+        sentence = advice.lacking(about, name, lacking, dataset)
+        return error, PermissionMissing, sentence, {name: lacking, "dataset": dataset}
+    if match := _GROUP.match(text):
+        group = printable(match[1])
+        return "missing_group", PermissionMissing, advice.no_group(about, group), {"group": group}
+    if match := _PRIVILEGE.match(text):
+        sentence = advice.no_privilege(about, match[1])
+        return "missing_privilege", PermissionMissing, sentence, {"privilege": match[1]}
+    return None
+
+
+def _terms(about: About, name: str, url: str) -> _Found:
+    form = advice.form_address(url, about.auth_server or about.host)
+    return "missing_tos", TermsNotAccepted, advice.terms(about, name, form), {"form_url": form}
+
+
+def told_by_stranger(response: Response) -> Verdict | None:
+    """The verdict on the answer of a CAVE service that is not trusted; None for any other answer.
+
+    Its redirect or its challenge to log in gives it away; its body is not touched.
     """
-    if not response.is_redirect:
+    if response.status_code not in (401, *REDIRECT_STATI):
         return None
-    # http.client decodes headers as Latin-1 while servers send UTF-8: as requests does, see
-    # SessionRedirectMixin.get_redirect_target.
-    location = response.headers["location"].encode("latin-1", "replace").decode("utf-8", "replace")
-    if location.startswith("//"):
-        location = f"{urlsplit(response.url).scheme}:{location}"
-    if parse_origin(location):
-        return location
-    is_relative = ":" not in location.partition("/")[0] and not location.startswith("//")
-    if not is_relative or _ODD.search(location):
+    if not login_page(response) and not realm(response):
         return None
-    return urljoin(response.url, location)
+    verdict = judge(response, b"")
+    return verdict if verdict and verdict.cause == "not_trusted" else None
 
 
-def body_of(response: Response) -> bytes:
-    """The body of a refusal; empty for other answers, and where it can't be read any more."""
-    if response.status_code not in (400, 401, 403):
-        return b""
-    try:
-        return response.content or b""
-    except (RequestException, RuntimeError):  # RuntimeError: it was read as a stream
-        return b""
+# --- What a door notes on an answer ------------------------------------------------------------
 
 
-def remember_token(response: Response, token: Token) -> None:
-    """Note on an answer which token of ours its request bore; pickles leave it out."""
-    response._cave_token = token  # type: ignore[attr-defined]
+class _Asked(NamedTuple):
+    token: Token | None
+    led: bool
+
+
+def remember_token(response: Response, token: Token | None, led: bool = False) -> None:
+    """Note on an answer of a trusted host how it was asked for; pickles leave it out.
+
+    :param token: the token of ours that the request bore.
+    :param led: whether a stranger's redirect led to the request, which was not signed for that.
+    """
+    response._cave_asked = _Asked(token, led)  # type: ignore[attr-defined]
 
 
 def source_of(response: Response) -> Source | None:
     """Where the token of a request came from; None if it had none, or not from us."""
-    token: Token | None = getattr(response, "_cave_token", None)
-    return token.source if token else None
+    asked = getattr(response, "_cave_asked", None)
+    return asked.token.source if asked and asked.token else None
 
 
-def _no_token(response: Response) -> Verdict:
-    host = _host(response)
-    sentence = f"{host} wants a token, and the request had none. {_save_one(response)}"
-    return Verdict("no_token", TokenNotFound, sentence, {})
+def _about(response: Response, led_by: Response | None) -> About:
+    """The facts about the service that gave an answer.
 
-
-def _unauthorized(response: Response, error: str) -> Verdict | None:
-    source = source_of(response)
-    if error == "no_token":
-        return _no_token(response)
-    if error == "invalid_token" or source:
-        token = f"the token from {source}" if source else "the token that the request carried"
-        remedy = _OUTRANKING.get(source.kind) if source else None
-        first = f"It outranks what a login saves: {remedy}. " if remedy else ""
-        sentence = (
-            f"{_host(response)} refuses {token}: it is invalid or has expired. "
-            f"{first}{_save_one(response)}"
-        )
-        return Verdict("invalid_token", TokenRefused, sentence, {})
-    return None
-
-
-#: Sources of tokens that a login does not replace -> what to do before it.
-_OUTRANKING: dict[Kind, str] = {
-    "token=": "give a new one there, or leave it out",
-    "token_file=": "save a new one there, or leave token_file= out",
-    "source=": "let it return a new one, or leave it out",
-    "CAVE_TOKEN": "unset CAVE_TOKEN",
-    "CAVE_TOKEN_FILE": "unset CAVE_TOKEN_FILE",
-    "CAVE_TOKEN_COMMAND": "unset CAVE_TOKEN_COMMAND",
-}
-
-
-def _bad_header(response: Response) -> Verdict:
-    sentence = (
-        f"{_host(response)} does not understand the Authorization header of the request: it must "
-        "be 'Bearer' and a token. Leave the header out, and let cave-auth-adapter put it there."
-    )
-    return Verdict("bad_auth_header", TokenRefused, sentence, {})
-
-
-def _forbidden(response: Response, error: str, said: dict[str, Any], text: str) -> Verdict | None:
-    host, data = _host(response), said.get("data")
-    data = data if isinstance(data, dict) else {}
-    if error == "missing_tos":
-        name, url = _shown(data.get("tos_name")), _shown(data.get("tos_form_url"))
-        sentence = (
-            f"{host}: your account has yet to accept the terms of service {name!r}. Open their "
-            f"form in a browser{_whose_word(response, url)}: {url}"
-        )
-        return Verdict(error, TermsNotAccepted, sentence, {"form_url": url})
-    if error == "missing_permission":
-        permission = _shown(data.get("required_permission"))
-        dataset = _shown(data.get("auth_dataset"))
-        sentence = (
-            f"{host}: your account lacks the permission {permission!r} on the dataset {dataset!r}. "
-            "The token is good; ask those who run the dataset to let you in."
-        )
-        details = {"permission": permission, "dataset": dataset}
-        return Verdict(error, PermissionMissing, sentence, details)
-    if match := _GROUP.match(text):
-        group = _shown(match[1])
-        sentence = (
-            f"{host}: your account is not in the group {group!r}. The token is good; ask those "
-            "who run the group to let you in."
-        )
-        return Verdict("missing_group", PermissionMissing, sentence, {"group": group})
-    return None
-
-
-def _save_one(response: Response) -> str:
-    """The command that gets a token and saves it."""
-    origin = parse_origin(response.url or "")
-    if origin and (server := auth_server_of(origin)):
-        return f"Log in: cave-auth login {server}"
-    if origin and urlsplit(response.url).path.startswith(_AUTH_API):
-        return f"Log in: cave-auth login {origin.server}"
-    name = origin.server if origin else None
-    arguments = f"input('Token: '), {name!r}, overwrite=True"
-    return (
-        "Log in to the auth server of its deployment (cave-auth login SERVER), or save a token: "
-        f'python -c "import cave_auth_adapter as c; c.TokenStore().save({arguments})"'
+    :param led_by: the answer that redirected there, where it is known.
+    """
+    url = url_of(response)
+    asked = getattr(response, "_cave_asked", None)
+    return About(
+        host=_host(response) or "the server",
+        url=url.partition("?")[0],
+        auth_server=_auth_server(response),
+        is_trusted=asked is not None or KnownHosts().trusted_origin(url) is not None,
+        token=asked.token if asked else None,
+        led_by=(_host(led_by) or "another site") if asked and asked.led else None,
     )
 
 
-def _whose_word(response: Response, url: str) -> str:
-    """A note on an address that the server named, if it is not on the server's own host."""
+def _host(response: Response | None) -> str:
+    url = url_of(response) if response is not None else ""
     origin = parse_origin(url)
-    if origin is not None and origin == parse_origin(response.url or ""):
-        return ""
-    return " (the address is the server's word; look at it before you open it)"
+    return origin.server if origin else host_in(url)
 
 
-def _host(response: Response) -> str:
-    origin = parse_origin(response.url or "")
-    return origin.server if origin else urlsplit(response.url or "").netloc.rpartition("@")[2]
+def _auth_server(response: Response) -> str | None:
+    """The server to log in to: by the table of deployments, else by the service's own word."""
+    url = url_of(response)
+    origin = parse_origin(url)
+    if origin is None:
+        return None
+    if known := auth_server_of(origin):
+        return known
+    if any(part in url for part in _AUTH_SERVICE):
+        return origin.server
+    named = parse_origin(login_page(response) or realm(response))
+    return named.server if named else None
 
 
-def _challenge(response: Response) -> str | None:
-    """The error in a bearer challenge (RFC 6750, section 3); no error there means no token."""
-    challenge = response.headers.get("WWW-Authenticate", "")[:_CHALLENGE]
-    scheme = _BEARER.search(challenge)
-    if scheme and (error := _ERROR.search(challenge, scheme.end())):
-        return error[1]
-    return "no_token" if _LOGIN_PAGE in challenge else None
+# --- Reading an answer -------------------------------------------------------------------------
+
+
+def body_of(response: Response) -> bytes:
+    """The start of a refusal's body; empty for other answers, and where it is gone."""
+    return peek(response) if response.status_code in (400, 401, 403) else b""
+
+
+def _response(status: int | None, headers: Any, body: bytes | str, url: object) -> Response:
+    """An answer of another library in the form that requests gives it."""
+    response = Response()
+    response.status_code = status  # type: ignore[assignment]
+    response.headers.update(headers or {})
+    response.headers.pop("Content-Encoding", None)
+    response.raw = io.BytesIO(body.encode() if isinstance(body, str) else body)
+    response.url = str(url)
+    return response
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
     try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
+        said = parsed((body or b"")[:PEEKED])
+    except ValueError:
         return {}
     return said if isinstance(said, dict) else {}
 
 
 def _secrets_of(response: Response) -> list[str]:
     """The tokens that the request bore: ours, and the caller's own."""
-    ours, request = getattr(response, "_cave_token", None), getattr(response, "request", None)
-    own = bearer_token(request.headers) if request is not None else None
-    return [token for token in (ours and ours.value, own) if token]
+    asked = getattr(response, "_cave_asked", None)
+    own = bearer_token(headers_sent(response))
+    return [token for token in (asked and asked.token and asked.token.value, own) if token]
 
 
-def _without(secrets: Collection[str], said: Any) -> Any:
-    """What a server said, with each secret in it replaced: it may send our own token back."""
-    if isinstance(said, str):
-        for secret in secrets:
-            said = said.replace(secret, "<token>")
-    elif isinstance(said, dict):
-        said = {name: _without(secrets, value) for name, value in said.items()}
-    return said
-
-
-def _shown(word: object) -> str:
-    """A server's word made fit for a terminal: one line of printable characters, not too long."""
-    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(word or "?"))
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+def _word(said: object) -> str:
+    """A server's word, one line of it that is fit for a terminal; empty if it said none."""
+    return printable(said) if isinstance(said, str) else ""

@@ -13,6 +13,7 @@ from requests import HTTPError, PreparedRequest, RequestException, Response, Ses
 from requests.exceptions import ProxyError, SSLError, Timeout
 
 from .adapter import mount
+from .answers import redirect_target
 from .auth import CaveAuth
 from .errors import (
     CaveAuthError,
@@ -23,7 +24,7 @@ from .errors import (
     TokenRefused,
 )
 from .origins import HostSpec, parse_origin
-from .refusals import raise_for_auth, redirect_target, source_of
+from .refusals import raise_for_auth, source_of
 from .tokens import check_token
 
 DEFAULT_SERVER = "https://global.daf-apis.com"

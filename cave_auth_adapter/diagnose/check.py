@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import requests
 
 from ..adapter import mount
+from ..answers import redirect_target
 from ..auth import CaveAuth
 from ..errors import CaveAuthError, Refusal
 from ..hosts import trusted_hosts
 from ..origins import Origin, TrustedHosts, auth_server_of, parse_origin
-from ..refusals import raise_for_auth, redirect_target
+from ..refusals import raise_for_auth
 from ..service import DEFAULT_TIMEOUT, ServerUnreachable, describe_failure
 from ..sources import Credentials
 from ..tokens import Token

@@ -116,10 +116,10 @@ def test_each_refusal_is_explained_as_the_document_says(
 @pytest.mark.parametrize(
     ("kind", "remedy"),
     [
-        ("token=", "give a new one there, or leave it out"),
+        ("token=", "give a new one there, or leave token= out"),
         ("token_file=", "save a new one there, or leave token_file= out"),
-        ("CAVE_TOKEN", "unset CAVE_TOKEN"),
-        ("CAVE_TOKEN_FILE", "unset CAVE_TOKEN_FILE"),
+        ("CAVE_TOKEN", "set a new one, or unset CAVE_TOKEN"),
+        ("CAVE_TOKEN_FILE", "save a new one there, or unset CAVE_TOKEN_FILE"),
     ],
 )
 def test_a_token_that_outranks_a_login_is_to_go_first(
@@ -136,7 +136,7 @@ def test_a_token_that_outranks_a_login_is_to_go_first(
     sentence = explain(session.get(f"{sandbox.data_server}/echo"))
 
     assert sentence is not None
-    assert f"It outranks what a login saves: {remedy}. Log in" in sentence
+    assert f"A login does not replace it: {remedy} and log in" in sentence
 
 
 def test_raise_errors_raises_through_each_door(sandbox: Sandbox, case: Case, door: Door) -> None:

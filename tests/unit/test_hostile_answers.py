@@ -13,8 +13,8 @@ import requests
 import urllib3
 from requests.adapters import BaseAdapter
 
-from cave_auth_adapter import CaveAdapter, CaveAuth, install, installed, mount
-from cave_auth_adapter.refusals import explain, redirect_target
+from cave_auth_adapter import CaveAdapter, CaveAuth, explain, install, installed, mount
+from cave_auth_adapter.answers import redirect_target
 
 from ..support.stub import TOKEN
 

@@ -1,0 +1,214 @@
+"""What is in a server's answer, made safe to look at: no surprise raises, no token is shown."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, MutableMapping
+from typing import Any
+from urllib.parse import unquote, urljoin, urlsplit
+
+from requests import Response
+from requests.models import REDIRECT_STATI
+
+from .origins import parse_origin
+
+SHOWN = 300  # characters of a server's word that are shown
+_LOGIN_PAGE = "/api/v1/authorize"  # of the auth service, under whatever prefix it is deployed
+_TERMS_PAGE = re.compile(r"/api/v1/tos/\w{1,20}/accept\Z", re.ASCII)
+_CHALLENGE = 4096  # characters of a WWW-Authenticate header that are looked at
+_BEARER = re.compile(r"\bBearer\b", re.IGNORECASE)
+_ERROR = re.compile(r'\berror="(\w{1,64})"', re.IGNORECASE)
+_REALM = re.compile(r'\brealm="([^"\s]{1,2000})"', re.IGNORECASE)
+_ODD = re.compile(r"[\x00-\x20\x7f\\]")
+_DEPTH = 32  # levels of JSON
+_DIGITS = 24  # of a number; a root id has 20
+_LOOSE = 16  # characters of a token that is also looked for in disguise
+_NOT_OF_A_TOKEN = re.compile(r"[^a-z0-9._~+/=-]")
+
+
+# --- Words -------------------------------------------------------------------------------------
+
+
+def parsed(body: bytes | str) -> Any:
+    """What JSON holds.
+
+    :raises ValueError: if it is none, or nested too deep, or has a number too big to work with.
+
+    >>> parsed(b'{"id": 1}')
+    {'id': 1}
+    """
+    try:
+        value = json.loads(body, parse_int=_int, parse_float=_float, parse_constant=_float)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    level = [value]
+    for _ in range(_DEPTH):
+        level = [inner for each in level for inner in _inside(each)]
+        if not level:
+            return value
+    raise ValueError("nested too deep")
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
+def _int(digits: str) -> int:
+    if len(digits) > _DIGITS:
+        raise ValueError("a number too big to work with")
+    return int(digits)
+
+
+def _float(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError("a number that is not finite")
+    return number
+
+
+def covered(text: str, secrets: Iterable[str]) -> str:
+    """A text with each secret in it replaced: a server may say our own token back.
+
+    >>> covered("no such user: 0123abcd", ["0123abcd"])
+    'no such user: <token>'
+    """
+    for secret in filter(None, secrets):
+        text = re.sub(re.escape(secret), "<token>", text, flags=re.IGNORECASE)
+        if len(secret) >= _LOOSE and _bare(secret) in _bare(text):
+            return "<token>"
+    return text
+
+
+def _bare(text: str) -> str:
+    """A text without what can hide a token in it: percent signs, entities, odd characters."""
+    for _ in range(3):  # encoded that often at most; more than that is no longer readable
+        text = html.unescape(unquote(text))
+    return _NOT_OF_A_TOKEN.sub("", unicodedata.normalize("NFKC", text).lower())
+
+
+def all_covered(value: Any, secrets: Iterable[str]) -> Any:
+    """The same for all that :func:`parsed` returns, names of members included."""
+    if isinstance(value, str):
+        return covered(value, secrets)
+    if isinstance(value, list):
+        return [all_covered(each, secrets) for each in value]
+    if isinstance(value, dict):
+        return {covered(k, secrets): all_covered(each, secrets) for k, each in value.items()}
+    return value
+
+
+def printable(word: object, limit: int = SHOWN) -> str:
+    """A server's word made fit for a terminal: one line of printable characters, not too long.
+
+    >>> printable("Eve\\x1b]0;your title\\x07")
+    'Eve�]0;your title�'
+    """
+    text = str(word)[: limit + 1]
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+# --- Headers -----------------------------------------------------------------------------------
+
+
+def login_page(response: Response) -> str | None:
+    """The address of the login page that an answer redirects to; None if it does not."""
+    page = sent_to(response)
+    return page if page and not is_terms_page(page) else None
+
+
+def is_terms_page(page: str) -> bool:
+    """Whether an address is one where people accept terms of service."""
+    return _TERMS_PAGE.search(urlsplit(page).path) is not None
+
+
+def realm(response: Response) -> str:
+    """The address of the login page that a bearer challenge names; empty without one."""
+    found = _REALM.search(header(response, "WWW-Authenticate")[:_CHALLENGE])
+    return found[1] if found and found[1].endswith(_LOGIN_PAGE) else ""
+
+
+def sent_to(response: Response) -> str | None:
+    """The page of an auth service that an answer sends people to: to log in, to accept terms."""
+    target = redirect_target(response)
+    if target and (urlsplit(target).path.endswith(_LOGIN_PAGE) or is_terms_page(target)):
+        return target
+    return None
+
+
+def redirect_target(response: Response) -> str | None:
+    """The absolute URL that a redirect leads to; None if it is none, or an odd one.
+
+    Where parsers may disagree (more than two slashes, backslashes, white space, a scheme without
+    an authority), what requests makes of it need not be what is made of it here.
+    """
+    location = header(response, "Location")
+    if not location or response.status_code not in REDIRECT_STATI:
+        return None
+    # http.client decodes headers as Latin-1 while servers send UTF-8: as requests does, see
+    # SessionRedirectMixin.get_redirect_target.
+    location = location.encode("latin-1", "replace").decode("utf-8", "replace")
+    try:
+        if location.startswith("//"):
+            location = f"{urlsplit(url_of(response)).scheme}:{location}"
+        if parse_origin(location):
+            return location
+        is_relative = ":" not in location.partition("/")[0] and not location.startswith("//")
+        if not is_relative or _ODD.search(location):
+            return None
+        target = urljoin(url_of(response), location)
+        urlsplit(target)
+    except ValueError:  # no URL at all, such as https://[
+        return None
+    return target
+
+
+def history_of(response: Response) -> Iterable[Response]:
+    history = getattr(response, "history", None)
+    return history if isinstance(history, (list, tuple)) else ()
+
+
+def url_of(response: Response) -> str:
+    url = getattr(response, "url", None)
+    return url if isinstance(url, str) else ""
+
+
+def header(response: Response, name: str) -> str:
+    """A header of an answer, which may be made by hand, with bytes in it or none at all."""
+    try:
+        value = response.headers.get(name)
+    except AttributeError:
+        return ""
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value or "")
+
+
+def host_in(url: str) -> str:
+    """The host of a URL of an unusual form, for people."""
+    authority = url.partition("://")[2].partition("/")[0].partition("?")[0]
+    return printable(authority.rpartition("@")[2])
+
+
+def challenge(response: Response) -> str:
+    """The error in a bearer challenge (RFC 6750, section 3); no error there means no token."""
+    said = header(response, "WWW-Authenticate")[:_CHALLENGE]
+    scheme = _BEARER.search(said)
+    if scheme and (error := _ERROR.search(said, scheme.end())):
+        return error[1]
+    return "no_token" if _LOGIN_PAGE in said else ""
+
+
+def headers_sent(response: Response) -> MutableMapping[str, str | bytes]:
+    """The headers of the request; none where an adapter, as for tests, leaves the request out."""
+    headers = getattr(getattr(response, "request", None), "headers", None)
+    return headers if isinstance(headers, MutableMapping) else {}
+
+
+def scheme_of(response: Response) -> str:
+    """The scheme of the Authorization header that a request bore."""
+    value = headers_sent(response).get("Authorization") or ""
+    value = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    return value.partition(" ")[0].lower()

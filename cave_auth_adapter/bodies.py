@@ -1,0 +1,126 @@
+"""A body that a server sends, read within bounds of size and time."""
+
+from __future__ import annotations
+
+import io
+import time
+import zlib
+from typing import Any
+
+from requests import Response
+from urllib3 import HTTPResponse
+
+PEEKED = 1 << 16  # bytes of a body that are looked at, as sent and as decoded
+_PEEK_SECONDS = 5.0
+
+
+class TooLong(Exception):
+    """A body that does not end within the bounds that were set."""
+
+
+def peek(response: Response) -> bytes:
+    """The start of a body, decoded. Whoever reads the response next still gets all of it."""
+    content = getattr(response, "_content", False)  # there is no public way to see what was read
+    if content or content is None:
+        return bytes(content or b"")[:PEEKED]
+    raw = response.raw
+    if getattr(response, "_content_consumed", False) or not hasattr(raw, "read"):
+        return b""
+    start, failure = take(raw, PEEKED, time.monotonic() + _PEEK_SECONDS)
+    response.raw = _put_back(start, raw, failure)
+    return decoded(start, _header(raw, "Content-Encoding"), PEEKED)
+
+
+def take(raw: Any, limit: int, deadline: float) -> tuple[bytes, Exception | None]:
+    """Up to ``limit`` bytes of a body as it was sent, and what kept us from reading on.
+
+    :param raw: ``response.raw``.
+    :param deadline: on the clock of :func:`time.monotonic`; noticed when the next bytes come.
+    :return: the failure is None if the body ended, and :class:`TooLong` if it did not.
+    """
+    taken = bytearray()
+    try:
+        while True:
+            if len(taken) >= limit or time.monotonic() > deadline:
+                return bytes(taken), TooLong()
+            piece = _next_bytes(raw, limit - len(taken))
+            if not piece:
+                return bytes(taken), None
+            taken += piece
+    except Exception as error:  # whatever it is, it is for the caller, who reads on
+        return bytes(taken), error
+
+
+def _next_bytes(raw: Any, limit: int) -> bytes:
+    """What a body has at once. ``read(n)`` would wait for n bytes, however slowly they drip."""
+    if not isinstance(raw, HTTPResponse):
+        return bytes(raw.read(limit))
+    if hasattr(raw, "read1"):  # since urllib3 2.1
+        return bytes(raw.read1(limit, decode_content=False))
+    return bytes(raw.read(1, decode_content=False))
+
+
+def decoded(body: bytes, encoding: str, limit: int) -> bytes:
+    """The start of a body without its content coding (RFC 9110, section 8.4.1).
+
+    :return: at most ``limit`` bytes; none where the coding is broken, or one we never ask for.
+    """
+    if encoding in ("", "identity"):
+        return body[:limit]
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        return b""
+    for window in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):  # some servers send bare deflate
+        try:
+            return zlib.decompressobj(window).decompress(body, limit)
+        except zlib.error:
+            continue
+    return b""
+
+
+def _put_back(start: bytes, rest: Any, failure: Exception | None) -> Any:
+    """A body like ``rest`` that begins with what was taken from it."""
+    body = _Again(start, rest, failure)
+    if not isinstance(rest, HTTPResponse):
+        return body
+    return HTTPResponse(
+        body,
+        rest.headers,
+        rest.status,
+        version=rest.version,
+        reason=rest.reason,
+        preload_content=False,
+        decode_content=rest.decode_content,
+    )
+
+
+class _Again(io.RawIOBase):
+    """Bytes that were read too early, then the rest of where they came from."""
+
+    def __init__(self, start: bytes, rest: Any, failure: Exception | None):
+        self._start = io.BytesIO(start)
+        self._rest = rest
+        self._failure = failure
+
+    def read(self, size: int | None = -1) -> bytes:
+        if piece := self._start.read(size):
+            return piece
+        if self._failure is not None and not isinstance(self._failure, TooLong):
+            raise self._failure
+        if isinstance(self._rest, HTTPResponse):
+            return bytes(self._rest.read(size if size != -1 else None, decode_content=False))
+        return bytes(self._rest.read(size))
+
+    read1 = read
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        if not self.closed:
+            self._rest.close()
+        super().close()
+
+
+def _header(raw: Any, name: str) -> str:
+    headers = getattr(raw, "headers", None)
+    return str(headers.get(name, "") if headers else "").strip().lower()
