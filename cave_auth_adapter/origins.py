@@ -25,7 +25,24 @@ DEPLOYMENTS: dict[str, tuple[str, ...]] = {
         "cave.fanc-fly.com",
     ),
     "global.em.brain.allentech.org": ("*.em.brain.allentech.org",),
-    "proofreading.zetta.ai": ("proofreading.zetta.ai",),
+    # CRANT: graphene://middleauth+https://data.proofreading.zetta.ai/segmentation/table/kronauer_ant_x1
+    "proofreading.zetta.ai": ("*.proofreading.zetta.ai",),
+    # H01 and Fish1: SERVER_ADDRESS in navis/interfaces/h01.py.
+    "global.brain-wire-test.org": ("*.brain-wire-test.org",),
+}
+
+#: The deployment whose auth server CAVEclient asks where no other is named.
+DEFAULT_DEPLOYMENT = "global.daf-apis.com"
+
+#: What people call the data of a deployment -> its auth server.
+_PEOPLE_SAY = {
+    "microns": "global.daf-apis.com",
+    "flywire": "global.daf-apis.com",
+    "fanc": "global.daf-apis.com",
+    "banc": "global.daf-apis.com",
+    "v1dd": "global.em.brain.allentech.org",
+    "crant": "proofreading.zetta.ai",
+    "h01": "global.brain-wire-test.org",
 }
 
 #: A domain that CAVE gave up. Whoever owns it next must not receive tokens because an
@@ -121,6 +138,31 @@ def auth_server_of(origin: Origin) -> str | None:
         if hosts.include(origin):
             return server
     return None
+
+
+def deployment_of(origin: Origin) -> str:
+    """The deployment of a host: its auth server. An unknown host is a deployment of its own.
+
+    >>> deployment_of(parse_origin("https://minnie.microns-daf.com/"))
+    'global.daf-apis.com'
+    >>> deployment_of(parse_origin("https://localhost:8443/"))
+    'localhost:8443'
+    """
+    return auth_server_of(origin) or origin.server
+
+
+def server_called(name: str) -> str | None:
+    """The auth server that people mean by the name of a data set; None for any other word.
+
+    >>> server_called("MICrONS")
+    'global.daf-apis.com'
+    """
+    return _PEOPLE_SAY.get(name.lower())
+
+
+def is_retired(host: str) -> bool:
+    """Whether a host is of the domain that CAVE gave up."""
+    return f".{host}".endswith("." + RETIRED_DOMAIN)
 
 
 def is_loopback(host: str) -> bool:
@@ -232,8 +274,7 @@ def trusted_by_file(server: str) -> bool:
             return False
     except InvalidHostSpec:
         return False
-    is_retired = f".{host}".endswith("." + RETIRED_DOMAIN)
-    return not is_retired and ("." in host or ":" in server or is_loopback(host))
+    return not is_retired(host) and ("." in host or ":" in server or is_loopback(host))
 
 
 def _origin_from(match: re.Match[str]) -> Origin | None:

@@ -92,14 +92,21 @@ class TokenStore:
 
         :raises TokenFileError: if the directory can't be listed.
         """
+        return sorted(self.own_files())
+
+    def own_files(self) -> dict[str, Path]:
+        """Each server that has a secret file of its own -> the file, whether it is trusted or not.
+
+        :raises TokenFileError: if the directory can't be listed.
+        """
         try:
             names = os.listdir(self.directory)
         except (FileNotFoundError, NotADirectoryError):
-            return []
+            return {}
         except OSError as error:
             raise TokenFileError(self.directory, _reason(error), _MAKE_READABLE) from error
         found = (n.removesuffix(_SERVER_SUFFIX) for n in names if n.endswith(_SERVER_SUFFIX))
-        return sorted(server for server in found if trusted_by_file(server))
+        return {server: self.path_for(server) for server in found if trusted_by_file(server)}
 
     def load(self, server: str | None = None, key: str = DEFAULT_KEY) -> str | None:
         """The token under a key of a server's file; None if the file or the key is missing.

@@ -18,8 +18,10 @@ from cave_auth_adapter.origins import (
     Origin,
     TrustedHosts,
     auth_server_of,
+    deployment_of,
     is_loopback,
     parse_origin,
+    server_called,
     server_name,
     trusted_by_file,
 )
@@ -328,6 +330,24 @@ HOSTS = TrustedHosts(
 
 
 class TestDefaultDeployments:
+    def test_the_names_that_people_know_lead_to_deployments(self) -> None:
+        names = ("microns", "flywire", "fanc", "banc", "v1dd", "crant", "h01")
+        assert {server_called(name) for name in names} == set(DEPLOYMENTS)
+        assert server_called("H01") == "global.brain-wire-test.org"
+        assert server_called("global.daf-apis.com") is None
+
+    @pytest.mark.parametrize(
+        ("url", "deployment"),
+        [
+            ("https://minnie.microns-daf.com/", "global.daf-apis.com"),
+            ("https://cave.my-lab.org/", "cave.my-lab.org"),
+            ("https://localhost:8443/", "localhost:8443"),
+            ("https://minnie.microns-daf.com:8443/", "minnie.microns-daf.com:8443"),
+        ],
+    )
+    def test_an_unknown_host_is_a_deployment_of_its_own(self, url: str, deployment: str) -> None:
+        assert deployment_of(HostSpec.parse(url.rstrip("/")).origin) == deployment
+
     @pytest.mark.parametrize("server", DEPLOYMENTS)
     def test_an_auth_server_takes_its_own_tokens(self, server: str) -> None:
         assert auth_server_of(Origin("https", server, 443)) == server
@@ -342,7 +362,9 @@ class TestDefaultDeployments:
             ("www.fanc-fly.com", None),
             ("brain.allentech.org", None),
             ("zetta.ai", None),
-            ("local.brain-wire-test.org", None),
+            ("data.proofreading.zetta.ai", "proofreading.zetta.ai"),
+            ("local.brain-wire-test.org", "global.brain-wire-test.org"),
+            ("brain-wire-test.org", None),
             ("global.dynamicannotationframework.com", None),
         ],
     )
