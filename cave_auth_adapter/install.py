@@ -17,14 +17,13 @@ from typing import Any, NamedTuple
 
 from requests import PreparedRequest, Response, Session
 from requests.adapters import BaseAdapter
-from requests.utils import select_proxy
 
 from . import keepalive
 from .adapter import CaveAdapter
 from .auth import CaveAuth, checked
 from .bridges import cloudvolume
 from .errors import CaveAuthError
-from .headers import holds, strip
+from .headers import bearer_token, holds, strip
 from .origins import Origin, parse_origin
 from .runtime import warn_once
 
@@ -217,16 +216,13 @@ class _InstalledAdapter(CaveAdapter):
         object.__setattr__(self, "wrapped", wrapped)
 
     def _sender(self, request: PreparedRequest, proxies: Any) -> Callable[..., Response]:
-        wrapped, active, url = self.wrapped, _active, request.url or ""
-        if (
-            active is not None
-            and active.keep_alive
-            and keepalive.can_serve(wrapped)
-            and url[:6].lower() == "https:"
-            and not select_proxy(url, proxies)
-        ):
-            return keepalive.transport().send
-        return wrapped.send
+        active = _active
+        return self.wrapped.send if active is None or not active.keep_alive else self._send_kept
+
+    def _send_kept(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        origin, value = parse_origin(request.url or ""), bearer_token(request.headers)
+        known = origin and value and self.auth.credentials.recognise(origin, value)
+        return keepalive.send(self.wrapped, request, known or None, *args, **kwargs)
 
     def _origin(self, request: PreparedRequest, proxies: Any) -> Origin | None:
         if _active is None:  # someone kept this adapter, and we were uninstalled

@@ -1,207 +1,462 @@
-"""One keep-alive transport per process, for sessions that live for a single call.
+"""Share idle connections between the sessions of a process.
 
-``requests.get`` makes a session, and with it a TCP and a TLS connection, for every call;
-cloud-volume's graphene code does so for every query. A pristine default adapter can be served by
-this transport instead: nothing that it was set up for is lost, because nothing was set up.
+A session costs a TCP and a TLS handshake for each host. ``requests.get`` makes a session for each
+call, cloud-volume one for each query, and CAVEclient one for each service. This module keeps
+the connections when their sessions are done with them, and lends them to the next ones.
+
+Connections are shared, and pools are not: each session goes on with its own adapter, its own
+retries and its own time-outs. A connection is lent only to a request with an equal :class:`_Key`:
+the same host, the same TLS settings, and the same token of this package.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import http.client
+import inspect
+import io
 import os
 import queue
 import socket
-import threading
+import ssl
 import time
-from collections import deque
-from collections.abc import Callable
-from http.client import RemoteDisconnected
-from typing import Any
+from typing import Any, NamedTuple
 
+import urllib3.util.connection
+from requests import PreparedRequest, Response, adapters
 from requests.adapters import BaseAdapter, HTTPAdapter
-from urllib3.connection import HTTPSConnection
-from urllib3.connectionpool import HTTPSConnectionPool
+from requests.utils import select_proxy
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.poolmanager import PoolManager
 
-_HOSTS = 32  # connection pools kept, one per host, port and TLS setting
-_CONNECTIONS = 64  # idle connections kept per pool
+from .tokens import Token
 
-# RFC 9110, section 9.2.2: these may be sent again when a connection fails under them.
-_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
-# Seconds. A firewall may have forgotten a connection that idles for long, without a word to us.
+_MAX_CONNECTIONS = 64  # idle ones, to all hosts together
+# Seconds. A firewall forgets a connection that idles for long, and tells nobody.
 _MAX_IDLE = 30.0
-# Seconds. What can't be sent again should not meet a connection that the server is about to close:
-# the shortest keep-alive time-out in common use is 2 s (gunicorn).
-_MAX_IDLE_UNREPEATABLE = 1.0
+# Seconds. A request that must not be sent twice should not meet a connection that the server is
+# about to close: the shortest keep-alive time-out in common use is 2 s (gunicorn).
+_MAX_IDLE_UNSAFE = 1.0
 
-_CLOSED = (RemoteDisconnected, ConnectionResetError, BrokenPipeError)
-_SOCKET = socket.socket
-
-_lock = threading.Lock()
-_transport: KeepAliveTransport | None = None
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1
+# How the end of a connection shows when a request is sent over it, or its answer is awaited.
+_CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
-def transport() -> KeepAliveTransport:
-    """The transport of this process; connections are kept per host and TLS setting."""
-    global _transport
-    with _lock:
-        if _transport is None:
-            _transport = KeepAliveTransport(pool_connections=_HOSTS, pool_maxsize=_CONNECTIONS)
-        return _transport
+def send(
+    adapter: BaseAdapter,
+    request: PreparedRequest,
+    token: Token | None,
+    /,
+    *args: Any,
+    **kwargs: Any,
+) -> Response:
+    """Send a request by a session's own adapter, over a shared connection where that is safe.
+
+    Call it in place of ``adapter.send(request, …)``, with what goes over the wire:
+
+    :param adapter: the adapter that the session chose.
+    :param request: the signed request.
+    :param token: the token of this package that the request carries; None shares nothing.
+    :param args: what the caller gave to ``adapter.send``; passed on as it is.
+    :param kwargs: the same.
+
+    Answers and errors are those of ``adapter.send``. A connection is shared only over ``https``
+    without a proxy, and only if the adapter is a plain ``HTTPAdapter``: any setting of its own but
+    ``max_retries`` and ``pool_maxsize`` makes it use its own connections.
+    """
+    lender = _lender(adapter, request, token, args, kwargs)
+    if lender is None:
+        return adapter.send(request, *args, **kwargs)
+    # A twin that borrows. copy.copy() would make a manager, and with it pools, of its own.
+    twin = HTTPAdapter.__new__(HTTPAdapter)
+    vars(twin).update(vars(adapter), poolmanager=lender)
+    response = twin.send(request, *args, **kwargs)
+    response.connection = adapter  # type: ignore[assignment]
+    return response
 
 
-def can_serve(adapter: BaseAdapter) -> bool:
-    """Whether an adapter is as a session makes it, so that the transport can stand in for it."""
+def reset() -> None:
+    """Close all idle connections; those in use are closed when their answer has been read."""
+    global _idle
+    idle, _idle = _idle, []
+    for connection in idle:
+        connection.close()
+    _view.cache_clear()
+
+
+# -- Which connections are equal
+
+
+class _Key(NamedTuple):
+    """Requests with equal keys may use the same connection."""
+
+    host: str
+    port: int
+    tls: tuple[Any, ...]  # ``verify``, and the file that it names as it is now
+    options: tuple[tuple[str, Any], ...]  # what requests makes of it for urllib3
+    route: tuple[Any, ...]  # what finds the address of the host
+    token: Token  # never its text: keys show in tracebacks
+
+
+def _lender(
+    adapter: BaseAdapter,
+    request: PreparedRequest,
+    token: Token | None,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> _Lender | None:
+    """What lends connections to one request; None if it has to use those of its session."""
+    if token is None or type(adapter) is not HTTPAdapter or not _is_pristine(adapter):
+        return None
+    names = ("stream", "timeout", "verify", "cert", "proxies")  # of HTTPAdapter.send
+    options = {**dict(zip(names, args, strict=False)), **kwargs}
+    url, verify = request.url or "", options.get("verify", True)
+    tls = _tls(verify)
+    if (
+        tls is None
+        or options.get("cert")
+        or url[:6].lower() != "https:"
+        or select_proxy(url, options.get("proxies"))
+        or "close" in str(request.headers.get("Connection", "")).lower()
+    ):
+        return None
+    return _Lender(adapter.poolmanager, token, tls, *_terms(request))
+
+
+def _tls(verify: object) -> tuple[Any, ...] | None:
+    """What a connection was verified against; None for settings that are not shared.
+
+    ``requests`` takes ``None``, ``0`` and ``""`` for "do not verify" and yet gives them the pool of
+    ``True``, so only what is exactly ``True``, ``False`` or a string is shared.
+    """
+    if verify is False:
+        return (False,)
+    if verify is not True and (type(verify) is not str or not verify):
+        return None
+    path = adapters.DEFAULT_CA_BUNDLE_PATH if verify is True else verify  # type: ignore[attr-defined]
+    try:
+        now = os.stat(path)
+    except (OSError, ValueError):  # requests says what is wrong with it
+        return None
+    return verify, path, now.st_dev, now.st_ino, now.st_mtime_ns, now.st_size
+
+
+def _terms(request: PreparedRequest) -> tuple[float, bool]:
+    """How long a connection for this request may have idled, and whether it may be sent twice."""
+    if not (request.body is None or isinstance(request.body, (bytes, str))):
+        return 0.0, False  # it is read as it is sent
+    return (_MAX_IDLE, True) if request.method in _SAFE else (_MAX_IDLE_UNSAFE, False)
+
+
+def _setup(adapter: HTTPAdapter) -> tuple[Any, ...]:
+    """How an adapter was set up, but for what it keeps when it borrows."""
+    own, manager = dict(vars(adapter)), adapter.poolmanager
+    for name in ("poolmanager", "proxy_manager", "max_retries", "_pool_maxsize"):
+        own.pop(name, None)
+    of_manager = dict(vars(manager))
+    pools = of_manager.pop("pools", None)
+    options = dict(of_manager.pop("connection_pool_kw", {}))
+    options.pop("maxsize", None)
+    return own, type(manager), of_manager, type(pools), options
+
+
+def _surroundings() -> tuple[Any, ...]:
+    """What other code replaces in order to see, record or forbid each connection."""
     return (
-        type(adapter) is HTTPAdapter
-        and _settings(adapter) == _PRISTINE
-        # Recorders replace the one (vcrpy), guards and mocks the other (pytest-socket): they must
-        # see every connection, and an open one would go around them.
-        and HTTPSConnectionPool.ConnectionCls is HTTPSConnection
-        and socket.socket is _SOCKET
+        HTTPSConnectionPool.ConnectionCls,  # vcrpy
+        socket.socket,  # pytest-socket
+        socket.socket.connect,  # pytest-socket, with hosts that are allowed
+        ssl.SSLContext,  # truststore
+        ssl.SSLSocket,
+        urllib3.util.ssl_.SSLContext,
     )
 
 
-class _Connection(HTTPSConnection):
-    """A connection that makes no error of it when the server has closed its idle socket.
+def _route() -> tuple[Any, ...]:
+    """What finds an address: tests and tunnels replace it to lead a host elsewhere."""
+    return (
+        socket.getaddrinfo,
+        socket.create_connection,
+        urllib3.util.connection.create_connection,
+    )
 
-    urllib3 notices a socket that was closed by the time it is taken from the pool. What is left
-    is a server that closes it while the request is on its way; a new connection, as each request
-    had without us, never meets that.
+
+_CLASSES = (HTTPAdapter, PoolManager, HTTPConnection, HTTPSConnection)
+_PRISTINE = HTTPAdapter()
+_SETUP = _setup(_PRISTINE)
+_SURROUNDINGS = _surroundings()
+_METHODS = [dict(vars(each)) for each in _CLASSES]
+
+
+def _is_pristine(adapter: HTTPAdapter) -> bool:
+    """Whether nothing about an adapter, or under it, differs from what `requests` ships."""
+    return (
+        _SHAPE_IS_KNOWN
+        and isinstance(getattr(adapter, "poolmanager", None), PoolManager)
+        and _setup(adapter) == _SETUP
+        and _surroundings() == _SURROUNDINGS
+        and all(vars(each) == was for each, was in zip(_CLASSES, _METHODS, strict=True))
+    )
+
+
+def _shape_is_known() -> bool:
+    """Whether what is overridden below has the shape of urllib3 2 and `requests`.
+
+    urllib3 1.26 differs, and urllib3-future, which takes its name.
     """
-
-    _answered_at: float | None = None  # monotonic; None: nothing was answered on this socket yet
-    _repeat: Callable[[], None] | None = None
-
-    def connect(self) -> None:
-        self._answered_at = None
-        super().connect()
-
-    def putrequest(self, *args: Any, **kwargs: Any) -> None:
-        # Whichever way a request comes: urllib3 1.26 sends chunked ones by request_chunked().
-        self._repeat = None
-        super().putrequest(*args, **kwargs)
-
-    def request(
-        self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any
-    ) -> None:
-        def send() -> None:
-            super(_Connection, self).request(method, url, body=body, headers=headers, **options)
-
-        is_plain = body is None or isinstance(body, (bytes, str))
-        may_repeat = is_plain and method.upper() in _IDEMPOTENT
-        max_idle = _MAX_IDLE if may_repeat else _MAX_IDLE_UNREPEATABLE
-        self._renew(max_idle if is_plain else 0.0)
-        may_repeat = may_repeat and self._answered_at is not None
-        # A close may come before all of a body has left, and an answer may have come before it.
-        with contextlib.suppress(*(_CLOSED if may_repeat else ())):
-            send()
-        self._repeat = send if may_repeat else None
-
-    def request_chunked(self, *args: Any, **kwargs: Any) -> None:
-        self._renew(0.0)  # urllib3 1.26 sends so what is read as it is sent
-        super().request_chunked(*args, **kwargs)
-
-    def _renew(self, max_idle: float) -> None:
-        """Open the connection anew if it has been idle; 0: in any case, for what is read once."""
-        if self._answered_at is not None and time.monotonic() - self._answered_at >= max_idle:
-            self.close()
-            self.connect()
-
-    def getresponse(self) -> Any:  # urllib3 1.26 tries with an argument, and minds a TypeError
-        repeat, self._repeat = self._repeat, None
-        try:
-            response = super().getresponse()
-        except _CLOSED:
-            if repeat is None:
-                raise
-            self.close()
-            repeat()  # http.client connects anew
-            response = super().getresponse()
-        self._answered_at = time.monotonic()
-        if response.status < 200:
-            # http.client takes what comes before an answer (RFC 8297, say) for the answer. The one
-            # that follows must not become that of the next request.
-            self.close()
-        return response
+    manager = _PRISTINE.poolmanager
+    try:
+        made = list(inspect.signature(HTTPSConnectionPool._make_request).parameters)
+        answered = list(inspect.signature(HTTPConnection.getresponse).parameters)
+    except (AttributeError, TypeError, ValueError):
+        return False
+    return (
+        issubclass(HTTPSConnection, http.client.HTTPConnection)
+        and HTTPSConnectionPool.ConnectionCls is HTTPSConnection
+        and made[:6] == ["self", "conn", "method", "url", "body", "headers"]
+        and answered == ["self"]
+        and type(manager) is PoolManager
+        and manager.connection_pool_kw == {"maxsize": 10, "block": False}
+        and manager.pool_classes_by_scheme
+        == {"http": HTTPConnectionPool, "https": HTTPSConnectionPool}
+    )
 
 
-class _Idle:
-    """The idle connections of a pool: what came last goes first, and nothing waits.
-
-    The lock of a ``queue.LifoQueue`` is taken in Python code, and a Ctrl-C in that instant leaves
-    it held: a pool that outlives its sessions would then stop every later request. What is done to
-    a deque here is atomic without a lock.
-    """
-
-    def __init__(self, maxsize: int) -> None:
-        self.queue: deque[Any] = deque()
-        self._maxsize = maxsize
-
-    def get(self, block: bool = False, timeout: float | None = None) -> Any:
-        try:
-            return self.queue.pop()
-        except IndexError:
-            raise queue.Empty from None
-
-    def put(self, item: Any, block: bool = False, timeout: float | None = None) -> None:
-        if len(self.queue) >= self._maxsize:
-            raise queue.Full
-        self.queue.append(item)
-
-    def qsize(self) -> int:
-        return len(self.queue)
+_SHAPE_IS_KNOWN = _shape_is_known()
 
 
-class _ConnectionPool(HTTPSConnectionPool):
-    ConnectionCls = _Connection
-    QueueCls: Any = _Idle
-
-    def _put_conn(self, conn: Any) -> None:
-        # As urllib3 does it, but for its warning of a full pool: without us each session had a
-        # pool of its own, and no one was warned.
-        with contextlib.suppress(queue.Full):
-            if (pool := self.pool) is not None:  # None: closed meanwhile
-                pool.put(conn, block=False)
-                return
-        if conn is not None:
-            conn.close()
+# -- Idle connections
 
 
-class KeepAliveTransport(HTTPAdapter):
-    """An adapter for ``https`` without a proxy that nobody's ``Session.close()`` closes."""
+class _Answer(http.client.HTTPResponse):
+    """An answer that knows whether its connection may be used again."""
 
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"https": _ConnectionPool}
+    def __init__(self, sock: Any, debuglevel: int = 0, method: str | None = None):
+        super().__init__(sock, debuglevel, method)
+        self.is_head = method == "HEAD"
+        self.reader = self.fp = _Reader(self.fp.detach(), sock)
+
+    def leaves_clean(self, has_body: bool) -> bool:
+        """Whether it was read to an end that nobody can doubt, and nothing came after that.
+
+        :param has_body: of the request. A server that refuses one early may still have to answer
+            what it then reads.
+        """
+        framing = [
+            *self.headers.get_all("Content-Length", ()),
+            *self.headers.get_all("Transfer-Encoding", ()),
+        ]
+        return (
+            self.reader.is_quiet
+            and not self.is_head  # some servers send the body all the same
+            and 200 <= self.status < (300 if has_body else 600)
+            and self.status not in (204, 304)
+            and self.version == 11
+            and len(framing) == 1
+        )
+
+
+class _Reader(io.BufferedReader):
+    """What an answer is read with. Looks, before it closes, whether more has come."""
+
+    is_quiet = False
+
+    def __init__(self, raw: Any, sock: Any):
+        super().__init__(raw)
+        self._socket = sock
 
     def close(self) -> None:
-        """Do nothing: the sessions that close it share it with others."""
+        if not self.closed:
+            self.is_quiet = self._hears_nothing()
+        super().close()
+
+    def _hears_nothing(self) -> bool:
+        """Whether buffer, TLS layer and socket are empty, and the socket is open."""
+        try:
+            self._socket.settimeout(0.0)  # urllib3 sets it again before each use
+            self.peek(1)  # a byte, or none at the end of the connection
+        except ssl.SSLWantReadError:
+            return True
+        except (OSError, ValueError):
+            return False
+        return False
 
 
-def _settings(adapter: HTTPAdapter) -> dict[str, Any]:
-    settings = dict(vars(adapter))
-    manager = settings.pop("poolmanager", None)
-    settings.pop("proxy_manager", None)  # what was connected to, not how
-    settings["max_retries"] = vars(adapter.max_retries)
-    settings["manager"] = type(manager), getattr(manager, "connection_pool_kw", None)
-    return settings
+class _Connection(HTTPSConnection):
+    """A connection that can outlive its session."""
+
+    answer: _Answer | None = None  # the one that is being read
+    has_body = False  # the request that it answers
+    key: _Key | None = None
+    idle_since = 0.0  # time.monotonic()
+    home: list[_Connection]  # the list of idle connections when it was opened
+
+    def connect(self) -> None:
+        self.home = _idle
+        super().connect()
+
+    def response_class(  # type: ignore[override]
+        self, sock: Any, debuglevel: int = 0, method: str | None = None
+    ) -> _Answer:
+        """Make an answer; called by http.client."""
+        self.answer = _Answer(sock, debuglevel, method)
+        return self.answer
 
 
-_PRISTINE = _settings(HTTPAdapter())
+# The newest comes last. Only methods that are atomic touch it: a lock could be left held by a
+# Ctrl-C, a signal handler or a fork.
+_idle: list[_Connection] = []
+
+
+def _reap() -> None:
+    """Close the oldest idle connections: those past their time, and those too many."""
+    oldest = time.monotonic() - _MAX_IDLE
+    with contextlib.suppress(IndexError):  # none left
+        while len(_idle) > _MAX_CONNECTIONS or _idle[0].idle_since <= oldest:
+            _idle.pop(0).close()
+
+
+class _Queue:
+    """The idle connections with one key, as the queue that urllib3 expects in a pool."""
+
+    def __init__(self, key: _Key, max_idle: float):
+        self._key = key
+        self._max_idle = max_idle
+
+    def get(self, block: bool = False, timeout: float | None = None) -> _Connection:
+        """Take the newest; urllib3 looks whether its server has closed it."""
+        _reap()
+        oldest = time.monotonic() - self._max_idle
+        for connection in reversed(_idle[:]):
+            if connection.key == self._key and connection.idle_since > oldest:
+                with contextlib.suppress(ValueError):  # another thread was faster
+                    _idle.remove(connection)
+                    return connection
+        raise queue.Empty
+
+    def put(
+        self, connection: _Connection | None, block: bool = False, timeout: float | None = None
+    ) -> None:
+        """Keep a connection if its next answer can only be that of its next request."""
+        if connection is None or connection.sock is None:
+            return
+        answer, connection.answer = connection.answer, None
+        if answer is None or not answer.isclosed():
+            # Given back too early. The answer can still be read: the socket stays open for it.
+            connection.sock.close()
+        elif connection.home is not _idle or not answer.leaves_clean(connection.has_body):
+            connection.close()
+        else:
+            connection.key, connection.idle_since = self._key, time.monotonic()
+            _idle.append(connection)
+            _reap()
+
+    def qsize(self) -> int:
+        return sum(connection.key == self._key for connection in _idle[:])
+
+
+# -- What borrows them
+
+
+class _View(HTTPSConnectionPool):
+    """A pool that owns no connection. Its settings are those of its key, and never change."""
+
+    ConnectionCls = _Connection
+
+    def __init__(self, key: _Key, max_idle: float, may_repeat: bool):
+        super().__init__(key.host, key.port, maxsize=1, block=False, **dict(key.options))
+        # Only now: urllib3 closes what is in the first one when a pool is garbage.
+        self.pool: Any = _Queue(key, max_idle)
+        self._may_repeat = may_repeat
+
+    def _make_request(  # type: ignore[override]
+        self, conn: Any, method: str, url: str, **options: Any
+    ) -> Any:
+        """Send a request; once more if it may be, and a kept connection ended under it.
+
+        A new connection, as each request had without us, never ends so.
+        """
+        conn.has_body = options.get("body") is not None
+        is_kept = not conn.is_closed
+        try:
+            return super()._make_request(conn, method, url, **options)
+        except _CLOSED:
+            if not (is_kept and self._may_repeat):
+                raise
+            conn.close()
+            return super()._make_request(conn, method, url, **options)
+
+
+# Errors and logs name the class.
+_View.__name__ = HTTPSConnectionPool.__name__
+_Connection.__name__ = HTTPSConnection.__name__
+
+
+@functools.lru_cache(maxsize=256)
+def _view(key: _Key, max_idle: float, may_repeat: bool) -> _View:
+    return _View(key, max_idle, may_repeat)
+
+
+class _Lender:
+    """The manager of a twin: hands out views, or the session's own pool where it has one."""
+
+    def __init__(
+        self,
+        manager: PoolManager,
+        token: Token,
+        tls: tuple[Any, ...],
+        max_idle: float,
+        may_repeat: bool,
+    ):
+        self._manager = manager
+        self._token = token
+        self._tls = tls
+        self._terms = max_idle, may_repeat
+
+    def connection_from_host(
+        self,
+        host: str,
+        port: int | None = None,
+        scheme: str = "https",
+        pool_kwargs: dict[str, Any] | None = None,
+    ) -> HTTPConnectionPool:
+        """Called by :class:`HTTPAdapter`, as it calls :class:`PoolManager`."""
+        options = tuple(sorted((pool_kwargs or {}).items()))
+        key = _Key(host, port or 443, self._tls, options, _route(), self._token)
+        if self._has_own_pool(key) or not _is_known(options):
+            return self._manager.connection_from_host(
+                host, port=port, scheme=scheme, pool_kwargs=pool_kwargs
+            )
+        return _view(key, *self._terms)
+
+    def _has_own_pool(self, key: _Key) -> bool:
+        """Whether the session has a pool for that host, which may have been set up by hand."""
+        pools = self._manager.pools.keys()
+        return any((each.key_host, each.key_port) == (key.host, key.port) for each in pools)
+
+
+def _is_known(options: tuple[tuple[str, Any], ...]) -> bool:
+    """Whether urllib3's options are what requests makes of ``verify`` alone."""
+    # requests 2.32.0 to 2.32.4 have one context for all sessions.
+    shared = getattr(adapters, "_preloaded_ssl_context", None)
+    return all(
+        name in ("cert_reqs", "ca_certs", "ca_cert_dir")
+        or (name == "ssl_context" and value is shared)
+        for name, value in options
+    )
 
 
 def _forget() -> None:
-    """In a forked child: the parent goes on using the sockets, and its locks may be held.
-
-    The transport of the parent is kept, unused: urllib3 closes the connections of a pool that goes
-    away, and another thread of the parent may have been at work on them.
-    """
-    global _transport, _lock
-    _of_parents.append(_transport)
-    _transport, _lock = None, threading.Lock()
+    """In a forked child: leave the connections to the parent, which goes on using them."""
+    global _idle
+    _inherited.append(_idle)
+    _idle = []
 
 
-_of_parents: list[KeepAliveTransport | None] = []
+_inherited: list[list[_Connection]] = []
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)

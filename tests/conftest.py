@@ -59,11 +59,10 @@ def secrets(tmp_path: Path) -> Path:
 @pytest.fixture
 def fresh_start(fresh_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No connection is left from the test before, and nothing stays installed."""
-    monkeypatch.setattr(keepalive, "_transport", None)
+    keepalive.reset()
     yield
     uninstall()
-    if keepalive._transport is not None:
-        keepalive._transport.poolmanager.clear()
+    keepalive.reset()
 
 
 # --- the sandbox, and who uses it ----------------------------------------------------------

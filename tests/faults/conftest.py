@@ -114,8 +114,7 @@ def open_sockets() -> int:
 
 def close_idle() -> None:
     """Close the idle connections that are kept on purpose."""
-    if keepalive._transport is not None:
-        keepalive._transport.poolmanager.clear()
+    keepalive.reset()
 
 
 def settled_sockets(expected: int = 0, patience: float = 1.0) -> int:

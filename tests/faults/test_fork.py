@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from cave_auth_adapter import CaveAuth, TokenStore, install, keepalive, sources
+from cave_auth_adapter import CaveAuth, TokenStore, sources
 
 from ..support.doors import DOORS, session_through
 from ..support.faulty import GOOD, REFUSAL, Fault, FaultyServer
@@ -143,14 +143,6 @@ def test_a_fork_while_a_new_token_is_looked_for(
     other.join(LIMIT)
     last = {seen.path: seen.headers["authorization"] for seen in server.requests}
     assert last == {"/child": f"Bearer {OTHER}", "/parent": f"Bearer {OTHER}"}
-
-
-def test_a_fork_while_the_transport_is_made(serve: Serve) -> None:
-    held = Held(serve)
-    install(CaveAuth(TOKEN, hosts=[held.server.host]))
-    with keepalive._lock:
-        assert in_child(lambda: works(requests.Session(), f"{held.url}child")) == 0
-    assert held.signed("/child") == [True]
 
 
 def test_a_fork_while_a_token_is_saved(secrets: Path) -> None:

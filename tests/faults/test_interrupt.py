@@ -21,7 +21,7 @@ import pytest
 import requests
 
 import cave_auth_adapter
-from cave_auth_adapter import CaveAuth, TokenStore, install, keepalive, store
+from cave_auth_adapter import CaveAuth, TokenStore, install, store
 
 from ..support.doors import DOORS, session_through
 from ..support.faulty import GOOD, REFUSAL, Fault, FaultyServer
@@ -145,7 +145,6 @@ class Bench:
     def check(self) -> None:
         """After an interrupt: nothing is locked, and all goes on."""
         assert not self.auth.credentials._lock.locked()
-        assert not keepalive._lock.locked()
         assert not install_module._lock.locked()
         TokenStore().save(self.good, overwrite=True)
         assert still_works(self.door, self.auth, self.session, self.server.url)

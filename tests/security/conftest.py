@@ -34,7 +34,7 @@ def world(
     for name in set(os.environ) - {"HOME", "PATH", "PYTEST_CURRENT_TEST"}:
         monkeypatch.delenv(name)  # requests goes through all of them three times per request
     monkeypatch.setenv("CAVE_AUTH_HOSTS", NAMED_HOSTS)
-    monkeypatch.setattr(keepalive, "_transport", None)
+    keepalive.reset()
     with running_world.instead_of_the_internet():
         yield running_world
 
