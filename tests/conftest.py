@@ -57,7 +57,7 @@ def secrets(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def fresh_start(fresh_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def fresh_start(fresh_environment: None) -> Iterator[None]:
     """No connection is left from the test before, and nothing stays installed."""
     keepalive.reset()
     yield
