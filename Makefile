@@ -14,24 +14,33 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --maxprocesses=8 --d
 # from its caller to a real protected service.
 QUICK := cave_auth_adapter cave_auth_startup/imports.py tests/unit tests/cli tests/integration/test_doors.py
 
-.PHONY: help demo test proof leaks suites bench docs pictures lint format package clean
+.PHONY: help demo test proof nightly mutations leaks suites bench docs pictures lint format \
+    package lowest prereleases clean
 
 help:
-	@echo "make demo      see it work against a small CAVE deployment on this machine"
-	@echo "make test      lint, types, doctests, unit, command line, and each door once: a minute"
-	@echo "make proof     every test but the suites of others: about six minutes"
-	@echo "make leaks     look for tokens at foreign servers: every door by every way out"
-	@echo "make suites    run the test suites of requests and responses with and without the plugin"
-	@echo "make bench     measure, and write docs/benchmarks.md and its charts"
-	@echo "make docs      build the documentation into site/, with warnings as errors"
-	@echo "make pictures  draw the terminal sessions in the documentation again"
-	@echo "make lint      ruff and mypy alone"
-	@echo "make package   build the distributions and try them on every Python from 3.10 to 3.14"
-	@echo "make format    let ruff lay out the code"
-	@echo "make clean     remove the virtual environment and all caches"
+	@echo "To begin:"
+	@echo "  make demo         see it work against a small CAVE deployment on this machine"
+	@echo "  make test         lint, types, doctests, unit, command line, each door once: a minute"
+	@echo "While you work:"
+	@echo "  make lint         ruff and mypy alone"
+	@echo "  make format       let ruff lay out the code"
+	@echo "  make leaks        look for tokens at foreign servers: every door by every way out"
+	@echo "  make docs         build the documentation into site/, with warnings as errors"
+	@echo "  make pictures     draw the terminal sessions in the documentation again"
+	@echo "Before a change lands (.ci/run does these, and make test):"
+	@echo "  make proof        all tests: about six minutes on two processors"
+	@echo "  make suites       the suites of requests and responses with and without the plugin"
+	@echo "  make package      build the distributions; try them on every Python, 3.10 to 3.14"
+	@echo "Now and then:"
+	@echo "  make lowest       the tests with the oldest requests, urllib3, CAVEclient, cloud-volume"
+	@echo "  make prereleases  the tests with the pre-releases of their next versions"
+	@echo "  make mutations    break 40 lines, one at a time, and count what the tests catch"
+	@echo "  make nightly      the mutations, and properties with twenty times as many examples"
+	@echo "  make bench        measure, and write docs/benchmarks.md and its charts"
+	@echo "  make clean        remove the virtual environments and all caches"
 	@echo
-	@echo "PYTHON=python3.12 VENV=.venv-3.12 choose another interpreter (3.10 or later)."
-	@echo "One folder: $(BIN)/python -m pytest tests/unit (-n 2 for two workers, -k WORD to choose)."
+	@echo "Another Python (3.10 or later): make test PYTHON=python3.12 VENV=.venv-3.12"
+	@echo "Some tests: $(BIN)/python -m pytest tests/unit -k WORD (-n 2: in two processes)"
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
@@ -41,6 +50,12 @@ test: lint
 
 proof: $(READY)
 	$(PYTEST)
+
+nightly: mutations
+	$(PYTEST) tests/properties --hypothesis-profile=thorough
+
+mutations: $(READY)
+	$(BIN)/python -m tests.mutations
 
 leaks: $(READY)
 	$(BIN)/python -m pytest tests/security
@@ -69,6 +84,9 @@ lint: $(READY)
 
 package: $(READY)
 	$(BIN)/nox
+
+lowest prereleases: $(READY)
+	$(BIN)/nox --session "dependencies(versions='$@')"
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -23,11 +23,18 @@ EXTRAS = {
 _KEYRING = {"CAVE_AUTH_KEYRING": "1", "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}
 # The lower bounds in setup.cfg, to the letter.
 LOWEST = ["requests==2.32.3", "urllib3==1.26.18", "click==8.1.0", "filelock==3.12.0"]
+# What Flask asks for is a newer click.
+LOWEST_BESIDE_FLASK = [bound for bound in LOWEST if not bound.startswith("click")]
 # The tests that see what a version of requests or urllib3 does differently, and what they import.
 TESTS = ["unit", "integration/test_keep_alive.py", "faults/test_token_change.py"]
 TOOLS = ["gevent", "hypothesis>=6.100", "keyring>=24"]
+# The packages that we work with, and the tests that use them.
+DEPENDENCIES = ["requests", "urllib3", "caveclient", "cloud-volume", "cloud-files"]
+OLDEST_TOOLS = ["caveclient==7.0.0", "cloud-volume==12.0.0", "cloud-files==5.0.0"]
+THEIR_TESTS = ["tests/unit", "tests/integration", "tests/login", "tests/cli"]
 DIST = Path("build/dist").resolve()
 
+nox.options.sessions = ["distributions", "wheel", "readme", "extras"]
 nox.options.default_venv_backend = "venv"
 nox.options.error_on_external_run = True
 nox.options.error_on_missing_interpreters = False  # which is the default only outside of CI
@@ -66,9 +73,7 @@ def wheel(session: nox.Session, versions: str) -> None:
     session.run("python", "-W", "error", "-c", "import cave_auth_adapter, cave_auth_startup")
     session.run("cave-auth", "--version")
     session.run("cave-auth", "hosts", silent=True)
-    # What Flask asks for is a newer click.
-    without_click = [bound for bound in LOWEST if not bound.startswith("click")]
-    bounds = without_click if versions == "lowest" else []
+    bounds = LOWEST_BESIDE_FLASK if versions == "lowest" else []
     session.install(f"{_wheel()}[testing]", *TOOLS, *bounds)
     session.run("python", "-m", "pytest", "--quiet", *(str(tests / "tests" / t) for t in TESTS))
 
@@ -89,6 +94,18 @@ def extras(session: nox.Session, extra: str) -> None:
     session.run("python", "-m", "pip", "check")
     _tests_alone(session)
     session.run("python", "-c", EXTRAS[extra], env=_KEYRING)
+
+
+@nox.session
+@nox.parametrize("versions", ["lowest", "prereleases"])
+def dependencies(session: nox.Session, versions: str) -> None:
+    """The tests with the oldest versions that we support, or with pre-releases of the next ones."""
+    oldest = [*LOWEST_BESIDE_FLASK, *OLDEST_TOOLS] if versions == "lowest" else []
+    session.install("--editable", ".[test]", *oldest)
+    if versions == "prereleases":
+        session.install("--pre", "--upgrade", *DEPENDENCIES)
+    session.run("python", "-m", "pip", "list", silent=False)
+    session.run("python", "-m", "pytest", "--numprocesses=auto", *THEIR_TESTS)
 
 
 def _wheel() -> str:

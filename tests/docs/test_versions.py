@@ -1,0 +1,77 @@
+"""The supported versions, and the commands of the workflows, are the same wherever they stand."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from .blocks import ROOT
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+PAGE = (ROOT / "docs" / "versions.md").read_text("utf-8")
+NOXFILE = (ROOT / "noxfile.py").read_text("utf-8")
+SETUP = configparser.ConfigParser()
+SETUP.read_string((ROOT / "setup.cfg").read_text("utf-8"))
+
+pytestmark = pytest.mark.skipif(not WORKFLOWS, reason="the workflows are not in the distribution")
+
+
+def jobs() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for path in WORKFLOWS:
+        found |= yaml.safe_load(path.read_text("utf-8"))["jobs"]
+    return found
+
+
+def commands() -> list[str]:
+    return [step["run"] for job in jobs().values() for step in job["steps"] if "run" in step]
+
+
+def test_the_pythons() -> None:
+    classifiers = SETUP["metadata"]["classifiers"]
+    pythons = re.findall(r"Python :: (3\.\d+)", classifiers)
+    assert len(pythons) >= 5
+    assert re.findall(r"^\| (3\.\d+) \|", PAGE, re.MULTILINE) == pythons
+    [tried] = re.findall(r"^PYTHONS = \[(.*)\]", NOXFILE, re.MULTILINE)
+    assert re.findall(r"[\d.]+", tried) == pythons
+    assert jobs()["test"]["strategy"]["matrix"]["python"] == pythons
+    assert f'python_version = "{pythons[0]}"' in (ROOT / "pyproject.toml").read_text("utf-8")
+
+
+def test_the_systems() -> None:
+    systems = jobs()["test"]["strategy"]["matrix"]["os"]
+    assert systems == ["ubuntu-latest", "macos-latest", "windows-latest"]
+
+
+def test_the_oldest_versions() -> None:
+    """Those of the page are those of setup.cfg, and those that `make lowest` installs."""
+    bounds = dict(re.findall(r"^([a-z0-9-]+)>=([\d.]+)", _requirements(), re.MULTILINE))
+    told = re.findall(r"^\| `?([\w-]+)`? \| ([\d.]+) \|", PAGE, re.MULTILINE)
+    told = [(name.lower(), version) for name, version in told if not name.startswith("3.")]
+    assert len(told) == 5
+    for name, version in told:
+        assert f"{bounds[name]}.0".startswith(version)
+        assert re.search(rf'"{name}=={re.escape(bounds[name])}[.0]*"', NOXFILE), name
+
+
+def _requirements() -> str:
+    options = SETUP["options"], SETUP["options.extras_require"]
+    return "\n".join(value for section in options for value in section.values())
+
+
+@pytest.mark.parametrize("command", commands() if WORKFLOWS else [])
+def test_a_command_of_a_workflow_is_there(command: str) -> None:
+    program, *words = command.split()
+    if program != "make":
+        assert os.access(ROOT / program, os.X_OK)
+        return
+    matrix = jobs()["versions"]["strategy"]["matrix"]["include"]
+    targets = [each["versions"] for each in matrix] if "${{" in words[0] else [words[0]]
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for target in targets:
+        assert re.search(rf"^(?:[\w ]* )?{target}(?: [\w ]*)?:", makefile, re.MULTILINE), target
