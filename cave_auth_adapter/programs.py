@@ -68,9 +68,9 @@ def disable() -> bool:
     """
     pth, start, module = _files()
     try:
-        compiled = module.parent.glob(f"__pycache__/{_MODULE}.*.pyc")
-        # What leads to the module goes first.
-        removed = [_remove(path) for path in (pth, start, module, *compiled)]
+        removed = [_remove(path) for path in (pth, start, module)]  # what leads to it goes first
+        for compiled in module.parent.glob(f"__pycache__/{_MODULE}.*.pyc"):
+            _remove(compiled)
     except OSError as error:
         raise _unwritable(pth, error) from error
     return any(removed)
