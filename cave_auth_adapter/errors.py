@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from requests import ConnectionError as RequestsConnectionError
 from requests import HTTPError, RequestException, Response
 
 
@@ -140,3 +141,14 @@ class PermissionMissing(Refusal):
     role: str | None = None
     group: str | None = None
     privilege: str | None = None
+
+
+class ServerUnreachable(CaveAuthError, RequestsConnectionError):
+    """A server that can't be reached, or gives no whole answer in time."""
+
+
+class UnexpectedAnswer(CaveAuthError, HTTPError):
+    """An answer that is no refusal and not what was asked for either.
+
+    :ivar response: the answer, a :class:`requests.Response`.
+    """

@@ -1,260 +1,56 @@
-"""The auth service's HTTP API: who am I, my keys, make one, revoke one, users and groups."""
+"""The HTTP APIs of the auth service and the info service, typed and bounded.
+
+Who am I, my keys, what I may do, which terms I have to accept; users, groups, tables; datastacks.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import logging
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
 
-from requests import ConnectionError as RequestsConnectionError
-from requests import HTTPError, PreparedRequest, RequestException, Response, Session
-from requests.exceptions import ProxyError, SSLError, Timeout
-
-from .adapter import mount
-from .answers import redirect_target
-from .auth import CaveAuth
-from .errors import (
-    CaveAuthError,
-    InvalidHostSpec,
-    InvalidToken,
-    PermissionMissing,
-    TokenNotFound,
-    TokenRefused,
+from .answers import all_covered
+from .errors import InvalidToken, ServerUnreachable, TokenNotFound, TokenRefused, UnexpectedAnswer
+from .jsonapi import DEFAULT_SERVER, DEFAULT_TIMEOUT, JsonApi, base_url
+from .shapes import (
+    KEY,
+    MISSING_TERMS,
+    NAMED,
+    NUMBER,
+    PERMISSIONS,
+    TERMS,
+    USER,
+    ApiKey,
+    MissingTerms,
+    Permissions,
+    Terms,
+    User,
+    has_shape,
 )
-from .origins import HostSpec, parse_origin
-from .refusals import raise_for_auth, source_of
 from .tokens import check_token
 
-DEFAULT_SERVER = "https://global.daf-apis.com"
-DEFAULT_TIMEOUT = 30.0  # seconds
+__all__ = [
+    "DEFAULT_SERVER",
+    "DEFAULT_TIMEOUT",
+    "ApiKey",
+    "AuthServer",
+    "InfoServer",
+    "JsonApi",
+    "MissingTerms",
+    "Permissions",
+    "ServerUnreachable",
+    "Terms",
+    "UnexpectedAnswer",
+    "User",
+    "base_url",
+]
+
+#: The most characters that the description of a key may have: the auth service answers a longer
+#: one with status 500, and leaves a key that nobody can list or revoke.
+LONGEST_DESCRIPTION = 120
 
 _API = "/auth/api/v1"
-_SHOWN = 200  # characters of a server's word that are shown
-
-
-class ServerUnreachable(CaveAuthError, RequestsConnectionError):
-    """A server that can't be reached, or does not answer in time."""
-
-
-class UnexpectedAnswer(CaveAuthError, HTTPError):
-    """An answer that is no refusal and not what was asked for either.
-
-    :ivar response: the answer, a :class:`requests.Response`.
-    """
-
-
-class User(TypedDict, total=False):
-    """A user, as the auth service describes one; it may say less, or more."""
-
-    id: int
-    name: str
-    email: str
-    admin: bool
-    affiliations: list[Any]
-
-
-class Permissions(User, total=False):
-    """A user, and what the user may do."""
-
-    groups: list[str]
-    permissions_v2: dict[str, list[str]]  #: dataset -> "view", "edit" and the like
-    missing_tos: list[dict[str, Any]]  #: terms of service that are yet to be accepted
-    datasets_admin: list[Any]
-
-
-@dataclass(frozen=True)
-class ApiKey:
-    """A lasting token of the user; ``repr`` does not show the token itself."""
-
-    id: int
-    user_id: int
-    token: str = field(repr=False)
-    description: str | None = None
-    created: str | None = None
-    updated: str | None = None
-    last_used: str | None = None
-
-
-def base_url(server_address: str) -> str:
-    """A server's address in its one proper form, ``https://host`` or ``https://host:port``.
-
-    :param server_address: the same, or without the scheme, or with a slash behind it;
-        ``http://`` for a loopback address.
-    :raises InvalidHostSpec: (also a :class:`ValueError`) if it is none of these.
-
-    >>> base_url("Global.DAF-apis.com/")
-    'https://global.daf-apis.com'
-    """
-    text = server_address.strip().rstrip("/") if isinstance(server_address, str) else server_address
-    if isinstance(text, str) and "/" in text.partition("://")[2]:  # a page, copied from a browser
-        origin = parse_origin(text)
-        if origin is not None and origin.scheme == "https":
-            raise InvalidHostSpec(f"{server_address!r}: name the server alone, {origin.server}.")
-    spec = HostSpec.parse(text)
-    if spec.wildcard:
-        raise InvalidHostSpec(
-            f"{server_address!r} stands for many servers. Name one: host, host:port or "
-            "https://host:port."
-        )
-    return f"{spec.origin.scheme}://{spec.origin.server}"
-
-
-def describe_failure(error: BaseException, timeout: float = DEFAULT_TIMEOUT) -> str:
-    """Why a server gave no answer, as the end of a sentence that begins with its name.
-
-    :param timeout: in seconds, that was waited.
-    """
-    check = "Check the address and your network connection, and try again."
-    if isinstance(error, Timeout):
-        return f"did not answer within {timeout:g} seconds. Try again later. {check}"
-    if isinstance(error, SSLError):
-        return (
-            "can't be trusted: its certificate does not check out. If your network needs a "
-            "certificate of its own, name it in the variable REQUESTS_CA_BUNDLE."
-        )
-    if isinstance(error, ProxyError):
-        return "can't be reached through the proxy. Check the variable HTTPS_PROXY."
-    return f"can't be reached: {_reason(error)}. {check}"
-
-
-class JsonApi:
-    """Calls of a CAVE server that answer in JSON, each signed, with a time-out and errors of ours.
-
-    :param server_address: ``https://host``, ``host`` or ``host:port``. Naming a server here is
-        trusting it; a redirect to another is not followed.
-    :param auth: what to sign with; None: ``CaveAuth(hosts=[server_address])``.
-    :param timeout: in seconds, for connecting and again for each wait for an answer.
-    :raises InvalidHostSpec: (also a :class:`ValueError`) if the address is not one.
-    """
-
-    def __init__(
-        self,
-        server_address: str = DEFAULT_SERVER,
-        auth: CaveAuth | None = None,
-        timeout: float = DEFAULT_TIMEOUT,
-    ):
-        self.server_address = base_url(server_address)
-        self.timeout = timeout
-        self._auth = CaveAuth(hosts=[self.server_address]) if auth is None else auth
-        self._session: Session | None = None
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.server_address!r})"
-
-    def call(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: dict[str, str] | None = None,
-        json: Any = None,
-        hidden: str = "",
-    ) -> Any:
-        """Send a request and return what its answer holds.
-
-        :param path: begins with a slash.
-        :param hidden: a token that is in the path, and so has to be kept out of every message.
-        :raises TokenNotFound, TokenRefused, TermsNotAccepted, PermissionMissing: a refusal.
-        :raises ServerUnreachable: no connection, or no answer in time.
-        :raises UnexpectedAnswer: any other answer than success in JSON.
-        :raises InvalidToken, TokenFileError: before anything is sent.
-        """
-        url, problem = self.server_address + path, ""
-        with _out_of_urllib3s_log(hidden):
-            try:
-                response = self._open_session().request(
-                    method,
-                    url,
-                    params=params,
-                    json=json,
-                    timeout=self.timeout,
-                    allow_redirects=False,
-                )
-            except CaveAuthError:
-                raise
-            except (RequestException, OSError) as error:
-                problem = describe_failure(error, self.timeout)
-        # Raised out here so that the cause, whose text and request have the URL, is not chained.
-        if problem:
-            raise ServerUnreachable(f"{self.server_address} {problem}")
-        _hide(response, hidden)
-        self._check(response, hidden)
-        return self._json(response)
-
-    def _open_session(self) -> Session:
-        if self._session is None:
-            session = mount(Session(), self._auth)
-            # With none of its own, a session would take a password for this host from netrc,
-            # and the adapter leaves alone what is signed already.
-            session.auth = _leave_unsigned
-            self._session = session
-        return self._session
-
-    def _check(self, response: Response, hidden: str) -> None:
-        raise_for_auth(response)
-        status = response.status_code
-        if status < 300:
-            return
-        said = self._shown(response, hidden)
-        host, of = self.server_address.partition("://")[2], source_of(response)
-        source = str(of) if of else None
-        if status == 401:  # with a token of ours this is a refusal of it, and raised above
-            raise TokenNotFound(
-                f"{self.server_address} wants a token, and there was none: {said}. "
-                + self._how_to_get_one(),
-                response=response,
-                host=host,
-                source=source,
-            )
-        if status == 403:
-            raise PermissionMissing(
-                f"{self.server_address}: your account may not do this: {said}. The token is good; "
-                "ask those who run the server, or an account with more rights.",
-                response=response,
-                host=host,
-                source=source,
-            )
-        if response.is_redirect:
-            target = (redirect_target(response) or "").partition("?")[0]
-            said = f"a redirect to {self._scrub(target, hidden)!r}, which is not followed"
-        advice = (
-            "Try again later." if status >= 500 else "Check the address and what you asked for."
-        )
-        raise UnexpectedAnswer(
-            f"{self.server_address} answered with status {status}: {said}. {advice}",
-            response=response,
-        )
-
-    def _json(self, response: Response) -> Any:
-        with contextlib.suppress(ValueError, RecursionError):
-            return response.json()
-        # Outside of the handler: a JSONDecodeError carries the whole document.
-        kind = self._scrub(response.headers.get("Content-Type", "unknown"), "")[:_SHOWN]
-        raise self.unexpected(f"something that is not JSON (content type {kind!r})")
-
-    def _how_to_get_one(self) -> str:
-        client = f"cave_auth_adapter.AuthClient(server_address={self.server_address!r})"
-        return f"Get one and save it: {client}.get_new_token() tells how."
-
-    def unexpected(self, what: str) -> UnexpectedAnswer:
-        """The error for an answer that holds something else than was asked for."""
-        return UnexpectedAnswer(
-            f"{self.server_address} answered with {what}. "
-            "Check that this is the address of a CAVE server."
-        )
-
-    def _shown(self, response: Response, hidden: str) -> str:
-        """A server's word on one line, without any token."""
-        # Scrubbed before it is cut: half a token would go unnoticed.
-        text = self._scrub(" ".join(response.text.split()), hidden)[:_SHOWN].rstrip(". ")
-        return repr(text) if text else "without a word"
-
-    def _scrub(self, text: str, hidden: str) -> str:
-        for secret in {hidden, *self._auth.credentials.known()} - {""}:
-            text = text.replace(secret, "<token>")
-        return text
 
 
 class AuthServer(JsonApi):
@@ -263,13 +59,14 @@ class AuthServer(JsonApi):
     :param server_address: ``https://host``, ``host`` or ``host:port``. Naming a server here is
         trusting it; a redirect to another is not followed.
     :param auth: what to sign with; None: ``CaveAuth(hosts=[server_address])``.
-    :param timeout: in seconds, for connecting and again for each wait for an answer.
+    :param timeout: in seconds, for a call as a whole.
     :raises InvalidHostSpec: (also a :class:`ValueError`) if the address is not one.
 
     Every method that asks the server raises :class:`TokenNotFound`, :class:`TokenRefused`,
     :class:`TermsNotAccepted` or :class:`PermissionMissing` where it refuses,
     :class:`ServerUnreachable` where it does not answer in time, and :class:`UnexpectedAnswer`
-    where its answer makes no sense. No message or ``repr`` shows a token.
+    where its answer makes no sense. No message or ``repr`` shows a token, nor does what the
+    methods return, but for :attr:`ApiKey.token` and the key that :meth:`create_key` makes.
 
     >>> server = AuthServer("global.daf-apis.com", timeout=5)
     >>> server
@@ -288,32 +85,45 @@ class AuthServer(JsonApi):
         """The address that makes a new API key and shows it, after a login in the browser."""
         return self.server_address + _API + "/create_token"
 
+    # --- The user --------------------------------------------------------------------------
+
     def me(self) -> User:
         """The user to whom the token belongs."""
-        user: User = self._object("/user/me")
+        user: User = self._object("/user/me", USER)
         return user
 
-    def permissions(self) -> Permissions:
-        """The user, with groups, permissions per dataset and terms of service to accept."""
-        permissions: Permissions = self._object("/user/cache")
+    def permissions(self, *, fresh: bool = False) -> Permissions:
+        """The user, with groups, permissions per dataset and terms of service to accept.
+
+        :param fresh: whether to ask for what the database says now. Services act on the cached
+            permissions, which can be some minutes old.
+        """
+        path = "/my_permissions" if fresh else "/user/cache"
+        permissions: Permissions = self._object(path, PERMISSIONS)
         return permissions
+
+    # --- Keys ------------------------------------------------------------------------------
 
     def api_keys(self) -> list[ApiKey]:
         """The user's API keys. A login token is none."""
-        known = ApiKey.__dataclass_fields__
+        entries = self._checked(self.call("GET", _API + "/user/token"), [KEY], "a list of keys")
+        tokens = [entry["token"] for entry in entries]
+        known = ApiKey.__dataclass_fields__.keys() - {"token"}
         keys = []
-        for entry in self._objects("/user/token"):
-            if not isinstance(entry.get("id"), int) or not isinstance(entry.get("token"), str):
-                raise self.unexpected("an API key that has no id or no token")
+        for token, entry in zip(tokens, self._covered(entries, tokens), strict=True):
             entry.setdefault("user_id", 0)
-            keys.append(ApiKey(**{name: entry[name] for name in known if name in entry}))
+            keys.append(ApiKey(**{k: v for k, v in entry.items() if k in known}, token=token))
         return keys
 
     def create_key(self, description: str) -> str:
         """Make an API key and return it; it lasts until it is revoked.
 
-        :param description: what it is for, in words; shown where the keys are listed.
+        :param description: what it is for, in at most 120 characters; shown where the keys are
+            listed.
+        :raises ValueError: if it is longer.
         """
+        if len(description) > LONGEST_DESCRIPTION:
+            raise ValueError(f"A description has at most {LONGEST_DESCRIPTION} characters.")
         answer = self.call("POST", _API + "/user/token", json={"description": description})
         with contextlib.suppress(InvalidToken):
             return check_token(answer, "the answer")
@@ -336,7 +146,7 @@ class AuthServer(JsonApi):
             token = self._auth.token_for(self.server_address)
             if token is None:
                 raise TokenNotFound(
-                    f"There is no token for {self.server_address}. {self._how_to_get_one()}",
+                    f"There is no token for {self.server_address}. {self.how_to_get_one()}",
                     host=self.server_address.partition("://")[2],
                 )
         check_token(token, "the token to ask about")
@@ -349,11 +159,10 @@ class AuthServer(JsonApi):
                 raise
             raise TokenRefused(
                 f"{self.server_address} does not know that token, or it is another user's. List "
-                "your keys with AuthServer(…).api_keys().",
+                "your keys: cave-auth keys list",
                 response=error.response,
             ) from None
-        if not isinstance(seconds, (int, float)) or isinstance(seconds, bool):
-            raise self.unexpected("something that is not a number of seconds")
+        self._checked(seconds, NUMBER, "a number of seconds")
         return None if seconds < 0 else int(seconds)
 
     def log_out(self) -> None:
@@ -363,82 +172,126 @@ class AuthServer(JsonApi):
         """
         self.call("GET", _API + "/logout")
 
+    # --- Terms of service ------------------------------------------------------------------
+
+    def terms(self) -> list[Terms]:
+        """All terms of service of the deployment, with their texts."""
+        terms: list[Any] = self._objects("/tos", TERMS)
+        return terms
+
+    def missing_terms(self) -> list[MissingTerms]:
+        """The terms of service that datasets ask for and the user has not accepted."""
+        missing: list[Any] = self._objects("/user/missing", MISSING_TERMS)
+        return missing
+
+    def accept_terms(self, tos_id: int) -> None:
+        """Accept terms of service in the user's name: show their text first.
+
+        :param tos_id: :attr:`MissingTerms.tos_id`.
+        """
+        # As Neuroglancer does: without client=, the page that thanks for it ends in status 500.
+        self.ask("POST", f"/sticky_auth/api/v1/tos/{int(tos_id)}/accept", params={"client": "ng"})
+
+    # --- Users, groups, tables -------------------------------------------------------------
+
     def users(self, user_ids: Iterable[int]) -> list[User]:
         """Users by id; unknown ones are left out. Takes an account with more rights than most."""
-        users: list[Any] = self._objects("/user", {"id": _joined(user_ids)})
+        ids = _joined(user_ids)
+        # With no id at all, the service lists every user, in pages.
+        users: list[Any] = self._objects("/user", USER, {"id": ids}) if ids else []
         return users
 
     def usernames(self, user_ids: Iterable[int]) -> dict[int, str]:
         """Users' names by id; unknown ones are left out."""
-        entries = self._objects("/username", {"id": _joined(user_ids)})
-        with contextlib.suppress(KeyError, TypeError, ValueError):
-            return {int(entry["id"]): str(entry["name"]) for entry in entries}
-        raise self.unexpected("a user that has no id or no name")
+        ids = _joined(user_ids)
+        entries = self._objects("/username", NAMED, {"id": ids}) if ids else []
+        return {entry["id"]: entry["name"] for entry in entries}
 
     def group_users(self, group_id: int) -> list[User]:
         """The users of a group; none if there is no such group. Takes an administrator."""
-        users: list[Any] = self._objects(f"/group/{int(group_id)}/user")
+        users: list[Any] = self._objects(f"/group/{int(group_id)}/user", USER)
         return users
 
-    def _object(self, path: str) -> Any:
-        answer = self.call("GET", _API + path)
-        if not isinstance(answer, dict) or "id" not in answer:
-            raise self.unexpected("something that is not a user")
-        return answer
+    def dataset_of(self, service: str, table: str) -> str | None:
+        """The dataset whose permissions a table of a service asks for; None if it is in none.
 
-    def _objects(self, path: str, params: dict[str, str] | None = None) -> list[dict[str, Any]]:
+        :param service: the namespace of the table, such as ``"pychunkedgraph"``.
+        """
+        path = f"{_API}/service/{_part(service)}/table/{_part(table)}/dataset"
+        try:
+            dataset = self.call("GET", path)
+        except UnexpectedAnswer as error:
+            if error.response is None or error.response.status_code != 404:
+                raise
+            return None
+        return str(self._checked(dataset, str, "the name of a dataset"))
+
+    def has_public(self, table: str) -> bool:
+        """Whether anything in a table can be read without a token."""
+        answer = self.call("GET", f"{_API}/table/{_part(table)}/has_public")
+        return bool(self._checked(answer, bool, "yes or no"))
+
+    def is_public_root(self, table: str, root_id: int) -> bool:
+        """Whether a root of a table can be read without a token."""
+        answer = self.call("GET", f"{_API}/table/{_part(table)}/root/{int(root_id)}/is_public")
+        return bool(self._checked(answer, bool, "yes or no"))
+
+    # --- Answers ---------------------------------------------------------------------------
+
+    def _object(self, path: str, shape: Any) -> Any:
+        return self._covered(self._checked(self.call("GET", _API + path), shape, "a user"))
+
+    def _objects(self, path: str, shape: Any, params: dict[str, str] | None = None) -> list[Any]:
         answer = self.call("GET", _API + path, params=params)
-        if not isinstance(answer, list) or not all(isinstance(entry, dict) for entry in answer):
-            raise self.unexpected("something that is not a list")
+        entries: list[Any] = self._covered(self._checked(answer, [shape], "a list"))
+        return entries
+
+    def _checked(self, answer: Any, shape: Any, what: str) -> Any:
+        if not has_shape(answer, shape):
+            raise self.unexpected(f"something that is not {what}")
         return answer
 
+    def _covered(self, answer: Any, more: Iterable[str] = ()) -> Any:
+        """An answer without any token: a server may say ours back in any name."""
+        return all_covered(answer, {*self._auth.credentials.known(), *more})
 
-def _leave_unsigned(request: PreparedRequest) -> PreparedRequest:
-    return request
+
+class InfoServer(JsonApi):
+    """The info service of a CAVE deployment: which datastacks there are, and where.
+
+    :param server_address: as for :class:`AuthServer`, and so the others; it raises the same.
+    """
+
+    def datastacks(self) -> list[str]:
+        """The names of the datastacks that the account can see."""
+        names = self.call("GET", "/info/api/v2/datastacks")
+        if not has_shape(names, [str]):
+            raise self.unexpected("something that is not a list of datastacks")
+        return list(names)
+
+    def datastack(self, name: str) -> dict[str, Any]:
+        """What there is to know about a datastack.
+
+        :raises TermsNotAccepted: if it asks for terms of service that were not accepted.
+        """
+        info = self.call("GET", f"/info/api/v2/datastack/full/{_part(name)}")
+        if not has_shape(info, {}):
+            raise self.unexpected("something that is not a datastack")
+        return dict(info)
+
+    def local_server(self, name: str) -> str | None:
+        """The server of a datastack's own services, as the info service names it.
+
+        It is that service's word: a name there makes no server trusted.
+        """
+        server = self.datastack(name).get("local_server")
+        return server if isinstance(server, str) else None
 
 
 def _joined(user_ids: Iterable[int]) -> str:
     return ",".join(str(int(user_id)) for user_id in user_ids)
 
 
-def _hide(response: Response, token: str) -> None:
-    """Take a token out of the URLs that an answer carries."""
-    if token:
-        response.url = (response.url or "").replace(token, "<token>")
-        if response.request is not None:
-            response.request.url = (response.request.url or "").replace(token, "<token>")
-
-
-@contextlib.contextmanager
-def _out_of_urllib3s_log(token: str) -> Iterator[None]:
-    """urllib3 logs the path of each request, at the level DEBUG."""
-
-    def without_token(record: logging.LogRecord) -> bool:
-        if token in (text := record.getMessage()):
-            record.msg, record.args = text.replace(token, "<token>"), ()
-        return True
-
-    if not token:
-        yield
-        return
-    logger = logging.getLogger("urllib3.connectionpool")
-    logger.addFilter(without_token)
-    try:
-        yield
-    finally:
-        logger.removeFilter(without_token)
-
-
-def _reason(error: BaseException | None) -> str:
-    """The operating system's word for a failure, from the depth of what urllib3 wraps around it."""
-    for _ in range(10):  # reasons and causes can't go in circles for longer than that
-        if error is None:
-            break
-        if isinstance(error, OSError) and error.strerror and error.errno:
-            return str(error.strerror).lower()
-        inner = [arg for arg in error.args if isinstance(arg, BaseException)]
-        reason = getattr(error, "reason", None)
-        if isinstance(reason, BaseException):
-            inner.insert(0, reason)
-        error = inner[0] if inner else error.__cause__ or error.__context__
-    return "the connection failed"
+def _part(name: str) -> str:
+    """A name as one part of a path."""
+    return quote(name, safe="")

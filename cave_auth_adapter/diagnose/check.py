@@ -13,9 +13,10 @@ from ..errors import CaveAuthError, Refusal
 from ..hosts import trusted_hosts
 from ..origins import Origin, TrustedHosts, auth_server_of, parse_origin
 from ..refusals import raise_for_auth
-from ..service import DEFAULT_TIMEOUT, ServerUnreachable, describe_failure
+from ..service import DEFAULT_TIMEOUT, ServerUnreachable
 from ..sources import Credentials
 from ..tokens import Token
+from ..unreachable import describe_failure
 from ..words import printable, short, where
 from .status import trusted
 
@@ -149,7 +150,7 @@ def unreachable(url: str, error: BaseException) -> ServerUnreachable:
     """The error for a server that could not be asked, in the words of the auth service's API."""
     origin = parse_origin(url)
     where = f"{origin.scheme}://{origin.server}" if origin else without_query(url)
-    return ServerUnreachable(f"{where} {describe_failure(error)}")
+    return ServerUnreachable(f"{where} {describe_failure(error, DEFAULT_TIMEOUT)}")
 
 
 def _covers(host: str, origin: Origin) -> bool:

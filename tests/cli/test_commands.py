@@ -225,7 +225,7 @@ def test_there_is_nothing_to_forget(run: Run) -> None:
 
 
 def test_whose_token_is_refused_by_an_auth_server_logs_in_there(run: Run, sandbox: Sandbox) -> None:
-    server, next_step = sandbox.auth_server, f"Log in: cave-auth login {host(sandbox.auth_server)}"
+    server, next_step = sandbox.auth_server, f"cave-auth login {host(sandbox.auth_server)}"
     result = run("login", server, "--token-stdin", input="0" * 32)
     assert result.exit_code == 3
     assert result.stderr.strip().endswith(next_step)
