@@ -74,6 +74,7 @@ def sandbox(cave_sandbox_process: Sandbox, monkeypatch: pytest.MonkeyPatch) -> S
     for name, value in cave_sandbox_process.environ.items():
         monkeypatch.setenv(name, value)
     cave_sandbox_process.clear_requests()
+    cave_sandbox_process.clear_caches()
     return cave_sandbox_process
 
 

@@ -1,7 +1,8 @@
-"""What the auth service knows: users, their groups and permissions, terms of service, tokens."""
+"""What the auth service knows: users, their groups and permissions, and their tokens."""
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 import time
@@ -9,23 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
+from .catalog import DATASETS, TERMS
+
 LOGIN_SECONDS = 7 * 24 * 60 * 60
-TERMS = {1: "Sandbox Terms of Service"}
 
-
-@dataclass(frozen=True)
-class Dataset:
-    """What permissions are given for."""
-
-    id: int
-    tos: int | None = None  #: the terms of service that it needs accepted
-
-
-DATASETS = {
-    "sandbox": Dataset(1),
-    "sandbox_terms": Dataset(2, tos=1),
-    "sandbox_restricted": Dataset(3),
-}
+_TOKEN = re.compile(r"[0-9a-f]{32}")
 
 
 def _now() -> datetime:
@@ -34,7 +23,7 @@ def _now() -> datetime:
 
 @dataclass
 class User:
-    """A person, or a service that has an account."""
+    """A person, or a service account, which has a person as its parent."""
 
     id: int
     name: str
@@ -43,46 +32,63 @@ class User:
     permissions: dict[str, list[str]] = field(default_factory=dict)
     accepted_tos: set[int] = field(default_factory=set)
     admin: bool = False
-    service_account: bool = False
+    datasets_admin: list[str] = field(default_factory=list)
+    groups_admin: list[str] = field(default_factory=list)
+    parent: User | None = None
     created: datetime = field(default_factory=_now)
 
-    def profile(self) -> dict[str, Any]:
-        """Return what `user/me` tells."""
-        return {**self.public_profile(), "admin": self.admin, "email": self.email} | {
-            "admin_datasets": [],
-            "gdpr_consent": False,
-        }
+    @property
+    def service_account(self) -> bool:
+        """Whether this is an account for a program."""
+        return self.parent is not None
 
-    def public_profile(self) -> dict[str, Any]:
-        """Return what others may know."""
-        return {
+    def profile(self, *, full: bool) -> dict[str, Any]:
+        """Return what `user/me` tells (`full`), or what others may know."""
+        told: dict[str, Any] = {
             "id": self.id,
-            "name": self.name,
             "service_account": self.service_account,
+            "name": self.name,
             "created": self.created,
             "pi": "",
             "affiliations": [[]],
         }
+        if full:
+            told |= {
+                "gdpr_consent": False,
+                "admin_datasets": [
+                    {"id": DATASETS[name].id, "name": name} for name in self.datasets_admin
+                ],
+                "admin": self.admin,
+                "email": self.email,
+            }
+            if self.parent:
+                told |= {"parent_id": self.parent.id, "parent": self.parent.profile(full=False)}
+        return told
 
-    def cache(self) -> dict[str, Any]:
-        """Return what `user/cache` tells the services, which keep it for a while."""
-        missing = [
+    def missing_terms(self) -> list[dict[str, Any]]:
+        """Return what `user/missing` tells. A service account's terms are its parent's."""
+        accepted = (self.parent or self).accepted_tos
+        return [
             {
                 "dataset_id": DATASETS[name].id,
                 "dataset_name": name,
                 "tos_id": tos,
-                "tos_name": TERMS[tos],
+                "tos_name": TERMS[tos].name,
             }
             for name in self.permissions
-            if (tos := DATASETS[name].tos) and tos not in self.accepted_tos
+            if (tos := DATASETS[name].tos) and tos not in accepted
         ]
+
+    def cache(self) -> dict[str, Any]:
+        """Return what `user/cache` tells the services, which keep it for a while."""
+        missing = self.missing_terms()
         closed = {entry["dataset_name"] for entry in missing}
         granted = {name: list(what) for name, what in self.permissions.items()}
         open_now = {name: what for name, what in granted.items() if name not in closed}
         levels = {"view": 1, "edit": 2}
         return {
             "id": self.id,
-            "parent_id": None,
+            "parent_id": self.parent.id if self.parent else None,
             "service_account": self.service_account,
             "name": self.name,
             "email": self.email,
@@ -97,8 +103,8 @@ class User:
             "permissions_v2": open_now,
             "permissions_v2_ignore_tos": granted,
             "missing_tos": missing,
-            "datasets_admin": [],
-            "groups_admin": [],
+            "datasets_admin": self.datasets_admin,
+            "groups_admin": self.groups_admin,
         }
 
 
@@ -111,6 +117,7 @@ class Token:
     token: str
     description: str | None = None
     expires: float | None = None  #: seconds since the epoch; None: an API key
+    listed: bool = True  #: False: an API key that the database refused; it works, but is not shown
     created: datetime = field(default_factory=_now)
     last_used: datetime | None = None
 
@@ -142,36 +149,28 @@ class Accounts:
         self._issued: list[str] = []
         self._groups: list[str] = []
 
-    def create_user(
-        self,
-        name: str,
-        groups: list[str],
-        permissions: dict[str, list[str]],
-        accepted_tos: list[int],
-        admin: bool = False,
-        service_account: bool = False,
-    ) -> User:
-        """Add a user, with the e-mail address of its name at `sandbox.example`."""
-        if unknown := set(permissions) - set(DATASETS):
-            raise ValueError(f"No such dataset: {', '.join(unknown)}. Known: {', '.join(DATASETS)}")
+    def create_user(self, name: str, *, parent: int | None = None, **details: Any) -> User:
+        """Add a user, with the e-mail address of its name at `sandbox.example`.
+
+        `details` are fields of `User`. Unknown datasets, terms and parents are a ValueError.
+        """
+        datasets = {*details.get("permissions", ()), *details.get("datasets_admin", ())}
+        _check("dataset", datasets, DATASETS)
+        _check("terms of service", details.get("accepted_tos", ()), TERMS)
+        _check("user", [] if parent is None else [parent], self._users)
+        email = name.lower().replace(" ", ".") + "@sandbox.example"
         with self._lock:
             number = len(self._users) + 1
-            email = name.lower().replace(" ", ".") + "@sandbox.example"
-            self._users[number] = user = User(
-                number,
-                name,
-                email,
-                groups,
-                permissions,
-                set(accepted_tos),
-                admin,
-                service_account,
-            )
-            self._groups += [group for group in groups if group not in self._groups]
+            above = None if parent is None else self._users[parent]
+            user = User(number, name, email, parent=above, **details)
+            self._users[number] = user
+            for group in (*user.groups, *user.groups_admin):
+                self._add_group(group)
             return user
 
     def user(self, number: int) -> User:
-        """Return a user; an unknown one is a KeyError."""
+        """Return a user; an unknown one is a ValueError."""
+        _check("user", [number], self._users)
         return self._users[number]
 
     def users(self, numbers: list[int] | None = None) -> list[User]:
@@ -179,21 +178,36 @@ class Accounts:
         wanted = list(self._users) if numbers is None else numbers
         return [self._users[number] for number in wanted if number in self._users]
 
-    def members(self, group: int) -> list[User]:
-        """Return the users of a group; groups are numbered from 1 as they appear."""
-        if not 0 < group <= len(self._groups):
-            return []
-        return [user for user in self.users() if self._groups[group - 1] in user.groups]
+    def groups(self) -> dict[int, str]:
+        """Return the groups; they are numbered from 1 as they appear."""
+        return dict(enumerate(list(self._groups), 1))
+
+    def _add_group(self, group: str) -> None:
+        if group not in self._groups:
+            self._groups.append(group)
 
     def create_token(
-        self, user: User, *, ttl: float | None = None, description: str | None = None
+        self,
+        user: User,
+        *,
+        ttl: float | None = None,
+        description: str | None = None,
+        value: str | None = None,
+        listed: bool = True,
     ) -> Token:
-        """Make an API key, or a login token if it has a time to live in seconds."""
+        """Make an API key, or a login token if it has a time to live in seconds.
+
+        A `value` that is chosen must be 32 hex digits that no other token has (a ValueError).
+        """
+        if value is not None and not _TOKEN.fullmatch(value):
+            raise ValueError("A token is 32 hex digits (0-9, a-f).")
         with self._lock:
+            if value in self._issued:
+                raise ValueError("There is such a token already.")
             expires = None if ttl is None else time.time() + ttl
-            value = secrets.token_hex(16)
+            value = value or secrets.token_hex(16)
             self._issued.append(value)
-            token = Token(len(self._issued), user, value, description, expires)
+            token = Token(len(self._issued), user, value, description, expires, listed)
             self._tokens[value] = token
             return token
 
@@ -206,11 +220,14 @@ class Accounts:
             found.last_used = _now()
             return found
 
-    def keys(self, user: int) -> list[Token]:
-        """Return the API keys of a user, newest first."""
+    def tokens(self, user: int) -> list[Token]:
+        """Return all tokens of a user, newest first."""
         with self._lock:
-            own = [key for key in self._tokens.values() if key.user.id == user]
-        return [key for key in reversed(own) if key.expires is None]
+            return [each for each in reversed(self._tokens.values()) if each.user.id == user]
+
+    def keys(self, user: int) -> list[Token]:
+        """Return the API keys of a user that are listed, newest first."""
+        return [each for each in self.tokens(user) if each.expires is None and each.listed]
 
     def issued(self) -> list[str]:
         """Return every token there ever was, whether it is alive or not."""
@@ -220,3 +237,9 @@ class Accounts:
         """End a token, if it is alive."""
         with self._lock:
             self._tokens.pop(token, None)
+
+
+def _check(kind: str, wanted: Any, known: Any) -> None:
+    if unknown := [str(each) for each in wanted if each not in known]:
+        everything = ", ".join(map(str, known))
+        raise ValueError(f"No such {kind}: {', '.join(unknown)}. Known: {everything}")

@@ -22,11 +22,23 @@ from .volume import (
 )
 
 # Table -> the protocol of its bulk data. CloudVolume signs requests to the second only.
-TABLES = {"sandbox": "https", "sandbox_middleauth": "middleauth+https"}
+TABLES = {
+    "sandbox": "https",
+    "sandbox_middleauth": "middleauth+https",
+    "sandbox_terms": "https",
+    "sandbox_public": "https",
+}
 
 segmentation = flask.Blueprint("segmentation", __name__, url_prefix="/segmentation")
 meshing = flask.Blueprint("meshing", __name__, url_prefix="/meshing")
 may_view = requires_permission("view", table_arg="table")
+may_view_table = requires_permission("view", table_arg="table", public_table_key="table")
+may_view_node = requires_permission(
+    "view", table_arg="table", public_table_key="table", public_node_key="node"
+)
+may_view_nodes = requires_permission(
+    "view", table_arg="table", public_table_key="table", public_node_json_key="node_ids"
+)
 
 
 def ancestor(node: int, stop_layer: int = LAYERS) -> int:
@@ -80,7 +92,7 @@ def version() -> ResponseReturnValue:
 
 
 @segmentation.get("/table/<table>/info")
-@may_view
+@may_view_table
 def table_info(table: str) -> ResponseReturnValue:
     graph = {
         "chunk_size": [CHUNK, CHUNK, CHUNK],
@@ -122,20 +134,20 @@ def root(table: str, node: int) -> ResponseReturnValue:
 
 
 @segmentation.get("/api/v1/table/<table>/node/<int:node>/leaves")
-@may_view
+@may_view_node
 def leaves(table: str, node: int) -> ResponseReturnValue:
     below = descendants(node, _stop_layer(1))
     return flask.jsonify({"leaf_ids": [each for each in below if _within_bounds(each)]})
 
 
 @segmentation.get("/api/v1/table/<table>/node/<int:node>/children")
-@may_view
+@may_view_node
 def children(table: str, node: int) -> ResponseReturnValue:
     return flask.jsonify({"children_ids": descendants(node, layer_of(node) - 1)})
 
 
 @segmentation.post("/api/v1/table/<table>/is_latest_roots")
-@may_view
+@may_view_nodes
 def is_latest_roots(table: str) -> ResponseReturnValue:
     known = set(parents().values())
     latest = [node in known and layer_of(node) == LAYERS for node in _node_ids()]
@@ -149,7 +161,7 @@ def oldest_timestamp(table: str) -> ResponseReturnValue:
 
 
 @meshing.get("/api/v1/table/<table>/manifest/<int:node>:<int:lod>")
-@may_view
+@may_view_node
 def manifest(table: str, node: int, lod: int) -> ResponseReturnValue:
     parts = [each for each in descendants(node, 2) if _within_bounds(each)]
     return flask.jsonify({"fragments": [fragment(each) for each in parts], "seg_ids": parts})

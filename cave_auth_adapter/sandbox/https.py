@@ -18,7 +18,7 @@ THREADS = 32
 
 
 class Server(wsgi.Server):
-    """Serve a WSGI application on a loopback port that the kernel chooses.
+    """Serve a WSGI application on a loopback port; 0 is one that the kernel chooses.
 
     `prepare()` binds the port, `serve()` then answers. The WSGI environment has one key more,
     "sandbox.headers": the list of (name, value) as received, which WSGI itself folds.
@@ -27,8 +27,12 @@ class Server(wsgi.Server):
     # cheroot closes all but 10 idle connections; clients with many threads keep one for each.
     keep_alive_conn_limit: Any = None
 
-    def __init__(self, name: str, host: str, context: ssl.SSLContext | None = None) -> None:
-        super().__init__((host, 0), None, numthreads=THREADS, request_queue_size=1024, timeout=60)
+    def __init__(
+        self, name: str, host: str, port: int = 0, context: ssl.SSLContext | None = None
+    ) -> None:
+        super().__init__(
+            (host, port), None, numthreads=THREADS, request_queue_size=1024, timeout=60
+        )
         self.name = name
         self.host = host
         self.public_name: str | None = None

@@ -7,20 +7,23 @@ from typing import Any
 import flask
 from flask.typing import ResponseReturnValue
 
-from .protect import auth_required, requires_permission
+from .protect import auth_required, may_know, protected_app, requires_permission
 from .volume import RESOLUTION
 
 # Datastack -> table of its segmentation.
-DATASTACKS = {"minisandbox": "sandbox", "minisandbox_middleauth": "sandbox_middleauth"}
+DATASTACKS = {
+    "minisandbox": "sandbox",
+    "minisandbox_middleauth": "sandbox_middleauth",
+    "minisandbox_terms": "sandbox_terms",
+}
 VOLUME = "sandbox_volume"
 
 info = flask.Blueprint("info", __name__)
 
 
-def info_app(data_server: str, service_token: str) -> flask.Flask:
+def info_app(data_server: str) -> flask.Flask:
     """Return the application, to be mounted at `/info`."""
-    app = flask.Flask("info")
-    app.config.update(DATA_SERVER=data_server, AUTH_TOKEN=service_token)
+    app = protected_app("info", DATA_SERVER=data_server)
     app.register_blueprint(info)
     return app
 
@@ -48,30 +51,42 @@ def api_versions() -> ResponseReturnValue:
 @info.get("/api/v2/datastacks")
 @auth_required
 def datastacks() -> ResponseReturnValue:
-    return flask.jsonify(list(DATASTACKS))
+    return flask.jsonify(_datastacks())
+
+
+def _datastacks() -> list[str]:
+    """The datastacks that the caller may view, or may when the terms of service are accepted."""
+    return [name for name in DATASTACKS if may_know(name)]
+
+
+def _description(datastack: str) -> dict[str, Any]:
+    server = flask.current_app.config["DATA_SERVER"]
+    return {
+        "analysis_database": None,
+        "description": "A datastack of the sandbox.",
+        "local_server": server,
+        "segmentation_source": f"graphene://{server}/segmentation/table/{DATASTACKS[datastack]}",
+        "skeleton_source": None,
+        "soma_table": None,
+        "synapse_table": None,
+        "viewer_resolution_x": RESOLUTION[0],
+        "viewer_resolution_y": RESOLUTION[1],
+        "viewer_resolution_z": RESOLUTION[2],
+        "viewer_site": None,
+    }
+
+
+@info.get("/api/v2/datastack/<datastack>")
+@requires_permission("view", table_arg="datastack", ignore_tos=True)
+def datastack_info(datastack: str) -> ResponseReturnValue:
+    volume = {"aligned_volume": "/info/api/v2/aligned_volume/id/1"}
+    return flask.jsonify({"id": 1, "name": datastack} | _description(datastack) | volume)
 
 
 @info.get("/api/v2/datastack/full/<datastack>")
 @requires_permission("view", table_arg="datastack")
-def datastack_info(datastack: str) -> ResponseReturnValue:
-    server = flask.current_app.config["DATA_SERVER"]
-    return flask.jsonify(
-        {
-            "aligned_volume": _aligned_volume(),
-            "analysis_database": None,
-            "description": "A datastack of the sandbox.",
-            "local_server": server,
-            "segmentation_source": f"graphene://{server}/segmentation/table/"
-            + DATASTACKS[datastack],
-            "skeleton_source": None,
-            "soma_table": None,
-            "synapse_table": None,
-            "viewer_resolution_x": RESOLUTION[0],
-            "viewer_resolution_y": RESOLUTION[1],
-            "viewer_resolution_z": RESOLUTION[2],
-            "viewer_site": None,
-        }
-    )
+def datastack_info_full(datastack: str) -> ResponseReturnValue:
+    return flask.jsonify(_description(datastack) | {"aligned_volume": _aligned_volume()})
 
 
 @info.get("/api/v2/datastack/<datastack>/image_sources")
@@ -96,4 +111,4 @@ def aligned_volume() -> ResponseReturnValue:
 @info.get(f"/api/v2/aligned_volume/{VOLUME}/datastacks")
 @auth_required
 def datastacks_of_volume() -> ResponseReturnValue:
-    return flask.jsonify(list(DATASTACKS))
+    return flask.jsonify(_datastacks())

@@ -10,10 +10,12 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
+
+from .options import checked_names, checked_ports, checked_seconds
+from .record import RecordedRequest
 
 _EXTRA = ("cheroot", "flask", "middle_auth_client", "numpy", "trustme")
 
@@ -31,32 +33,9 @@ _UNWANTED = {
 
 # As multiprocessing's "spawn" does: an interpreter of its own that imports from where we do.
 _CHILD = (
-    "import json, sys; path, *arguments = map(json.loads, sys.argv[1:]); sys.path[:] = path; "
-    f"from {__package__}.serve import main; main(*arguments)"
+    "import json, sys; path, options = map(json.loads, sys.argv[1:]); sys.path[:] = path; "
+    f"from {__package__}.serve import main; main(options)"
 )
-
-
-@dataclass(frozen=True)
-class RecordedRequest:
-    """A request as a server of the sandbox received it."""
-
-    server: str
-    method: str
-    url: str
-    headers: list[tuple[str, str]]  #: as received: every repetition, in order
-    body: bytes  #: kept by `foreign_server` and `plain_server`, empty for the others
-
-    def header(self, name: str) -> str | None:
-        """Return the value of the first header of that name, or None.
-
-        >>> request = RecordedRequest("", "GET", "/", [("Accept", "text/html")], b"")
-        >>> request.header("accept")
-        'text/html'
-        """
-        for key, value in self.headers:
-            if key.lower() == name.lower():
-                return value
-        return None
 
 
 class Sandbox:
@@ -65,9 +44,10 @@ class Sandbox:
     `cache_seconds` is how long its services remember the user of a token (300 at the real
     ones): a token that a *client* revokes can live that long there.
 
-    `names` maps servers ("data_server") to host names under which they know themselves, in place
-    of a loopback address and a port. Their certificate is good for these. That `https://name`
-    leads to the port, which `ports` tells, is up to the caller, who resolves the name.
+    `names` maps servers ("data_server") to the names under which they know themselves, "host" or
+    "host:port", in place of a loopback address and a port. Their certificate is good for these.
+    That `https://name` leads to the port, which `ports` tells, is up to the caller, who resolves
+    the name. `ports` maps servers to ports to listen on; the others get one that is free.
 
     >>> import requests
     >>> with Sandbox() as sandbox:
@@ -79,12 +59,14 @@ class Sandbox:
     >>> response.status_code
     200
 
-    Raises ModuleNotFoundError if the extra `sandbox` is not installed.
+    Raises ValueError if an option is wrong or a port is taken, ModuleNotFoundError if the extra
+    `sandbox` is not installed.
     """
 
     auth_server: str  #: the global server: the auth service and the info service
     data_server: str  #: the `local_server` of both datastacks
     other_data_server: str  #: the same services under another host name and port
+    identity_provider: str  #: where people say who they are, as at accounts.google.com
     foreign_server: str  #: not CAVE: records whatever it receives
     plain_server: str  #: the same without TLS
     ports: dict[str, int]  #: server -> its port on this machine
@@ -93,12 +75,22 @@ class Sandbox:
     user: int  #: the id of the ordinary user
     datastack: str  #: its bulk data is at an `https://` path behind CAVE's login
     datastack_middleauth: str  #: its bulk data is at a `middleauth+https://` path
+    datastack_terms: str  #: the ordinary user has yet to accept its terms of service
     roots: list[int]  #: the two root ids (neurons) of either datastack
     supervoxels: list[int]
 
-    def __init__(self, *, cache_seconds: int = 300, names: Mapping[str, str] | None = None) -> None:
-        self._cache_seconds = cache_seconds
-        self._names = dict(names or {})
+    def __init__(
+        self,
+        *,
+        cache_seconds: int = 300,
+        names: Mapping[str, str] | None = None,
+        ports: Mapping[str, int] | None = None,
+    ) -> None:
+        self._options = {
+            "cache_seconds": checked_seconds("cache_seconds", cache_seconds),
+            "names": checked_names(names),
+            "ports": checked_ports(ports),
+        }
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
@@ -109,7 +101,7 @@ class Sandbox:
     def __enter__(self) -> Sandbox:
         _require_extra()
         path = [os.path.abspath(each) for each in sys.path]
-        arguments = map(json.dumps, (path, self._cache_seconds, self._names))
+        arguments = map(json.dumps, (path, self._options))
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-c", _CHILD, *arguments],
             stdin=subprocess.PIPE,
@@ -174,11 +166,15 @@ class Sandbox:
         permissions: Mapping[str, Iterable[str]] | None = None,
         accepted_tos: Iterable[int] = (),
         admin: bool = False,
+        datasets_admin: Iterable[str] = (),
+        groups_admin: Iterable[str] = (),
+        parent: int | None = None,
     ) -> int:
         """Create a user and return the id.
 
         `permissions` maps a dataset ("sandbox", "sandbox_terms", "sandbox_restricted") to
         "view" and "edit"; dataset "sandbox_terms" also needs the terms of service 1 accepted.
+        With a `parent`, the id of a user, it is a service account, whose terms are its parent's.
         """
         user: int = self._call(
             "create_user",
@@ -187,20 +183,47 @@ class Sandbox:
             permissions={dataset: list(names) for dataset, names in (permissions or {}).items()},
             accepted_tos=list(accepted_tos),
             admin=admin,
+            datasets_admin=list(datasets_admin),
+            groups_admin=list(groups_admin),
+            parent=parent,
         )
         return user
 
-    def create_token(self, user: int | None = None, *, ttl: float | None = None) -> str:
+    def create_token(
+        self, user: int | None = None, *, ttl: float | None = None, value: str | None = None
+    ) -> str:
         """Create a token: a lasting API key, or a login token that lives `ttl` seconds.
 
-        `user` is an id (default: the ordinary user).
+        `user` is an id (default: the ordinary user). A `value` of 32 hex digits can be used
+        before it is created: then a service remembers, for `cache_seconds`, that nobody has it.
         """
-        token: str = self._call("create_token", user=user, ttl=ttl)
+        if ttl is not None:
+            checked_seconds("ttl", ttl)
+        token: str = self._call("create_token", user=user, ttl=ttl, value=value)
         return token
 
     def revoke(self, token: str) -> None:
         """End a token at once, at every service: none keeps it in its cache."""
         self._call("revoke", token=token)
+
+    def clear_caches(self) -> None:
+        """Have the services forget what they remember: users, tables, the count of refusals.
+
+        They remember for `cache_seconds` who has a token, and that nobody has it.
+        """
+        self._call("clear_caches")
+
+    @contextmanager
+    def auth_service_down(self) -> Iterator[None]:
+        """For the time of a `with` block, the auth service answers 503 and serves nobody.
+
+        The other services then answer 500 to a token whose user they do not remember.
+        """
+        self._call("auth_service", down=True)
+        try:
+            yield
+        finally:
+            self._call("auth_service", down=False)
 
     def issued_tokens(self) -> list[str]:
         """Return every token that the auth service ever gave out, whether it is alive or not."""

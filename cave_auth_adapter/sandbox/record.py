@@ -6,12 +6,36 @@ import base64
 import io
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 from wsgiref.util import request_uri
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 LIMIT = 50_000
+
+
+@dataclass(frozen=True)
+class RecordedRequest:
+    """A request as a server of the sandbox received it."""
+
+    server: str
+    method: str
+    url: str
+    headers: list[tuple[str, str]]  #: as received: every repetition, in order
+    body: bytes  #: kept by `foreign_server` and `plain_server`, empty for the others
+
+    def header(self, name: str) -> str | None:
+        """Return the value of the first header of that name, or None.
+
+        >>> request = RecordedRequest("", "GET", "/", [("Accept", "text/html")], b"")
+        >>> request.header("accept")
+        'text/html'
+        """
+        for key, value in self.headers:
+            if key.lower() == name.lower():
+                return value
+        return None
 
 
 class Log:

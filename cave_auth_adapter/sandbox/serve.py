@@ -1,4 +1,4 @@
-"""The servers' side: six servers in one process that obeys its parent's lines on stdin.
+"""The servers' side: seven servers in one process that obeys its parent's lines on stdin.
 
 One JSON object a line comes in, one goes out. The process ends when stdin closes, and with it
 when its parent is killed.
@@ -25,45 +25,52 @@ from .https import Server
 from .record import Application, Log
 
 NAMES = ("localhost", "127.0.0.1", "127.0.0.2", "::1")
+HOSTS = {
+    "auth_server": "localhost",
+    "data_server": "localhost",
+    "other_data_server": "127.0.0.1",
+    "identity_provider": "127.0.0.1",
+    "foreign_server": "127.0.0.1",
+    "plain_server": "localhost",
+    # Where the services ask the auth service, as within a real cluster; the other one then sees
+    # its clients only.
+    "internal": "localhost",
+}
 
 
 class Control:
     """What the parent may ask for: each public method is one request."""
 
-    def __init__(self, cache_seconds: int, names: dict[str, str], ca_bundle: Path) -> None:
+    def __init__(self, options: dict[str, Any], ca_bundle: Path) -> None:
+        self._options = options
         self._ca_bundle = str(ca_bundle)
         self._accounts = Accounts()
         self._log = Log()
         self._ca = trustme.CA()
-        self._servers = self._start(cache_seconds, names)
         self._user = self._accounts.create_user(
             "Sandbox User",
-            ["default", "sandbox"],
-            {"sandbox": ["view", "edit"], "sandbox_terms": ["view"]},
-            [],
+            groups=["default", "sandbox"],
+            permissions={"sandbox": ["view", "edit"], "sandbox_terms": ["view"]},
         )
+        self._servers = self._start()
 
-    def _start(self, cache_seconds: int, names: dict[str, str]) -> dict[str, Server]:
+    def _start(self) -> dict[str, Server]:
+        names: dict[str, str] = self._options["names"]
+        hosts = (name.partition(":")[0] for name in names.values())
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._ca.issue_cert(*NAMES, *names.values()).configure_cert(context)
-        servers = {
-            server.name: server
-            for server in (
-                Server("auth_server", "localhost", context),
-                Server("data_server", "localhost", context),
-                Server("other_data_server", "127.0.0.1", context),
-                Server("foreign_server", "127.0.0.1", context),
-                Server("plain_server", "localhost"),
-                # Where the services ask the auth service, as within a real cluster; the other
-                # one then sees its clients only.
-                Server("internal", "localhost", context),
-            )
-        }
-        for server in servers.values():
-            server.public_name = names.get(server.name)
-            server.prepare()
+        self._ca.issue_cert(*NAMES, *hosts).configure_cert(context)
+        servers = {}
+        for name, host in HOSTS.items():
+            port = self._options["ports"].get(name, 0)
+            tls = None if name == "plain_server" else context
+            servers[name] = server = Server(name, host, port, tls)
+            server.public_name = names.get(name)
+            _listen(server)
         self._ca.cert_pem.write_to_path(self._ca_bundle)
-        os.environ.update(_environment(servers, cache_seconds), REQUESTS_CA_BUNDLE=self._ca_bundle)
+        os.environ.update(
+            _environment(servers, self._options["cache_seconds"]),
+            REQUESTS_CA_BUNDLE=self._ca_bundle,
+        )
         self._mount(servers)
         for server in servers.values():
             threading.Thread(target=server.serve, daemon=True).start()
@@ -74,16 +81,22 @@ class Control:
         from .authservice import auth_app
         from .dataservice import data_app
         from .foreign import foreign_app
+        from .identity import IdentityProvider
         from .infoservice import info_app
+        from .protect import SERVICE_TOKEN
 
-        service = self._accounts.create_user("Sandbox Service", [], {}, [], service_account=True)
-        token = self._accounts.create_token(service).token
-        auth, data, foreign = auth_app(self._accounts), data_app(token), foreign_app()
-        info = info_app(servers["data_server"].address, token)
+        service = self._accounts.create_user("Sandbox Service", parent=self._user.id)
+        self._accounts.create_token(service, value=SERVICE_TOKEN)
+        callback = servers["auth_server"].address + "/sticky_auth/api/v1/oauth2callback"
+        identity = IdentityProvider(self._accounts, servers["identity_provider"].address, callback)
+        self._auth = auth = auth_app(self._accounts, identity)
+        data, foreign = data_app(), foreign_app()
+        info = info_app(servers["data_server"].address)
         apps: dict[str, Application] = {
             "auth_server": DispatcherMiddleware(auth, {"/info": info}),
             "data_server": data,
             "other_data_server": data,
+            "identity_provider": identity.app(),
             "foreign_server": foreign,
             "plain_server": foreign,
         }
@@ -104,22 +117,33 @@ class Control:
             "token": self._accounts.create_token(self._user).token,
             "datastack": "minisandbox",
             "datastack_middleauth": "minisandbox_middleauth",
+            "datastack_terms": "minisandbox_terms",
             "roots": sorted({each for each in parents().values() if layer_of(each) == LAYERS}),
             "supervoxels": sorted(each for each in parents() if layer_of(each) == 1),
         }
 
-    def create_user(self, **details: Any) -> int:
-        return self._accounts.create_user(**details).id
+    def create_user(self, accepted_tos: list[int], **details: Any) -> int:
+        return self._accounts.create_user(accepted_tos=set(accepted_tos), **details).id
 
-    def create_token(self, user: int | None, ttl: float | None) -> str:
+    def create_token(self, user: int | None, ttl: float | None, value: str | None) -> str:
         owner = self._accounts.user(user) if user is not None else self._user
-        return self._accounts.create_token(owner, ttl=ttl).token
+        return self._accounts.create_token(owner, ttl=ttl, value=value).token
 
     def revoke(self, token: str) -> None:
         from .protect import forget
 
         self._accounts.remove(token)
         forget(token)
+
+    def clear_caches(self) -> None:
+        from .protect import clear_caches
+
+        clear_caches()
+
+    def auth_service(self, *, down: bool) -> None:
+        from .protect import line
+
+        self._auth.config["DOWN"] = line.cut = down
 
     def issued_tokens(self) -> list[str]:
         return self._accounts.issued()
@@ -140,6 +164,13 @@ class Control:
         return accepted[server]
 
 
+def _listen(server: Server) -> None:
+    try:
+        server.prepare()
+    except OSError as error:  # the port is taken, or for root only; the error says which
+        raise ValueError(f"{server.name}: {error}") from error
+
+
 def _environment(servers: dict[str, Server], cache_seconds: int) -> dict[str, str]:
     def without_scheme(name: str) -> str:
         return servers[name].address.partition("://")[2]
@@ -148,8 +179,6 @@ def _environment(servers: dict[str, Server], cache_seconds: int) -> dict[str, st
         "AUTH_URL": without_scheme("internal") + "/auth",
         "STICKY_AUTH_URL": without_scheme("auth_server") + "/sticky_auth",
         "TOKEN_CACHE_TTL": str(cache_seconds),
-        # After 20 refusals for want of a group in 5 minutes, the decorator fails with 500.
-        "TOKEN_CACHE_SKIP_LIMIT": "1000000000",
     }
 
 
@@ -168,21 +197,27 @@ def _reserve_stdout() -> TextIO:
     return answers
 
 
-def _serve(cache_seconds: int, names: dict[str, str], answers: TextIO) -> None:
+def _serve(options: dict[str, Any], answers: TextIO) -> None:
+    def say(answer: dict[str, Any]) -> None:
+        print(json.dumps(answer), file=answers, flush=True)
+
     with tempfile.TemporaryDirectory(prefix="cave-sandbox-") as directory:
-        control = Control(cache_seconds, names, Path(directory, "ca.pem"))
-        print(json.dumps({"result": control.describe()}), file=answers, flush=True)
+        try:
+            control = Control(options, Path(directory, "ca.pem"))
+        except ValueError as error:
+            return say({"error": str(error)})
+        say({"result": control.describe()})
         for line in sys.stdin:
-            print(json.dumps(_obey(control, line)), file=answers, flush=True)
+            say(_obey(control, line))
 
 
-def main(cache_seconds: int, names: dict[str, str]) -> NoReturn:
+def main(options: dict[str, Any]) -> NoReturn:
     """Serve until stdin closes or a signal comes, then end the process."""
     status = 1
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: sys.exit())
-        _serve(cache_seconds, names, _reserve_stdout())
+        _serve(options, _reserve_stdout())
         status = 0
     except (BrokenPipeError, SystemExit):
         status = 0  # the parent is gone, or wants us to be

@@ -88,6 +88,7 @@ def cave_sandbox(cave_sandbox_process: Sandbox, cave_secrets_dir: Path) -> Itera
     """
     with accepting(cave_sandbox_process.environ):
         cave_sandbox_process.clear_requests()
+        cave_sandbox_process.clear_caches()
         yield cave_sandbox_process
 
 

@@ -25,16 +25,23 @@ MICRONS = {
     "auth_server": "global.daf-apis.com",
     "data_server": "minnie.microns-daf.com",
     "other_data_server": "prod.flywire-daf.com",
+    "identity_provider": "accounts.google.com",
     "foreign_server": "www.example.org",
 }
-MY_LAB = {"auth_server": "cave.my-lab.org", "data_server": "data.my-lab.org"}
+MY_LAB = {
+    "auth_server": "cave.my-lab.org",
+    "data_server": "data.my-lab.org",
+    "identity_provider": "login.my-lab.org",
+}
 MINNIE = f"https://{MICRONS['data_server']}/segmentation/table"
 PROXY = "proxy.my-lab.org", "3128"
 
 _BROWSER = """\
 import re, sys, requests
 server = re.match("https://([^/]+)/", sys.argv[1])[1]
-requests.post(sys.argv[1], data={"user": %r[server]}, timeout=30)
+with requests.Session() as browser:
+    page = browser.get(sys.argv[1], timeout=30)
+    browser.post(page.url, data={"user": %r[server]}, timeout=30)
 """
 
 

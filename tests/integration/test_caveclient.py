@@ -175,6 +175,7 @@ def test_an_info_client_works_as_without_us(
     assert sorted(client.get_datastacks()) == [
         sandbox.datastack,
         sandbox.datastack_middleauth,
+        sandbox.datastack_terms,
     ]
 
 

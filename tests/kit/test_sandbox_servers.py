@@ -16,7 +16,14 @@ import requests
 
 from cave_auth_adapter.sandbox import Sandbox
 
-SERVERS = ["auth_server", "data_server", "other_data_server", "foreign_server", "plain_server"]
+SERVERS = [
+    "auth_server",
+    "data_server",
+    "other_data_server",
+    "identity_provider",
+    "foreign_server",
+    "plain_server",
+]
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +55,8 @@ def connect(address: str) -> socket.socket:
 def test_addresses(own_sandbox: Sandbox) -> None:
     addresses = [urlsplit(getattr(own_sandbox, name)) for name in SERVERS]
     assert len({address.port for address in addresses}) == len(SERVERS)
-    assert [address.scheme for address in addresses] == ["https"] * 4 + ["http"]
-    hosts = ["localhost", "localhost", "127.0.0.1", "127.0.0.1", "localhost"]
+    assert [address.scheme for address in addresses] == ["https"] * 5 + ["http"]
+    hosts = ["localhost", "localhost", *["127.0.0.1"] * 3, "localhost"]
     assert [address.hostname for address in addresses] == hosts
 
 

@@ -158,7 +158,11 @@ def test_caveclient(own_sandbox: Sandbox, run: Any, token: str) -> None:
     out = run(CAVECLIENT.replace("TOKEN", token), secret_file=secret_file)
     assert own_sandbox.token in out.pop("tokens")
     assert out == {
-        "datastacks": [own_sandbox.datastack, own_sandbox.datastack_middleauth],
+        "datastacks": [
+            own_sandbox.datastack,
+            own_sandbox.datastack_middleauth,
+            own_sandbox.datastack_terms,
+        ],
         "local_server": own_sandbox.data_server,
         "roots": list(own_sandbox.roots),
         "root": own_sandbox.roots[0],

@@ -36,14 +36,17 @@ def wait_for(what: Callable[[], Any]) -> Any:
 
 def consent(address: str, sandbox: Sandbox, user: int | None = None) -> str:
     """Log in as a browser does, and return the address to which it is sent then."""
-    answer = requests.post(
-        address,
-        data={"user": user or sandbox.user},
-        verify=sandbox.ca_bundle,
-        allow_redirects=False,
-        timeout=SECONDS,
-    )
-    return answer.headers["Location"]
+    with requests.Session() as browser:
+        browser.verify = sandbox.ca_bundle
+        page = browser.get(address, timeout=SECONDS)
+        answer = browser.post(
+            page.url,
+            data={"user": user or sandbox.user},
+            allow_redirects=False,
+            timeout=SECONDS,
+        )
+        back = browser.get(answer.headers["Location"], allow_redirects=False, timeout=SECONDS)
+        return back.headers["Location"]
 
 
 def token_of(callback: str) -> str:

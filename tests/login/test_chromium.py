@@ -105,7 +105,11 @@ def test_from_the_command_to_a_saved_key(
     assert keys_of(sandbox, key)[key] == key_name()
     assert all(path.stat().st_mode & 0o077 == 0 for path in secrets.glob("*.json"))
     response = requests.get(f"{sandbox.auth_server}/info/api/v2/datastacks", auth=CaveAuth())
-    assert response.json() == [sandbox.datastack, sandbox.datastack_middleauth]
+    assert response.json() == [
+        sandbox.datastack,
+        sandbox.datastack_middleauth,
+        sandbox.datastack_terms,
+    ]
 
     # Nothing of a token is left on the page, in its address, or in what the command said.
     assert "token" not in browser.current_url
