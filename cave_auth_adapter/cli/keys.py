@@ -6,7 +6,7 @@ import click
 
 from ..diagnose.check import NotTrusted
 from ..diagnose.status import Holding, holding_for, holdings, not_logged_in, trusted
-from ..login.steps import key_name
+from ..login.keys import key_name
 from ..service import DEFAULT_SERVER, ApiKey
 from ..tokens import Token
 from ..words import printable, say, table

@@ -13,7 +13,7 @@ import secrets
 import selectors
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
@@ -22,12 +22,26 @@ from ..headers import COOKIE_NAME
 from ..tokens import check_token
 from . import pages
 from .pages import Page
+from .prompt import HiddenLine
 
 _REQUEST_BYTES = 16 * 1024  # of request line and headers; browsers send a tenth of that
 _REQUEST_SECONDS = 5.0  # that a connection may take for them
 _ANSWER_SECONDS = 1.0  # a page fits the buffers of the kernel
 _CONNECTIONS = 64  # at a time; the oldest makes room for one more
 _TICK = 1.0  # seconds between two calls of what shows the progress
+_KEYBOARD = 0.05  # seconds between two looks at a keyboard that can't wake us (Windows)
+
+
+def _listen() -> socket.socket:
+    """A socket that listens on a free port, which is ours alone until it is closed."""
+    exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)
+    if exclusive is None:
+        return socket.create_server(("127.0.0.1", 0), backlog=128)
+    listener = socket.socket()  # on Windows another process could take the port over otherwise
+    listener.setsockopt(socket.SOL_SOCKET, exclusive, 1)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(128)
+    return listener
 
 
 class Callback:
@@ -35,6 +49,8 @@ class Callback:
 
     :ivar token: not verified, but of the form of one; ``repr`` does not show it.
     """
+
+    pasted = False
 
     def __init__(self, token: str, connection: socket.socket):
         self.token = token
@@ -68,7 +84,7 @@ class CallbackServer:
         # Nobody on this machine can guess the path: it is the state of the login
         # (RFC 6749, section 10.12).
         self._path = "/" + secrets.token_urlsafe(32)
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._socket = _listen()
         self._socket.setblocking(False)
         self._host = f"127.0.0.1:{self._socket.getsockname()[1]}"
         self._selector = selectors.DefaultSelector()
@@ -87,20 +103,43 @@ class CallbackServer:
         """Where the browser is to bring the token."""
         return f"http://{self._host}{self._path}"
 
-    def wait(self, timeout: float, tick: Callable[[float], None] | None = None) -> Callback | None:
+    def wait(
+        self,
+        timeout: float,
+        tick: Callable[[float], None] | None = None,
+        line: HiddenLine | None = None,
+    ) -> Callback | str | None:
         """Wait for the one request that has the right path and a token; None at the time-out.
 
         Every other request is answered with a page that says what is wrong with it.
 
         :param timeout: in seconds.
         :param tick: called about once a second with the seconds that are left.
+        :param line: what is entered there ends the wait, too, and is returned.
+        :raises EOFError: at the end of that input.
         """
         end = time.monotonic() + timeout
-        while self._callback is None and (left := end - time.monotonic()) > 0:
-            if tick:
-                tick(left)
-            self._serve(min(left, _TICK))
+        with self._listening_to(line) as step:
+            while self._callback is None and (left := end - time.monotonic()) > 0:
+                if tick:
+                    tick(left)
+                if line is not None and (entered := line.read()) is not None:
+                    return entered
+                self._serve(min(left, step))
         return self._callback
+
+    @contextlib.contextmanager
+    def _listening_to(self, line: HiddenLine | None) -> Iterator[float]:
+        """Let an entry wake us, and tell how long to sleep at most."""
+        descriptor = line.fileno() if line else None
+        if descriptor is None:
+            yield _TICK if line is None else _KEYBOARD
+            return
+        self._selector.register(descriptor, selectors.EVENT_READ)
+        try:
+            yield _TICK
+        finally:
+            self._selector.unregister(descriptor)
 
     def close(self) -> None:
         """Stop listening. Whoever is waiting gets a page."""

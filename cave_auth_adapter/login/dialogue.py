@@ -19,6 +19,15 @@ class Dialogue:
         self.asks = sys.stdin is not None and sys.stdin.isatty() if asks is None else asks
         self._progress = ""
 
+    @property
+    def on_terminal(self) -> bool:
+        """Whether the person sits at a terminal that can be read while something else waits."""
+        return self.asks and sys.stdin is not None and sys.stdin.isatty()
+
+    def prompt(self, text: str) -> None:
+        """Show what is asked for, on the line on which the answer is typed."""
+        print(text, end="", file=sys.stderr, flush=True)
+
     def show_address(self, address: str, *, opened: bool) -> None:
         """Show where to log in.
 
@@ -76,6 +85,10 @@ class NotebookDialogue(Dialogue):
 
     def __init__(self) -> None:
         super().__init__(asks=True)
+
+    @property
+    def on_terminal(self) -> bool:
+        return False
 
     def show_address(self, address: str, *, opened: bool) -> None:
         from html import escape

@@ -29,6 +29,7 @@ class Page(NamedTuple):
     title: str
     text: str
     hint: str = "You can close this tab."
+    keep_address: bool = False  #: whether the token stays in the address bar, to be copied
 
 
 def logged_in(who: str, server: str) -> Page:
@@ -104,6 +105,14 @@ _FAILURES: tuple[tuple[type[CaveAuthError] | tuple[type[CaveAuthError], ...], Pa
     ),
 )
 
+COPY_ADDRESS = Page(
+    200,
+    "wait",
+    "One step is left",
+    "Copy the address of this page from the address bar, and paste it where the login was started.",
+    "It holds a token: paste it nowhere else.",
+    keep_address=True,
+)
 NO_TOKEN = Page(
     400,
     "bad",
@@ -153,7 +162,8 @@ def response(page: Page) -> bytes:
     nonce = secrets.token_urlsafe(16)
     texts = {name: html.escape(str(value)) for name, value in page._asdict().items()}
     sign = _SIGNS[page.mark]
-    body = _TEMPLATE.substitute(texts, nonce=nonce, sign=sign).encode()
+    script = "" if page.keep_address else _SCRIPT.substitute(nonce=nonce)
+    body = _TEMPLATE.substitute(texts, nonce=nonce, sign=sign, script=script).encode()
     headers = {
         "Content-Type": "text/html; charset=utf-8",
         "Content-Length": str(len(body)),
@@ -198,8 +208,10 @@ _SIGNS = {
     "wait": '<path d="M24 13v15M24 34v1"/>',
 }
 
-# The icon keeps browsers from asking us for /favicon.ico. The script takes the token out of the
-# address bar and the tab's history; the page is whole without it.
+# It takes the token out of the address bar and the tab's history; the page is whole without it.
+_SCRIPT = Template('<script nonce="$nonce">history.replaceState(null, "", "/");</script>')
+
+# The icon keeps browsers from asking us for /favicon.ico.
 _TEMPLATE = Template("""\
 <!doctype html>
 <html lang="en">
@@ -209,7 +221,7 @@ _TEMPLATE = Template("""\
 <meta name="color-scheme" content="light dark">
 <title>$title - cave-auth</title>
 <link rel="icon" href="data:,">
-<script nonce="$nonce">history.replaceState(null, "", "/");</script>
+$script
 <style nonce="$nonce">
   :root { --paper: #f4f6f8; --card: #fff; --ink: #1c2733; --soft: #5b6875; --line: #dde3e9;
           --good: #1a7f4b; --bad: #b3382c; --wait: #a66a00; }

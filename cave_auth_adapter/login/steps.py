@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
-from urllib.parse import quote, urlencode, urlsplit
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from ..diagnose.status import key_in_use, signed_with, trusted
 from ..errors import (
@@ -30,24 +28,16 @@ from ..saving import DeploymentFiles
 from ..service import AuthServer, User
 from ..sources import Credentials
 from ..store import TokenStore
-from ..tokens import DEFAULT_KEY, Source, Token, check_token
-from ..words import files, person, printable, short, span, where
+from ..tokens import DEFAULT_KEY, Source, Token
+from ..words import files, person, printable, short, where
 from . import pages
-from .callback import CallbackServer, token_in_query
+from .arrival import Brought, arrivals
 from .dialogue import Dialogue
-from .pages import Page
+from .keys import new_key
 
 _DATASTACKS = 100  # that are asked about, at most
 _LOOKING_AROUND = 30.0  # seconds for that
-
-
-class Brought(Protocol):
-    """A token that somebody brought, and a way to show them what became of it."""
-
-    @property
-    def token(self) -> str: ...
-
-    def show(self, page: Page) -> None: ...
+_PASTES = 3  # that may be wrong before a login gives up
 
 
 class Account(NamedTuple):
@@ -81,13 +71,35 @@ def log_in(server: str, talk: Dialogue, options: Options) -> None:
         return
     before = _account_to_replace(server, present)
     try:
-        with _brought(server, talk, options) as brought:
-            new = _accept_or_explain(server, brought, before, talk, options)
+        new = _log_in_again(server, before, talk, options)
     except KeyboardInterrupt:
         talk.warn("Nothing was saved.")
         raise
     _offer_default_file(server, new, talk)
     _look_around(server, new, talk, options)
+
+
+def _log_in_again(server: str, before: Account | None, talk: Dialogue, options: Options) -> Token:
+    """Wait for a token and accept it; a wrong paste is asked for again."""
+    with arrivals(
+        server,
+        talk,
+        token=options.token,
+        in_browser=options.in_browser,
+        timeout=options.timeout,
+    ) as coming:
+        wrong = 0
+        while True:
+            brought = None
+            try:
+                brought = coming.wait()
+                return _accept_or_explain(server, brought, before, talk, options)
+            except (InvalidToken, TokenRefused) as error:
+                wrong += 1
+                pasted = options.token is None and (brought is None or brought.pasted)
+                if not pasted or wrong == _PASTES:
+                    raise
+                talk.warn(f"{error} Try again; the address above is still good.")
 
 
 def _stay_logged_in(
@@ -108,11 +120,6 @@ def _stay_logged_in(
         _offer_default_file(server, token, talk)
     if options.trust_data_servers:
         _look_around(server, token, talk, options)
-
-
-def login_address(server: str, target: str) -> str:
-    """The page at which a person logs in, and which then brings the token to ``target``."""
-    return f"{server}/sticky_auth/api/v1/authorize?{urlencode({'redirect': target})}"
 
 
 def _account_in_use(server: str) -> Account | None:
@@ -152,93 +159,6 @@ def _account_of(token: Token, server: str) -> Account:
         return Account(token, None)
 
 
-# --- How a token comes ---------------------------------------------------------------------
-
-
-class _Pasted(NamedTuple):
-    token: str
-
-    def show(self, page: Page) -> None:
-        """Whoever pastes sees the terminal."""
-
-    def __repr__(self) -> str:
-        return "<a token that was pasted>"
-
-
-@contextlib.contextmanager
-def _brought(server: str, talk: Dialogue, options: Options) -> Iterator[Brought]:
-    if options.token is not None:
-        yield _Pasted(check_token(options.token, "the token"))
-    elif options.in_browser:
-        with CallbackServer() as callbacks:
-            address = login_address(server, callbacks.address)
-            talk.show_address(address, opened=True)
-            _open(address)
-            try:
-                callback = callbacks.wait(options.timeout, talk.waiting)
-            finally:
-                talk.waited()
-            if callback is None:
-                raise LoginFailed(
-                    f"Nobody logged in within {span(options.timeout)}; nothing was saved. Try "
-                    "again, or add --no-browser to log in with any browser elsewhere."
-                )
-            yield callback
-    else:
-        yield _Pasted(_ask(server, talk))
-
-
-def _open(address: str) -> None:
-    import webbrowser
-
-    # Without a browser, the address is on the screen.
-    with contextlib.suppress(webbrowser.Error, OSError):
-        webbrowser.open(address)
-
-
-def _ask(server: str, talk: Dialogue) -> str:
-    """Ask for a token, or for the address at which a login elsewhere ended."""
-    if not talk.asks:
-        raise LoginFailed(
-            "There is no browser here and nobody to ask. Give a token on stdin: "
-            "cave-auth login --token-stdin"
-        )
-    # A server that is gone at once: nothing listens at that address, and its path is nobody's.
-    with CallbackServer() as nobody:
-        target = nobody.address
-    talk.show_address(login_address(server, target), opened=False)
-    talk.tell(
-        "Your browser then fails to load a page that begins with http://127.0.0.1. Copy its\n"
-        "address from the address bar. (Or copy a token from the page\n"
-        f"{server}/sticky_auth/settings/tokens)"
-    )
-    try:
-        pasted = talk.ask_secret("Paste it here; it will not be shown: ").strip()
-    except EOFError:
-        raise LoginFailed("Nothing was pasted, and nothing was saved.") from None
-    return _token_in_paste(pasted, target)
-
-
-def _token_in_paste(pasted: str, target: str) -> str:
-    if not pasted:
-        raise LoginFailed("Nothing was pasted, and nothing was saved.")
-    if "://" not in pasted:
-        return check_token(pasted, "what you pasted")
-    try:
-        parts = urlsplit(pasted)
-    except ValueError:
-        parts = urlsplit("")
-    if f"{parts.scheme}://{parts.netloc}{parts.path}" != target:
-        raise InvalidToken(
-            "What you pasted is not the address at which this login ends. Log in at the address "
-            "above, and copy the one that begins with http://127.0.0.1."
-        )
-    found = token_in_query(parts.query)
-    if found is None:
-        raise InvalidToken("The address that you pasted has no token in it. Copy it whole.")
-    return found
-
-
 # --- What becomes of it --------------------------------------------------------------------
 
 
@@ -267,10 +187,12 @@ def _accept(
             _ask_before_change(server, user, before, brought, talk)
         if lasts or not options.store_key:
             token = given
+            kind = "an API key of yours" if lasts else "the login token, which lives for 7 days,"
             paths = _save(server, user, token.value, before, options)
             ends = False
         else:
-            with _new_key(visitor, user) as token:
+            with new_key(visitor, user) as (token, name):
+                kind = f"a new API key, named {name!r},"
                 paths = _save(server, user, token.value, before, options)
     finally:
         if ends:
@@ -279,8 +201,6 @@ def _accept(
                 visitor.log_out()
     brought.show(pages.logged_in(person(user), server.partition("://")[2]))
     talk.tell(f"Logged in to {server} as {person(user)}.", good=True)
-    kind = "an API key of yours" if lasts else f"a new API key, named {key_name()!r},"
-    kind = kind if lasts or options.store_key else "the login token, which lives for 7 days,"
     talk.tell(f"Saved {kind} in\n{files(paths)}")
     return token
 
@@ -295,29 +215,6 @@ def _ask_before_change(
     talk.warn(f"This login is that of {person(user)}.")
     if not talk.confirm(f"Until now you were {person(before.user)} at {server}. Change?"):
         raise LoginFailed("The account was not changed, and nothing was saved.")
-
-
-def key_name() -> str:
-    """The description of the keys that are made on this machine."""
-    return f"cave-auth on {printable(socket.gethostname(), 60)}"
-
-
-@contextlib.contextmanager
-def _new_key(visitor: AuthServer, user: User) -> Iterator[Token]:
-    """A new API key, verified; it is revoked again if it can't be made use of."""
-    name, present = key_name(), {key.id for key in visitor.api_keys()}
-    try:
-        token = Token(visitor.create_key(name), Source("login"))
-        if signed_with(token, visitor.server_address).me()["id"] != user["id"]:
-            raise visitor.unexpected("an API key of another account")
-        yield token
-    except BaseException:  # Ctrl-C as well
-        # By its name, since it may have been interrupted before it told its value.
-        with contextlib.suppress(CaveAuthError):
-            for key in visitor.api_keys():
-                if key.id not in present and key.description == name:
-                    visitor.revoke_key(key.id)
-        raise
 
 
 def _save(

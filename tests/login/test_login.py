@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +13,9 @@ import requests
 from cave_auth_adapter import CaveAuth, TokenStore
 from cave_auth_adapter.errors import InvalidToken, LoginFailed, TokenFileError, TokenRefused
 from cave_auth_adapter.login import login, steps
-from cave_auth_adapter.login.steps import key_name
+from cave_auth_adapter.login.keys import key_name
 from cave_auth_adapter.sandbox import Sandbox
-from cave_auth_adapter.service import AuthServer
+from cave_auth_adapter.service import AuthServer, ServerUnreachable
 
 from ..support.sandbox import is_alive, keys_of, saved
 from .conftest import Answers, Login, consent, token_of
@@ -45,7 +46,9 @@ def test_the_first_login(log_in: Callable[..., Login], sandbox: Sandbox, secrets
     assert client is not None
     assert set(saved(secrets)) == {name(sandbox.auth_server)}
     assert set(saved(secrets).values()) == {client.token}
-    assert keys_of(sandbox, client.token)[client.token] == key_name()
+    made = keys_of(sandbox, client.token)[client.token]
+    assert re.fullmatch(r"cave-auth on .+, \d{4}-\d\d-\d\d \d\d:\d\d \([0-9a-f]{6}\)", made)
+    assert made in "".join(done.talk.told)
     told = "\n".join(done.talk.told)
     assert "Sandbox User <sandbox.user@sandbox.example>" in told
     assert f"{sandbox.datastack}, {sandbox.datastack_middleauth}" in told
@@ -150,6 +153,29 @@ def test_ctrl_c_while_the_key_is_made(
     assert keys_of(sandbox, sandbox.token) == keys
     assert not is_alive(sandbox, token_of(callback))
     assert not secrets.exists()
+
+
+def test_a_login_that_fails_ends_only_the_key_that_it_made(
+    start_login: Callable[..., Login],
+    sandbox: Sandbox,
+    secrets: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keys = keys_of(sandbox, sandbox.token)
+    create_key = AuthServer.create_key
+    others: list[str] = []
+
+    def overloaded(server: AuthServer, name: str) -> str:
+        others.append(create_key(server, key_name()))  # another terminal, at the same time
+        create_key(server, name)
+        raise ServerUnreachable("The server is overloaded.")
+
+    monkeypatch.setattr(AuthServer, "create_key", overloaded)
+    under_way = start_login(timeout=20)
+    requests.get(consent(under_way.address, sandbox), timeout=20)
+    under_way.finish()
+    assert isinstance(under_way.error, ServerUnreachable)
+    assert keys_of(sandbox, sandbox.token).keys() - keys.keys() == set(others)
 
 
 def test_a_dead_token_in_a_variable_is_told_before_a_browser_opens(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 import sys
 import types
@@ -12,6 +13,7 @@ from typing import Any
 
 import pexpect
 import pytest
+import requests
 
 from cave_auth_adapter.errors import InvalidToken, LoginFailed
 from cave_auth_adapter.login import dialogue, login
@@ -126,14 +128,106 @@ def test_what_should_not_be_pasted(
     terminal: Callable[..., Any], secrets: Path, pasted: str, said: str
 ) -> None:
     child = terminal("--no-browser")
-    child.expect(PROMPT)
-    child.sendline(pasted)
-    out = end(child)
-    assert said in " ".join(out.split())
+    out = ""
+    for attempt in range(3):  # the same address stays good
+        child.expect(PROMPT)
+        assert child.before.count("Open this address") == (attempt == 0)
+        assert attempt == 0 or said in " ".join(child.before.split())
+        child.sendline(pasted)
+        out += child.before
+    out += end(child)
     assert child.exitstatus == 3
     assert "Traceback" not in out
     assert "0123" not in out
     assert not secrets.exists()
+
+
+def test_a_wrong_paste_and_then_the_right_one(
+    terminal: Callable[..., Any], sandbox: Sandbox, secrets: Path
+) -> None:
+    child = terminal("--no-browser")
+    callback = consent(address_shown(child), sandbox)
+    child.sendline("http://127.0.0.1:1/other?token=0123")
+    child.expect(PROMPT)
+    child.sendline(callback + callback)
+    child.expect("Logged in to")
+    child.sendline("")
+    end(child)
+    assert child.exitstatus == 0
+    assert saved(secrets)
+
+
+def test_the_port_is_ours_until_the_end(
+    terminal: Callable[..., Any], sandbox: Sandbox, secrets: Path
+) -> None:
+    """A browser on this computer ends the login, and nobody else can listen for it."""
+    child = terminal("--no-browser")
+    callback = consent(address_shown(child), sandbox)
+    with pytest.raises(OSError, match="in use"):
+        socket.create_server(("127.0.0.1", requests.utils.urlparse(callback).port))
+    assert requests.get(callback, timeout=20).status_code == 200
+    child.expect("Logged in to")
+    child.sendline("")
+    end(child)
+    assert child.exitstatus == 0
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [{"DISPLAY": ":99", "PATH": "/nowhere"}, {"BROWSER": "/mnt/c/nowhere.exe"}],
+    ids=lambda environ: min(environ),
+)
+def test_a_browser_that_does_not_open(
+    terminal: Callable[..., Any],
+    sandbox: Sandbox,
+    secrets: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    environ: dict[str, str],
+) -> None:
+    """The person may paste all the same."""
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    child = terminal()
+    child.expect("--no-browser")
+    child.expect("Waiting for your browser")
+    lines = "".join(child.before.split())
+    child.expect("No browser could be opened")
+    child.sendline(sandbox.token)
+    child.expect("Logged in to")
+    child.sendline("")
+    out = lines + child.before + end(child)
+    assert child.exitstatus == 0
+    assert sandbox.token not in out
+    assert set(saved(secrets).values()) == {sandbox.token}
+
+
+def test_a_browser_in_the_foreground(
+    terminal: Callable[..., Any], sandbox: Sandbox, secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BROWSER", "sleep 30 # %s")
+    child = terminal()
+    child.expect("Waiting for your browser")
+    child.sendline("")  # says nothing, and so ends nothing
+    child.sendline(sandbox.token)
+    child.expect("Logged in to")
+    child.sendline("")
+    end(child)
+    assert child.exitstatus == 0
+
+
+def test_what_was_pasted_late_is_not_left_to_the_shell(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BROWSER", "true")
+    login = f"{sys.executable} -m cave_auth_adapter login {sandbox.auth_server} --timeout 2"
+    child = pexpect.spawn("sh", ["-c", f"{login}; cat"], encoding="utf-8", timeout=20)
+    child.expect("Waiting for your browser")
+    child.send(sandbox.token)  # without Enter
+    child.expect("Nobody logged in")
+    child.sendline("end")
+    child.expect("end\r\nend")
+    assert sandbox.token not in child.before
+    child.close(force=True)
 
 
 @pytest.mark.parametrize("key", ["\x03", "\x04"])
