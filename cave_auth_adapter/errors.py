@@ -8,6 +8,8 @@ from typing import Any
 from requests import ConnectionError as RequestsConnectionError
 from requests import HTTPError, RequestException, Response
 
+from .redaction import is_like_token, without_token
+
 
 class CaveAuthError(RequestException):
     """The base of every error raised by this package.
@@ -22,6 +24,9 @@ class CaveAuthError(RequestException):
     ...     print(error)
     the token given in code has white space in it. Copy it again, ...spaces or line breaks.
     """
+
+    def __init__(self, message: str = "", **details: Any):
+        super().__init__(without_token(message), **details)
 
 
 class InvalidHostSpec(CaveAuthError, ValueError):
@@ -67,7 +72,8 @@ class TokenFileError(CaveAuthError, OSError):
 
     def __init__(self, path: str | os.PathLike[str], problem: str, remedy: str):
         super().__init__(f"{os.fspath(path)}: {problem}. {remedy}")
-        self.filename = os.fspath(path)
+        name = os.fspath(path)
+        self.filename = without_token(name) if is_like_token(os.path.basename(name)) else name
         self._arguments = self.filename, problem, remedy
 
     def __str__(self) -> str:  # with a file name, OSError shows nothing but it and the errno

@@ -15,6 +15,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
 
 from .errors import InvalidHostSpec
+from .redaction import is_like_token
 
 #: The known public deployments: auth server -> the hosts that take its tokens.
 DEPLOYMENTS: dict[str, tuple[str, ...]] = {
@@ -104,6 +105,8 @@ class HostSpec(NamedTuple):
         """
         match = _SPEC.match(text) if isinstance(text, str) else None
         origin = _origin_from(match) if match else None
+        if origin is not None and is_like_token(origin.host):
+            raise InvalidHostSpec(f"{text!r} is a token, not a host: {SPEC_FORMS}.")
         if match is None or origin is None:
             raise InvalidHostSpec(f"{text!r} is not a host specification: {SPEC_FORMS}.")
         if match["wildcard"]:

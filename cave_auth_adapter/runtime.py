@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from .redaction import without_token
+
 logger = logging.getLogger("cave_auth_adapter")
 
 _given: set[object] = set()
@@ -21,4 +23,4 @@ def warn_once(message: str, *cause: object) -> None:
     if len(_given) >= _REMEMBERED:
         _given.clear()
     _given.add(key)
-    logger.warning("%s", message)
+    logger.warning("%s", without_token(message))

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import click
@@ -25,6 +26,7 @@ from ..errors import (
     TokenRefused,
 )
 from ..origins import DEPLOYMENTS, Origin, parse_origin
+from ..redaction import is_like_token, without_token
 from ..service import ServerUnreachable, base_url
 from ..store import TokenStore
 from ..words import say
@@ -60,14 +62,31 @@ class Commands(click.Group):
             what = error.filename or "the output"
             fail(f"{what} can't be written or read: {(error.strerror or str(error)).lower()}.")
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with _no_token_shown():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with _no_token_shown():
+                return super().invoke(ctx)
         except (KeyboardInterrupt, click.Abort):
             say("\ncave-auth: interrupted.", err=True)
             ctx.exit(INTERRUPTED)
         except CaveAuthError as error:
             fail(str(error), exit_code(error))
+
+
+@contextlib.contextmanager
+def _no_token_shown() -> Iterator[None]:
+    """Let no message about a wrong command line repeat a token that was typed there."""
+    try:
+        yield
+    except click.UsageError as error:
+        said = error.format_message()
+        if without_token(said) == said:
+            raise
+        raise click.UsageError(without_token(said), error.ctx) from None
 
 
 def _abandon_stdout() -> None:
@@ -78,7 +97,7 @@ def _abandon_stdout() -> None:
 
 def fail(message: str, code: int = FAILED) -> NoReturn:
     """Show a message on stderr and end."""
-    say(f"cave-auth: {message}", err=True, fg="red")
+    say(f"cave-auth: {without_token(message)}", err=True, fg="red")
     sys.exit(code)
 
 
@@ -96,6 +115,7 @@ class Server(click.ParamType):  # type: ignore[type-arg]  # generic since click 
     name = "server"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        _refuse_token(value)
         try:
             return base_url(value)
         except InvalidHostSpec as error:
@@ -112,6 +132,14 @@ class Server(click.ParamType):  # type: ignore[type-arg]  # generic since click 
         ]
 
 
+def _refuse_token(value: str) -> None:
+    if is_like_token(value):
+        raise click.UsageError(
+            "That is a token, not an address. To save it, name its server, and paste it when you "
+            "are asked: cave-auth login SERVER --no-browser"
+        )
+
+
 class Url(Server):
     """An ``http`` or ``https`` URL; a host alone is meant to be reached over https."""
 
@@ -119,6 +147,8 @@ class Url(Server):
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         url = value if "://" in value else f"https://{value}"
+        origin = parse_origin(url)
+        _refuse_token(origin.host if origin else value)
         has_host = re.match(r"https?://[^/?#]", url, re.IGNORECASE)
         if not has_host or " " in url or not url.isprintable():
             self.fail(f"{value!r} is no URL. Write https://HOST/PATH, or HOST alone.", param, ctx)
