@@ -2,46 +2,62 @@
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
 import time
+from typing import Any
 
+from .options import SERVERS
 from .process import Sandbox
 
 _GREETING = """\
 A small CAVE deployment is running on this machine.
 
   auth and info service  {sandbox.auth_server}
+  identity provider      {sandbox.identity_provider}
   data services          {sandbox.data_server}
                          {sandbox.other_data_server}
   not CAVE               {sandbox.foreign_server}
   not CAVE, without TLS  {sandbox.plain_server}
 
-  datastack              {sandbox.datastack}
+  datastacks             {sandbox.datastack}, {sandbox.datastack_middleauth}
+  with terms to accept   {sandbox.datastack_terms}
   segmentation           {sandbox.graphene_path}
   volume                 {sandbox.volume_path_middleauth}
   token                  {sandbox.token}
   certificate to trust   {sandbox.ca_bundle}
 
-Try it in another terminal:
+Try it in another terminal. The second line keeps your own tokens out of it. Your browser warns of
+the certificate: go on, and log in as anybody.
 
   export REQUESTS_CA_BUNDLE={sandbox.ca_bundle}
+  export CLOUD_VOLUME_DIR=$(mktemp -d)
+  cave-auth login --trust-data-servers {sandbox.auth_server}
+  cave-auth check {sandbox.data_server}/echo
   curl --cacert $REQUESTS_CA_BUNDLE -H 'Authorization: Bearer {sandbox.token}' \\
       {sandbox.data_server}/echo
-  CAVE_TOKEN={sandbox.token} CAVE_AUTH_HOSTS={sandbox.data_server} \\
-      cave-auth check {sandbox.data_server}/echo
   python -c "from caveclient import CAVEclient; print(CAVEclient(server_address=\
 '{sandbox.auth_server}', auth_token='{sandbox.token}').info.get_datastacks())"
 
 Ctrl-C ends it."""
+
+_HELP = f"""\
+Run a small CAVE deployment on this machine, to try and to test tools without the real one.
+
+Its servers are {", ".join(SERVERS)}. Each gets a loopback address and
+a free port unless you choose.
+"""
 
 
 def main() -> int:
     """Print where everything is, wait for Ctrl-C or SIGTERM, and return the exit code."""
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell has its background jobs ignore SIGINT
         signal.signal(number, signal.default_int_handler)
+    parser = _parser()
+    chosen = parser.parse_args()
     try:
-        with Sandbox() as sandbox:
+        with Sandbox(names=dict(chosen.names), ports=dict(chosen.ports)) as sandbox:
             print(_GREETING.format(sandbox=sandbox), flush=True)
             while True:
                 time.sleep(3600)
@@ -50,6 +66,34 @@ def main() -> int:
     except ModuleNotFoundError as error:
         print(error, file=sys.stderr)
         return 1
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m cave_auth_adapter.sandbox",
+        description=_HELP,
+        epilog="You have to make a name lead to this machine yourself: add a line to /etc/hosts.",
+    )
+    options: dict[str, Any] = {"action": "append", "default": []}
+    parser.add_argument(
+        "--port", dest="ports", metavar="SERVER=PORT", type=_server_and_port, **options
+    )
+    parser.add_argument(
+        "--name", dest="names", metavar="SERVER=HOST[:PORT]", type=_server_and_name, **options
+    )
+    return parser
+
+
+def _server_and_name(text: str) -> tuple[str, str]:
+    server, _, name = text.partition("=")
+    return server, name
+
+
+def _server_and_port(text: str) -> tuple[str, int | str]:
+    server, _, port = text.partition("=")
+    return server, int(port) if port.isdecimal() else port
 
 
 if __name__ == "__main__":

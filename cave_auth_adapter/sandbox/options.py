@@ -24,7 +24,10 @@ def checked_names(names: Mapping[str, str] | None) -> dict[str, str]:
     for server, name in chosen.items():
         found = _AUTHORITY.fullmatch(name) if isinstance(name, str) else None
         if found is None or int(found["port"] or 1) > 65535:
-            raise ValueError(f"names[{server!r}] is no host in small letters: {name!r}")
+            raise ValueError(
+                f"names[{server!r}] must be a host in lower case, such as 'cave.test' or "
+                f"'cave.test:8443', not {name!r}"
+            )
     _all_different("names", chosen)
     return chosen
 
@@ -34,7 +37,7 @@ def checked_ports(ports: Mapping[str, int] | None) -> dict[str, int]:
     chosen = _of_servers("ports", ports)
     for server, port in chosen.items():
         if type(port) is not int or not 0 < port < 65536:
-            raise ValueError(f"ports[{server!r}] is no number from 1 to 65535: {port!r}")
+            raise ValueError(f"ports[{server!r}] must be a number from 1 to 65535, not {port!r}")
     _all_different("ports", chosen)
     return chosen
 
@@ -42,7 +45,7 @@ def checked_ports(ports: Mapping[str, int] | None) -> dict[str, int]:
 def checked_seconds(name: str, seconds: Any) -> Any:
     """Return a number of seconds, or raise ValueError that says what is wrong."""
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
-        raise ValueError(f"{name} is no number of seconds from 0 on: {seconds!r}")
+        raise ValueError(f"{name} must be a number of seconds, 0 or more, not {seconds!r}")
     return seconds
 
 
@@ -57,4 +60,4 @@ def _of_servers(option: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def _all_different(option: str, chosen: dict[str, Any]) -> None:
     if len(set(chosen.values())) < len(chosen):
-        raise ValueError(f"{option}: two servers have the same: {chosen}")
+        raise ValueError(f"{option} must differ between servers: {chosen}")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -111,18 +112,39 @@ def test_a_killed_process_leaves_nothing_behind() -> None:
     assert not Path(sandbox.ca_bundle).parent.exists()
 
 
-def the_line_for_our_command(greeting: str, ca_bundle: str) -> str:
-    """What the command shows that the greeting proposes."""
-    line = greeting[greeting.index("  CAVE_TOKEN=") : greeting.index("  python -c")]
+@pytest.fixture
+def browser(tmp_path: Path) -> str:
+    """A browser whose user pushes the first button at the identity provider."""
+    program = tmp_path / "browser"
+    program.write_text(
+        f"#!{sys.executable}\n"
+        "import re, sys, requests\n"
+        "with requests.Session() as browser:\n"
+        "    page = browser.get(sys.argv[1])\n"
+        "    user = re.search('<button name=user value=([0-9]+)', page.text)[1]\n"
+        "    browser.post(page.url, data={'user': user})\n"
+    )
+    program.chmod(0o755)
+    return f"{program} %s &"
+
+
+def what_the_greeting_proposes(greeting: str, browser: str) -> str:
+    """Run all the lines at once, as a person would paste them."""
+    lines = greeting[greeting.index("  export REQUESTS_CA_BUNDLE=") : greeting.index("Ctrl-C")]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    variables = environment(PATH=path, REQUESTS_CA_BUNDLE=ca_bundle)
     return subprocess.run(
-        ["bash", "-c", line], env=variables, capture_output=True, text=True, timeout=30
+        ["bash", "-ec", lines],
+        env=environment(PATH=path, BROWSER=browser, DISPLAY=":0"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
     ).stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_for_a_person(number: signal.Signals) -> None:
+def test_for_a_person(number: signal.Signals, browser: str) -> None:
     with subprocess.Popen(
         PERSON, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True
     ) as process:
@@ -137,12 +159,61 @@ def test_for_a_person(number: signal.Signals) -> None:
         headers = {"Authorization": f"Bearer {token}"}
         try:
             assert requests.get(url, headers=headers, verify=ca_bundle).json()["user_id"]
-            assert "You are in." in the_line_for_our_command(text, ca_bundle)
+            if number == signal.SIGINT:  # once is enough
+                shown = what_the_greeting_proposes(text, browser)
+                for proof in (
+                    "Logged in to",  # cave-auth login
+                    "You are in.",  # cave-auth check
+                    '"user_id"',  # curl
+                    "['minisandbox', ",  # CAVEclient
+                ):
+                    assert proof in shown
         finally:  # else a test that fails would wait for it for ever
             process.send_signal(number)
         _, errors = process.communicate(timeout=10)
     assert (process.returncode, errors) == (0, "")
     assert not Path(ca_bundle).exists()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def test_a_person_chooses_names_and_ports() -> None:
+    port = free_port()
+    chosen = ["--port", f"auth_server={port}", "--name", f"auth_server=cave.test:{port}"]
+    with subprocess.Popen(
+        [*PERSON, *chosen], stdout=subprocess.PIPE, env=environment(), text=True
+    ) as process:
+        assert process.stdout
+        shown = "".join(iter(process.stdout.readline, "Ctrl-C ends it.\n"))
+        process.terminate()
+    assert f"auth and info service  https://cave.test:{port}\n" in shown
+
+
+@pytest.mark.parametrize(
+    ("chosen", "complaint"),
+    [
+        (
+            ["--port", "auth_server"],
+            "ports['auth_server'] must be a number from 1 to 65535, not ''",
+        ),
+        (
+            ["--port", "auth_server=x"],
+            "ports['auth_server'] must be a number from 1 to 65535, not 'x'",
+        ),
+        (["--port", "server=80"], "ports: no such server: server. The sandbox has: auth_server,"),
+        (["--name", "data_server="], "names['data_server'] must be a host in lower case"),
+    ],
+)
+def test_a_person_is_told_what_is_wrong(chosen: list[str], complaint: str) -> None:
+    process = subprocess.run(
+        [*PERSON, *chosen], env=environment(), capture_output=True, text=True, timeout=30
+    )
+    assert process.returncode == 2
+    assert f"error: {complaint}" in process.stderr
+    assert "Traceback" not in process.stderr
 
 
 def test_says_which_extra_is_missing(tmp_path: Path) -> None:
@@ -185,11 +256,70 @@ def test_shows_no_token_in_its_repr() -> None:
 
 def test_wrong_arguments_are_value_errors() -> None:
     with Sandbox() as sandbox:
-        with pytest.raises(ValueError, match="No such dataset"):
-            sandbox.create_user("A", permissions={"unknown": ["view"]})
-        with pytest.raises(ValueError, match="create_token"):
-            sandbox.create_token(99)
+        user = sandbox.create_user
+        for wrong, arguments in {
+            "No such dataset: unknown": lambda: user("A", permissions={"unknown": ["view"]}),
+            "No such dataset: other": lambda: user("A", datasets_admin=["other"]),
+            "No such terms of service: 7": lambda: user("A", accepted_tos=[7]),
+            "No such user: 99. Known: 1, 2": lambda: user("A", parent=99),
+            "create_token: No such user: 99": lambda: sandbox.create_token(99),
+            "32 hex digits": lambda: sandbox.create_token(value="short"),
+            "such a token already": lambda: sandbox.create_token(value=sandbox.token),
+            "ttl must be a number of seconds": lambda: sandbox.create_token(ttl=-1),
+        }.items():
+            with pytest.raises(ValueError, match=wrong):
+                arguments()
         assert sandbox.create_token()
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"cache_seconds": -1}, "cache_seconds must be a number of seconds, 0 or more, not -1"),
+        ({"cache_seconds": "300"}, "cache_seconds must be a number"),
+        ({"cache_seconds": float("nan")}, "cache_seconds must be a number"),
+        ({"names": {"server": "a.test"}}, "names: no such server: server. The sandbox has: auth_"),
+        (
+            {"names": {"auth_server": "https://a.test"}},
+            "must be a host in lower case, .*not 'https://a",
+        ),
+        ({"names": {"auth_server": "A.test"}}, "must be a host in lower case"),
+        ({"names": {"auth_server": "a.test:70000"}}, "must be a host in lower case"),
+        (
+            {"names": {"auth_server": "a.test", "data_server": "a.test"}},
+            "must differ between servers",
+        ),
+        ({"ports": {"auth_server": 0}}, "must be a number from 1 to 65535, not 0"),
+        ({"ports": {"auth_server": "80"}}, "must be a number from 1 to 65535, not '80'"),
+        ({"ports": {"auth_server": True}}, "must be a number from 1 to 65535, not True"),
+        ({"ports": {"auth_server": 8443, "data_server": 8443}}, "must differ between servers"),
+    ],
+)
+def test_wrong_options_are_value_errors(options: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        Sandbox(**options)
+
+
+def test_a_port_that_is_taken_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        complaint = rf"other_data_server: .*{port}.*in use"
+        with (
+            pytest.raises(ValueError, match=complaint),
+            Sandbox(ports={"other_data_server": port}),
+        ):
+            pass
+
+
+def test_a_name_may_have_a_port() -> None:
+    port = free_port()
+    names = {"auth_server": f"cave.test:{port}"}
+    with Sandbox(names=names, ports={"auth_server": port}) as sandbox:
+        assert sandbox.auth_server == f"https://cave.test:{port}"
+        assert sandbox.ports["auth_server"] == port
+        context = ssl.create_default_context(cafile=sandbox.ca_bundle)
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+            context.wrap_socket(plain, server_hostname="cave.test").close()
 
 
 def test_servers_can_bear_the_names_of_real_ones() -> None:

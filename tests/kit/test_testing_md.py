@@ -28,4 +28,4 @@ def test_the_other_blocks_run(outcome_of: OutcomeOf) -> None:
     source = "".join(others)
     outcome = outcome_of(source, conftest=first)
     assert outcome.counts == {"passed": source.count("def test_")}, outcome.out
-    assert outcome.counts["passed"] == 4
+    assert outcome.counts["passed"] == 5
