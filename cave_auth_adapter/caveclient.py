@@ -22,9 +22,17 @@ from .adapter import mount
 from .auth import CaveAuth
 from .errors import CaveAuthError, InvalidToken, TokenExists, TokenFileError
 from .hosts import KnownHosts
-from .origins import DEPLOYMENTS, HostSpec, Origin, TrustedHosts, parse_origin
+from .origins import (
+    DEPLOYMENTS,
+    HostSpec,
+    Origin,
+    TrustedHosts,
+    deployment_of,
+    is_retired,
+    parse_origin,
+)
 from .runtime import logger, warn_once
-from .saving import DeploymentFiles, deployment_of
+from .saving import DeploymentFiles
 from .service import DEFAULT_SERVER, AuthServer, JsonApi, base_url
 from .sources import Credentials
 from .store import TokenStore, read_secrets, token_in
@@ -351,9 +359,12 @@ class AuthClient:
         :param present: the token that is there, if any.
         :param replaced: the token that was replaced in the own file of the auth server.
         """
-        deployment = deployment_of(local_server)
-        if deployment in DEPLOYMENTS or deployment == deployment_of(self._server_address):
-            return deployment == deployment_of(self._server_address)
+        home, deployment = (
+            deployment_of(HostSpec.parse(base_url(server)).origin)
+            for server in (self._server_address, local_server)
+        )
+        if deployment in DEPLOYMENTS or deployment == home:
+            return deployment == home
         # Of no known deployment: it belongs to this one by the caller's word, or by its token.
         return local_server == self._named_local_server or present in (None, replaced)
 
@@ -423,7 +434,7 @@ class CAVEclient:
         """The address of the global server: the auth service and the info service."""
         if self._named_server is not None:
             return self._named_server
-        return base_url(_server_of(self._datastack_name) or DEFAULT_SERVER)
+        return base_url(server_of_datastack(self._datastack_name) or DEFAULT_SERVER)
 
     @functools.cached_property
     def auth(self) -> AuthClient:
@@ -562,14 +573,18 @@ def _token_under(path: Path, key: str) -> Any:
     return (read_secrets(path) or {}).get(key) or None
 
 
-def _server_of(datastack_name: str | None) -> str | None:
-    """The server that CAVEclient remembers for a datastack; None if it has no note of it."""
+def server_of_datastack(datastack_name: str | None) -> str | None:
+    """The server that CAVEclient remembers for a datastack; None if it has no note of it.
+
+    A note of the domain that CAVE gave up is none.
+    """
     try:
         servers = json.loads(Path(_SERVER_OF_DATASTACK).expanduser().read_text("utf-8"))
         server = servers.get(datastack_name)
     except (OSError, ValueError, AttributeError, RuntimeError):
         return None  # as CAVEclient does: a note that can't be read is none
-    return server if isinstance(server, str) else None
+    origin = parse_origin(server) if isinstance(server, str) else None
+    return server if origin is not None and not is_retired(origin.host) else None
 
 
 _NEW_TOKEN = """\

@@ -4,8 +4,8 @@ A deployment is known by its auth server (:data:`~cave_auth_adapter.origins.DEPL
 no known deployment is one of its own; but where its file holds the very token that is replaced or
 forgotten, somebody saved that token for it, and it follows along: a lab's data server.
 
-``cave-secret.json`` is the place of the tutorial, and whose it is depends on what it holds. Its
-*owners* are the deployments whose own file holds the same token. Every writer of it asks here.
+:mod:`~cave_auth_adapter.ownership` says whose token is in ``cave-secret.json``. It is written for
+the default deployment; for another one only where the person asks for it, or has asked before.
 """
 
 from __future__ import annotations
@@ -15,21 +15,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import TokenFileError
-from .origins import DEPLOYMENTS, HostSpec, auth_server_of, server_name
+from .origins import (
+    DEFAULT_DEPLOYMENT,
+    DEPLOYMENTS,
+    HostSpec,
+    auth_server_of,
+    deployment_of,
+    server_name,
+)
 from .store import TokenStore, read_secrets
 from .tokens import DEFAULT_KEY
-
-#: The deployment to which ``cave-secret.json`` belongs in the CAVE tutorial.
-DEFAULT_DEPLOYMENT = "global.daf-apis.com"
-
-
-def deployment_of(server: str) -> str:
-    """The auth server of a host's deployment; a host in no known one is its own.
-
-    >>> deployment_of("minnie.microns-daf.com"), deployment_of("https://cave.my-lab.org")
-    ('global.daf-apis.com', 'cave.my-lab.org')
-    """
-    return auth_server_of(HostSpec.parse(server).origin) or server_name(server)
 
 
 class DeploymentFiles:
@@ -45,7 +40,7 @@ class DeploymentFiles:
 
     def __init__(self, server: str, key: str = DEFAULT_KEY):
         self.server = server_name(server)
-        self.deployment = deployment_of(server)
+        self.deployment = _deployment(self.server)
         self.is_default = self.deployment == DEFAULT_DEPLOYMENT
         self._key = key
         self._store = TokenStore()
@@ -60,7 +55,7 @@ class DeploymentFiles:
 
     def owners_of(self, token: str) -> set[str]:
         """The deployments whose own file holds a token."""
-        return {deployment_of(name) for name in self._holders(token)}
+        return {_deployment(name) for name in self._holders(token)}
 
     def owns(self, token: str) -> bool:
         """Whether a token is known to be this deployment's, and no other known deployment's."""
@@ -150,3 +145,7 @@ class DeploymentFiles:
         The word of another server does not count: it could claim a token that is not its own.
         """
         return self.is_default and accepted and not self.owners_of(token)
+
+
+def _deployment(server: str) -> str:
+    return deployment_of(HostSpec.parse(server).origin)

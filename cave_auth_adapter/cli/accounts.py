@@ -23,6 +23,7 @@ from ..diagnose.status import (
 from ..errors import CaveAuthError, TokenFileError, TokenRefused
 from ..login import login as log_in
 from ..login.dialogue import default_dialogue
+from ..login.paste import token_in_paste
 from ..saving import DeploymentFiles
 from ..service import DEFAULT_SERVER
 from ..store import TokenStore
@@ -90,10 +91,12 @@ def login(
 
 
 def _token_on_stdin() -> str:
-    token = sys.stdin.readline(1 << 16).strip()
-    if not token:
+    text = sys.stdin.readline(1 << 16).strip()
+    if not text:
         fail("There is no token on stdin: cave-auth login --token-stdin < FILE", NO_TOKEN)
-    return token
+    if text.startswith("{"):  # a secret file may have several lines
+        text += sys.stdin.read(1 << 16)
+    return token_in_paste(text, what="the input")
 
 
 @click.command()

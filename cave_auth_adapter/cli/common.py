@@ -25,6 +25,7 @@ from ..errors import (
     TokenNotFound,
     TokenRefused,
 )
+from ..login.names import server_named
 from ..origins import DEPLOYMENTS, Origin, parse_origin
 from ..redaction import is_like_token, without_token
 from ..service import ServerUnreachable, base_url
@@ -110,14 +111,14 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for 
 
 
 class Server(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5
-    """``host``, ``host:port`` or ``https://host``; becomes the last."""
+    """``host``, ``host:port``, ``https://host`` or the name of a data set; becomes an address."""
 
     name = "server"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         _refuse_token(value)
         try:
-            return base_url(value)
+            return base_url(server_named(value))
         except InvalidHostSpec as error:
             self.fail(str(error), param, ctx)
 

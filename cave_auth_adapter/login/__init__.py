@@ -29,7 +29,8 @@ def login(
     the address is printed, and the token, or the address at which the login ended, is asked for.
     If a token that works is there already, nothing happens, unless ``overwrite``.
 
-    :param server_address: the auth server. Naming it here is trusting it.
+    :param server_address: the auth server; or ``microns`` and the like, or a datastack that
+        CAVEclient has used on this computer. Naming a server here is trusting it.
     :param open_browser: False: behave as if there were no browser.
     :param store_key: whether to make an API key, which lasts until it is revoked; else the login
         token is kept, which lives for seven days.
@@ -43,16 +44,18 @@ def login(
     :param trust_data_servers: whether to send the token to the servers that the info service names,
         even if they belong to no known deployment. Without it, you are asked.
     :param dialogue: what asks and tells; None: the terminal, or the notebook.
-    :raises LoginFailed: nobody logged in in time, or the person declined.
+    :raises LoginFailed: nobody logged in in time, the person declined, or nobody logs in to CAVE at
+        that server.
     :raises TokenRefused: the token that was brought is not one of this server.
     :raises ServerUnreachable: the server does not answer.
     :raises TokenFileError: a file can't be read or written.
     :raises InvalidHostSpec: (also a :class:`ValueError`) if the address is not one.
     """
     from .dialogue import default_dialogue, has_browser
+    from .names import server_named
     from .steps import Options, log_in
 
-    server = base_url(server_address)
+    server = base_url(server_named(server_address))
     options = Options(
         in_browser=open_browser and has_browser(),
         store_key=store_key,

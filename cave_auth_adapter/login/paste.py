@@ -14,13 +14,14 @@ _MARKS = re.compile(r"\x1b\[20[01]~")  # what a terminal puts around a paste, if
 _HEADER = re.compile(r"(?:authorization:\s*)?bearer\s+", re.IGNORECASE)
 
 
-def token_in_paste(pasted: str, target: str = "") -> str:
+def token_in_paste(pasted: str, target: str = "", what: str = "what you pasted") -> str:
     """The token in what was pasted.
 
     :param pasted: the address at which the login ended, with any scheme or none; the content of a
         secret file or of the token page's download; ``Bearer …``; or a token. Also twice the same,
         as it happens where nothing is shown.
     :param target: the address at which this login ends; empty if there is none.
+    :param what: what it is, for messages.
     :raises InvalidToken: if there is no token in it; the message does not show it.
 
     >>> token_in_paste("Authorization: Bearer 0123456789abcdef")
@@ -37,13 +38,13 @@ def token_in_paste(pasted: str, target: str = "") -> str:
             "Shift-Insert."
         )
     if text.startswith("{"):
-        return _in_file(text)
+        return _in_file(text, what)
     if "://" in text or text.startswith("127.0.0.1"):
         return _in_address(text, target)
-    return check_token(_once(_HEADER.sub("", text, count=1)), "what you pasted")
+    return check_token(_once(_HEADER.sub("", text, count=1)), what)
 
 
-def _in_file(text: str) -> str:
+def _in_file(text: str, what: str) -> str:
     """The token in a secret file: under the usual key, or under the only one."""
     try:
         secrets: Any = json.loads(text)
@@ -51,11 +52,11 @@ def _in_file(text: str) -> str:
         secrets = None
     if not isinstance(secrets, dict):
         # Not chained: a JSONDecodeError carries the whole document.
-        raise InvalidToken("What you pasted is no whole secret file. Copy it again.") from None
+        raise InvalidToken(f"{what} is not a whole secret file. Copy it again.") from None
     token = secrets.get(DEFAULT_KEY)
     if token is None and len(secrets) == 1:
         (token,) = secrets.values()
-    return check_token(token, f"the value of {DEFAULT_KEY!r} in what you pasted")
+    return check_token(token, f"the value of {DEFAULT_KEY!r} in {what}")
 
 
 def _in_address(text: str, target: str) -> str:

@@ -34,6 +34,7 @@ from . import pages
 from .arrival import Brought, arrivals
 from .dialogue import Dialogue
 from .keys import new_key
+from .names import explaining_wrong_servers, probe
 
 _DATASTACKS = 100  # that are asked about, at most
 _LOOKING_AROUND = 30.0  # seconds for that
@@ -65,7 +66,14 @@ def log_in(server: str, talk: Dialogue, options: Options) -> None:
 
     :param server: as :func:`base_url` gives it.
     """
-    present = _account_in_use(server)
+    talk.working(f"Asking {server} …")
+    try:
+        with explaining_wrong_servers(server):
+            present = _account_in_use(server)
+            if present is None:
+                probe(server)
+    finally:
+        talk.waited()
     if present and present.user and not options.overwrite:
         _stay_logged_in(server, present.token, present.user, talk, options)
         return

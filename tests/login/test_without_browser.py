@@ -284,8 +284,9 @@ def on_stdin(sandbox: Sandbox, text: str, *options: str) -> subprocess.Completed
     )
 
 
-def test_a_token_on_stdin(sandbox: Sandbox, secrets: Path) -> None:
-    done = on_stdin(sandbox, sandbox.token + "\n", "--token-stdin")
+@pytest.mark.parametrize("form", ["{}\n", "Bearer {}", '{{\n  "token": "{}"\n}}\n'])
+def test_a_token_on_stdin(sandbox: Sandbox, secrets: Path, form: str) -> None:
+    done = on_stdin(sandbox, form.format(sandbox.token), "--token-stdin")
     assert done.returncode == 0, done.stderr
     assert set(saved(secrets).values()) == {sandbox.token}
     assert sandbox.token not in done.stdout + done.stderr

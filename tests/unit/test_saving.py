@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cave_auth_adapter import TokenStore
-from cave_auth_adapter.saving import DeploymentFiles, deployment_of
+from cave_auth_adapter.saving import DeploymentFiles
 
 GLOBAL, MINNIE, ZETTA = "global.daf-apis.com", "minnie.microns-daf.com", "proofreading.zetta.ai"
 LAB, LAB_DATA = "cave.my-lab.org", "data.my-lab.org"
@@ -24,20 +24,6 @@ def there(secrets: Path) -> Files:
     store = TokenStore()
     found = {server: store.load(server) for server in [None, *store.servers()]}
     return {server: token for server, token in found.items() if token}
-
-
-@pytest.mark.parametrize(
-    ("server", "deployment"),
-    [
-        (GLOBAL, GLOBAL),
-        (MINNIE, GLOBAL),
-        (ZETTA, ZETTA),
-        (LAB, LAB),
-        ("localhost:1", "localhost:1"),
-    ],
-)
-def test_a_deployment_is_its_auth_server(server: str, deployment: str) -> None:
-    assert deployment_of(server) == deployment
 
 
 # before, what is saved for which server, options, after
