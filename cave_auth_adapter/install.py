@@ -18,10 +18,9 @@ from typing import Any, NamedTuple
 from requests import PreparedRequest, Response, Session
 from requests.adapters import BaseAdapter
 
-from . import keepalive
+from . import keepalive, tools
 from .adapter import CaveAdapter
 from .auth import CaveAuth, checked
-from .bridges import cloudvolume
 from .errors import CaveAuthError
 from .headers import bearer_token, holds, strip
 from .origins import Origin, parse_origin
@@ -106,9 +105,9 @@ def _update() -> None:
     global _active
     _active = _stack[-1] if _stack else None
     if _active is None:
-        cloudvolume.detach()
+        tools.detach()
     else:
-        cloudvolume.attach(_find_token)
+        tools.attach(lambda: _active.auth if _active else None)
     for patch in _patches:
         patch.remove() if _active is None else patch.apply()
 
@@ -188,16 +187,6 @@ def _trusts(auth: CaveAuth, url: str) -> bool:
     except CaveAuthError as error:
         _warn(error)
         return False
-
-
-def _find_token(host: str) -> str | None:
-    """The token for a host as CloudVolume and cloud-files ask for it."""
-    active = _active
-    try:
-        return active.auth.token_for(f"https://{host}") if active else None
-    except CaveAuthError as error:
-        _warn(error)
-        return None
 
 
 class _InstalledAdapter(CaveAdapter):

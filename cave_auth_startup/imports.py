@@ -15,13 +15,17 @@ if TYPE_CHECKING:
     from typing import Any
 
 _waiting: dict[str, list[Callable[[ModuleType], object]]] = {}
+_staying: set[object] = set()  # the callbacks for each time that their module is executed
 
 
-def when_imported(name: str, callback: Callable[[ModuleType], object]) -> None:
-    """Call back with a module: at once, or right after it is imported for the first time.
+def when_imported(
+    name: str, callback: Callable[[ModuleType], object], *, each_time: bool = False
+) -> None:
+    """Call back with a module: at once if it is there, else right after it is imported.
 
     :param name: the full name of the module.
     :param callback: must not raise: the import that it follows is not ours to break.
+    :param each_time: also after each ``importlib.reload()`` of the module.
 
     >>> when_imported("json", lambda module: print(module.__name__))
     json
@@ -29,9 +33,12 @@ def when_imported(name: str, callback: Callable[[ModuleType], object]) -> None:
     module = sys.modules.get(name)
     # While it is still being imported, its names are not there yet.
     spec = getattr(module, "__spec__", None)  # what a test puts there may have none
+    if each_time:
+        _staying.add(callback)
     if module is not None and not getattr(spec, "_initializing", False):
         callback(module)
-        return
+        if not each_time:
+            return
     if callback not in _waiting.setdefault(name, []):  # site may read a .pth file twice
         _waiting[name].append(callback)
     if _finder not in sys.meta_path:
@@ -66,7 +73,10 @@ def _follow(name: str, spec: ModuleSpec) -> None:
             return
         vars(loader).pop("exec_module", None)  # the loader is as it was
         execute(module)
-        for callback in _waiting.pop(name, []):
+        callbacks = _waiting.pop(name, [])
+        if staying := [callback for callback in callbacks if callback in _staying]:
+            _waiting[name] = staying
+        for callback in callbacks:
             callback(module)
 
     # On the loader itself: one of our own around it would hide what it is from importlib.resources

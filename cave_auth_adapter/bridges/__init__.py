@@ -1,1 +1,45 @@
-"""Where other libraries look for a token: cloud-volume and cloud-files, and the keyring."""
+"""Where other libraries look for a token: what they find there under :func:`install`.
+
+Each bridge waits for the import of its library, and stands in for what the library asks. All ask
+here, so that one answer is given in one place, and none after ``uninstall()``.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Answers(Protocol):
+    """What is answered; neither method may raise."""
+
+    def token_for(self, url: str) -> str | None:
+        """The token for a URL; None: its host is not trusted, or no token is known."""
+
+    def tell_missing(self, url: str) -> None:
+        """Log what to do about a token that a library needs and nobody has."""
+
+
+_answers: Answers | None = None
+
+
+def attach(answers: Answers) -> None:
+    """Answer all bridges from now on."""
+    global _answers
+    _answers = answers
+
+
+def detach() -> None:
+    """Leave the libraries with what they find themselves."""
+    global _answers
+    _answers = None
+
+
+def token_for(url: str) -> str | None:
+    """The token that a library finds here for a URL."""
+    return _answers.token_for(url) if _answers else None
+
+
+def tell_missing(url: str) -> None:
+    """Tell that a library needs a token for a URL, and found none at all."""
+    if _answers:
+        _answers.tell_missing(url)

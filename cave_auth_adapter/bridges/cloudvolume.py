@@ -3,50 +3,64 @@
 Both refuse to send anything before they have found a token, and keep what they found per host
 in a dictionary of the module (cloudvolume/secrets.py and cloudfiles/secrets.py,
 ``cave_credentials``). A live view of our credentials stands in for these dictionaries.
+
+Both ask by the host alone. By which scheme they go there is known where they ask
+(``GrapheneMetadata.parse_token``, ``CaveInterface.__init__``): so these are wrapped, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from importlib import metadata
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from cave_auth_startup.imports import when_imported
 
 from ..runtime import logger
+from . import tell_missing, token_for
 
-#: Module -> the name of its cache of credentials, host -> content of a secret file.
-_CACHES = {
-    "cloudvolume.secrets": "CAVE_CREDENTIALS_CACHE",
-    "cloudfiles.secrets": "CAVE_CREDENTIALS",
+
+class _Library(NamedTuple):
+    name: str  # of the distribution
+    cache: str  # in the module secrets: host -> content of a secret file
+    asking: tuple[str, str]  # a class that asks for a token, and the method that does it
+
+
+_LIBRARIES = {
+    "cloudvolume": _Library(
+        "cloud-volume", "CAVE_CREDENTIALS_CACHE", ("GrapheneMetadata", "parse_token")
+    ),
+    "cloudfiles": _Library("cloud-files", "CAVE_CREDENTIALS", ("CaveInterface", "__init__")),
 }
+#: Libraries of another shape than we know. They find tokens only in their secret files.
+_left_alone: set[str] = set()
+_scheme: ContextVar[str] = ContextVar("scheme", default="https")
 
-TokenFinder = Callable[[str], "str | None"]
 
-_find: TokenFinder | None = None
+def listen() -> None:
+    """Stand in for what both look at, whether they were imported before or will be after.
 
-
-def attach(find: TokenFinder) -> None:
-    """Let both libraries find tokens, whether they were imported before or will be after.
-
-    :param find: answers the token for ``host`` or ``host:port``, or None; must not raise.
+    fafbseg and crantpy reload cloudvolume.secrets when they save a token.
     """
-    global _find
-    first_time = _find is None
-    _find = find
-    if first_time:
-        for name in _CACHES:
-            when_imported(name, _replace)
-
-
-def detach() -> None:
-    """Leave both libraries with what they find themselves."""
-    global _find
-    _find = None
+    when_imported("cloudvolume.secrets", _replace_cache, each_time=True)
+    when_imported("cloudfiles.secrets", _replace_cache, each_time=True)
+    when_imported("cloudvolume.datasource.graphene.metadata", _wrap_graphene)
+    when_imported("cloudfiles.interfaces", _wrap_cave_interface)
 
 
 class LiveCredentials(dict[str, Any]):
-    """A cache of credentials that has an entry wherever we know a token, and that one first."""
+    """A cache of credentials that has an entry wherever we know a token, and that one first.
+
+    Its keys are hosts, ``host:port``, or URLs as some tools ask by: ``https://host``.
+    """
+
+    def __init__(self, library: str):
+        self._library = library
 
     def __contains__(self, host: object) -> bool:
         return self.get(host) is not None
@@ -58,7 +72,9 @@ class LiveCredentials(dict[str, Any]):
         return value
 
     def get(self, host: Any, default: Any = None) -> Any:
-        token = _find(host) if _find and isinstance(host, str) and host else None
+        token = None
+        if host and isinstance(host, str) and self._library not in _left_alone:
+            token = token_for(host if "://" in host else f"{_scheme.get()}://{host}")
         return {"token": token} if token else super().get(host, default)
 
     def keys(self) -> Any:
@@ -70,19 +86,102 @@ class LiveCredentials(dict[str, Any]):
             super().__setitem__(host, value)
 
 
-def _replace(module: ModuleType) -> None:
-    name = _CACHES.get(getattr(module, "__name__", ""))
-    cache = getattr(module, name, None) if name else None
-    if name is None or isinstance(cache, LiveCredentials):  # None: a test put something else there
+def _replace_cache(module: ModuleType) -> None:
+    found = _library_of(module)
+    if found is None:
         return
-    if not isinstance(cache, dict) or not hasattr(module, "cave_credentials"):
-        logger.warning(
-            "%s has no %s any more. It finds tokens only in its secret files; everything else "
-            "works. Please report this, with its version.",
-            module.__name__,
-            name,
-        )
+    package, library = found
+    cache = getattr(module, library.cache, None)
+    if isinstance(cache, LiveCredentials):
         return
-    live = LiveCredentials()
+    ask = getattr(module, "cave_credentials", None)
+    if not isinstance(cache, dict) or not inspect.isfunction(ask):
+        # Before it had a cache for each server, it had one token for all.
+        too_old = inspect.isfunction(ask) and not inspect.signature(ask).parameters
+        _leave_alone(package, library, too_old)
+        return
+    live = LiveCredentials(package)
     live.update({host: value for host, value in cache.items() if value})
-    setattr(module, name, live)
+    setattr(module, library.cache, live)
+
+
+def _wrap_graphene(module: ModuleType) -> None:
+    def around(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def parse_token(self: Any, *args: Any, **kwargs: Any) -> Any:
+            url = f"{self.server_path.scheme}://{self.server_path.fqdn}"
+            try:
+                with _asking_by(url):
+                    return original(self, *args, **kwargs)
+            except Exception:
+                if not any((*args, *kwargs.values(), token_for(url))):
+                    tell_missing(url)
+                raise
+
+        return parse_token
+
+    _wrap(module, around)
+
+
+def _wrap_cave_interface(module: ModuleType) -> None:
+    def around(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def initialize(self: Any, path: Any, *args: Any, **kwargs: Any) -> None:
+            with _asking_by(path.host):
+                original(self, path, *args, **kwargs)
+
+        return initialize
+
+    _wrap(module, around)
+
+
+def _wrap(module: ModuleType, around: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    found = _library_of(module)
+    if found is None:
+        return
+    package, library = found
+    owner, name = library.asking
+    original = vars(getattr(module, owner, object)).get(name)
+    if not inspect.isfunction(original):
+        _leave_alone(package, library)
+    elif not hasattr(original, "_cave_auth"):
+        wrapped = around(original)
+        wrapped._cave_auth = True  # type: ignore[attr-defined]
+        setattr(getattr(module, owner), name, wrapped)
+
+
+@contextlib.contextmanager
+def _asking_by(url: str) -> Iterator[None]:
+    scheme = url.partition("://")[0].lower()
+    token = _scheme.set(scheme)
+    try:
+        yield
+    finally:
+        _scheme.reset(token)
+
+
+def _library_of(module: Any) -> tuple[str, _Library] | None:
+    """The library that a module belongs to; None for what a test puts in its place."""
+    package = str(getattr(module, "__name__", "")).partition(".")[0]
+    library = _LIBRARIES.get(package)
+    return (package, library) if library else None
+
+
+def _leave_alone(package: str, library: _Library, too_old: bool = False) -> None:
+    if package in _left_alone:
+        return
+    _left_alone.add(package)
+    try:
+        version = metadata.version(library.name)
+    except metadata.PackageNotFoundError:
+        version = "of an unknown version"
+    if too_old:
+        remedy = f"It is too old. Update it: python -m pip install -U {library.name}"
+    else:
+        remedy = "Please report this, with its version."
+    logger.warning(
+        "%s %s finds tokens only in its own secret files; everything else works. %s",
+        library.name,
+        version,
+        remedy,
+    )

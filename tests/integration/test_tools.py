@@ -167,3 +167,151 @@ def test_cloud_files_with_different_tokens_on_two_servers_in_one_process(
     for server, token in zip(servers, tokens, strict=True):
         arrived = {request.header("Authorization") for request in sandbox.requests(server)}
         assert arrived == {f"Bearer {token}"}
+
+
+# Where CloudVolume and cloud-files look for a token
+
+FINDING = """
+    from cloudvolume import secrets as theirs
+    from cloudfiles import secrets as files
+    print(*[bool(ask(key)) for ask in (theirs.cave_credentials, files.cave_credentials)
+            for key in keys])
+"""
+
+
+def finding(*keys: str) -> str:
+    return f"keys = {list(keys)!r}; {INSTALL}"
+
+
+def test_a_token_is_found_by_host_and_by_url(run: Run, trusted: dict[str, str]) -> None:
+    keys = ("global.daf-apis.com", "https://global.daf-apis.com", "https://global.daf-apis.com:443")
+    result = run(FINDING, finding(*keys, trusted["CAVE_AUTH_HOSTS"].split(",")[1]), **trusted)
+
+    assert result.stdout.split() == ["True"] * 8, result.stderr
+
+
+def test_no_token_is_found_for_others_and_for_plain_http(run: Run, trusted: dict[str, str]) -> None:
+    foreign = ("example.org", "https://example.org", "https://global.daf-apis.com.example.org")
+    plain = ("http://global.daf-apis.com", "ftp://global.daf-apis.com", "global.daf-apis.com:80")
+    result = run(FINDING, finding(*foreign, *plain), **trusted)
+
+    assert result.stdout.split() == ["False"] * 12, result.stderr
+
+
+PLAIN = {
+    "CloudVolume": """
+        from cloudvolume import CloudVolume, exceptions
+        try:
+            CloudVolume("graphene://http://global.daf-apis.com/segmentation/table/x")
+        except exceptions.AuthenticationError:
+            print("no token")
+    """,
+    "cloud-files": """
+        from cloudfiles import interfaces, paths
+        path = paths.extract("middleauth+https://global.daf-apis.com/volume")
+        path = path._replace(host="http://global.daf-apis.com")
+        if interfaces.CaveInterface(path)._token is None:
+            print("no token")
+    """,
+}
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize("tool", PLAIN)
+def test_a_tool_that_goes_by_plain_http_gets_no_token(
+    run: Run, trusted: dict[str, str], tool: str, place: str
+) -> None:
+    result = run(PLAIN[tool], **{place: INSTALL}, **trusted)
+
+    assert result.stdout.splitlines()[-1:] == ["no token"], result.stderr
+
+
+def test_a_reload_of_the_tools_modules_loses_no_token(run: Run, trusted: dict[str, str]) -> None:
+    """fafbseg and crantpy reload cloudvolume.secrets when they save a token."""
+    script = """
+        import cloudvolume, cloudfiles.secrets
+        from importlib import reload
+        host = graphene.split("/")[4]
+        for module in (cloudvolume.secrets, cloudfiles.secrets) * 2:
+            reload(module)
+        print(bool(cloudvolume.secrets.cave_credentials(host)))
+        print(bool(cloudfiles.secrets.cave_credentials(host)))
+        volume = cloudvolume.CloudVolume(graphene, use_https=True)
+        print(len(set(map(int, volume.get_roots(supervoxels)))))
+        cave_auth_adapter.uninstall()
+        print(bool(cloudvolume.secrets.cave_credentials(host)))
+        reload(cloudvolume.secrets)
+        print(bool(cloudvolume.secrets.cave_credentials(host)))
+    """
+    result = run(script, INSTALL, **trusted)
+
+    assert result.stdout.split() == ["True", "True", "2", "False", "False"], result.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("https://minnie.microns-daf.com", "Log in: cave-auth login"),
+        ("http://minnie.microns-daf.com", "https only"),
+        ("https://cave.example.org", "not trusted"),
+    ],
+)
+def test_cloudvolume_without_any_token_gets_a_line_with_the_next_step(
+    run: Run, url: str, words: str
+) -> None:
+    script = f"""
+        from cloudvolume import CloudVolume, exceptions
+        for _ in range(2):
+            try:
+                CloudVolume("graphene://{url}/segmentation/table/minnie65_public")
+            except exceptions.AuthenticationError:
+                print("theirs")
+    """
+    result = run(script, INSTALL)
+
+    assert result.stdout.split() == ["theirs", "theirs"]
+    [line] = [line for line in result.stderr.splitlines() if "wants a" in line]
+    assert words in line
+    assert url.partition("://")[2] in line
+
+
+def test_a_cloud_files_that_is_too_old_is_told_so_once(run: Run, tmp_path: Path) -> None:
+    """Before it kept a token for each server it kept one for all: cloud-files 5.2, say."""
+    package, info = tmp_path / "cloudfiles", tmp_path / "cloud_files-5.2.0.dist-info"
+    package.mkdir(), info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: cloud-files\nVersion: 5.2.0\n")
+    (package / "__init__.py").write_text("from . import secrets\n")
+    old = "CAVE_CREDENTIALS = None\ndef cave_credentials():\n  return CAVE_CREDENTIALS\n"
+    (package / "secrets.py").write_text(old)
+    script = """
+        import cloudfiles, importlib
+        importlib.reload(cloudfiles.secrets)
+        print(cloudfiles.secrets.cave_credentials())
+    """
+    result = run(script, INSTALL, PYTHONPATH=str(tmp_path))
+
+    assert result.stdout == "None\n"
+    assert result.stderr == (
+        "cloud-files 5.2.0 finds tokens only in its own secret files; everything else works. "
+        "It is too old. Update it: python -m pip install -U cloud-files\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        ("secrets", "def cave_credentials(server=''): return None\n"),
+        ("interfaces", "class CaveInterface: pass\n"),
+    ],
+)
+def test_a_cloud_files_of_another_shape_is_left_alone_with_one_line(
+    run: Run, tmp_path: Path, module: str, text: str
+) -> None:
+    (tmp_path / "cloudfiles").mkdir()
+    (tmp_path / "cloudfiles" / "__init__.py").write_text(f"from . import {module}\n")
+    (tmp_path / "cloudfiles" / f"{module}.py").write_text(text)
+    result = run("import cloudfiles; print('on')", INSTALL, PYTHONPATH=str(tmp_path))
+
+    assert result.stdout == "on\n"
+    assert result.stderr.count("\n") == 1
+    assert "Please report this, with its version" in result.stderr

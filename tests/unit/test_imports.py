@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from cave_auth_startup import imports
 from cave_auth_startup.imports import when_imported
 
 WANTED, OTHER = "cave_auth_wanted", "cave_auth_other"
@@ -100,3 +101,25 @@ def test_a_loader_that_can_not_be_followed_fails_no_import(
         assert importlib.import_module(WANTED).x == 1
         assert called == []
         del sys.modules[WANTED]
+
+
+@pytest.mark.parametrize("first", ["before", "after"])
+def test_a_callback_for_each_time_follows_reloads(place: None, first: str) -> None:
+    names: list[str] = []
+    if first == "before":
+        importlib.import_module(WANTED)
+    try:
+        when_imported(WANTED, lambda module: names.append(module.__name__), each_time=True)
+        module = importlib.import_module(WANTED)
+        assert names == [WANTED]
+        for _ in range(2):
+            importlib.reload(module)
+        assert names == [WANTED] * 3
+    finally:
+        sys.modules.pop(WANTED, None)
+        imports._waiting.pop(WANTED, None)
+
+
+def test_other_callbacks_follow_no_reload(place: None, called: list[str]) -> None:
+    importlib.reload(importlib.import_module(WANTED))
+    assert called == [WANTED]
