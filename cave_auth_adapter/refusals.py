@@ -66,6 +66,13 @@ class Verdict(NamedTuple):
         """What makes two refusals the same one to a reader of the log."""
         return (self.host, self.cause, *self.details.values(), self.token)
 
+    def as_error(self, response: Response) -> Refusal:
+        """The same as an error."""
+        source = str(self.token.source) if self.token else None
+        return self.error(
+            self.sentence, response=response, host=self.host, source=source, **self.details
+        )
+
 
 def explain(
     response: Response | None = None,
@@ -121,13 +128,7 @@ def raise_for_auth(response: Response) -> None:
     :raises Refusal: the service knows no dataset that the table belongs to.
     """
     if verdict := judge(response, body_of(response)):
-        raise verdict.error(
-            verdict.sentence,
-            response=response,
-            host=verdict.host,
-            source=str(verdict.token.source) if verdict.token else None,
-            **verdict.details,
-        )
+        raise verdict.as_error(response)
 
 
 def judge(response: Response, body: bytes) -> Verdict | None:

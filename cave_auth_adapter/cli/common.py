@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 from click.shell_completion import CompletionItem
 
-from ..diagnose.check import NotTrusted
+from ..diagnose.check import NotAsked, NotTrusted
 from ..errors import (
     CaveAuthError,
     InvalidHostSpec,
@@ -44,7 +44,7 @@ def exit_code(error: BaseException | None) -> int:
 
 
 _EXIT_CODES: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
-    ((InvalidHostSpec,), USAGE),
+    ((InvalidHostSpec, NotAsked), USAGE),
     ((TokenNotFound, TokenRefused, LoginFailed, InvalidToken), NO_TOKEN),
     ((TermsNotAccepted, PermissionMissing), NOT_ALLOWED),
     ((ServerUnreachable,), UNREACHABLE),

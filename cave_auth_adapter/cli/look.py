@@ -33,10 +33,11 @@ def hosts(as_json: bool) -> None:
 @click.argument("url", type=Url())
 @as_json
 def check(url: str, as_json: bool) -> None:
-    """Make a request, and explain what becomes of it.
+    """Make a request and explain the answer.
 
-    Trusted? Which token, from where? What did the server say? What next? The exit code is 0 if the
-    server answered with what was asked for.
+    Is the host trusted? Which token does it get, from where? What does it say, and what next? The
+    exit code is 0 if the server answered with what was asked for. An address that changes something
+    when it is asked for, such as .../logout, is not asked.
 
     \b
     cave-auth check https://global.daf-apis.com/info/api/v2/datastacks

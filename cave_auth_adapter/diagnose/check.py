@@ -1,48 +1,68 @@
-"""What is trusted and why, and one request looked at step by step."""
+"""One request, made as any program would make it, and looked at step by step."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import requests
 
 from ..adapter import mount
-from ..answers import redirect_target
+from ..answers import covered, parsed, printable, redirect_target
 from ..auth import CaveAuth
-from ..errors import CaveAuthError, Refusal
+from ..bodies import peek
+from ..errors import CaveAuthError, InvalidToken, Refusal, ServerUnreachable, TokenFileError
 from ..hosts import trusted_hosts
+from ..jsonapi import DEFAULT_TIMEOUT, within
 from ..origins import Origin, TrustedHosts, auth_server_of, parse_origin
-from ..refusals import raise_for_auth
-from ..service import DEFAULT_TIMEOUT, ServerUnreachable
+from ..refusals import Verdict, judge
+from ..shapes import Permissions
 from ..sources import Credentials
 from ..tokens import Token
 from ..unreachable import describe_failure
-from ..words import printable, short, where
-from .status import trusted
+from ..words import person, short, where
+from .status import holding_for, trusted
+
+#: Addresses of the auth service that change something though they are asked for with GET.
+CHANGING = {
+    "refresh_token": "replaces your API key",
+    "create_token": "makes a new API key",
+    "logout": "ends your login",
+    "logout_all": "ends all your logins",
+}
 
 
 class NotTrusted(CaveAuthError):
     """A host that no token goes to."""
 
-    def __init__(self, url: str):
+    def __init__(self, url: str, sentence: str | None = None):
         origin = parse_origin(url)
-        if origin is None:
+        if sentence:
+            super().__init__(sentence)
+        elif origin is None:
             super().__init__(f"{without_query(url)}: an address of this form gets no token.")
         elif origin.scheme == "http":
             super().__init__(f"{origin.server}: tokens travel over https only.")
         else:
             super().__init__(
-                f"{origin.server} is not trusted, so it gets no token. If you know it to be a "
-                f"CAVE server with a login of its own: cave-auth login {origin.server}. If it is a "
-                "data server of one: cave-auth login SERVER --trust-data-servers. Or name it in "
-                "the variable CAVE_AUTH_HOSTS."
+                f"{origin.server} is not trusted, so it gets no token. If you know who runs it, "
+                "and which auth server's tokens it takes: "
+                f"cave-auth trust {origin.server} --server AUTH_SERVER"
             )
 
 
+class NotAsked(CaveAuthError):
+    """An address that changes something when it is asked for."""
+
+
 class Check:
-    """A request to a URL, made as any program would make it, and looked at step by step.
+    """A request to a URL, and what came of it.
 
     :ivar error: what stands between the person and the answer, as an error; None: nothing.
+    :ivar verdict: the same as a refusal that is known, if it is one.
+    :ivar said: the server's own message about a failure.
+    :ivar user: whom the auth server takes the token for, where the request succeeded.
     """
 
     def __init__(self, url: str):
@@ -50,33 +70,65 @@ class Check:
         self.origin = trusted(url)
         self.token: Token | None = None
         self.response: requests.Response | None = None
+        self.verdict: Verdict | None = None
         self.error: CaveAuthError | None = None
+        self.said: str | None = None
+        self.user: Permissions | None = None
+        self._unknown: CaveAuthError | None = None  # why it is not known whose token it is
 
     def run(self) -> None:
         """Take the steps; what goes wrong ends up in ``error``."""
         try:
+            refuse_to_change(self.url)
             self.token = Credentials().token_for(self.origin) if self.origin else None
-            self._request()
+            self.response = self._ask()
+            self._judge(self.response)
+            if self.succeeded and self.token and self.origin:
+                self._ask_who(self.origin)
         except CaveAuthError as error:
             self.error = error
 
-    def _request(self) -> None:
+    def _ask(self) -> requests.Response:
         session = mount(requests.Session(), CaveAuth())
+        options: dict[str, Any] = {"allow_redirects": False, "stream": True}
         try:
-            self.response = session.get(
-                self.url, timeout=DEFAULT_TIMEOUT, allow_redirects=False, stream=True
+            return within(
+                DEFAULT_TIMEOUT,
+                lambda: session.get(self.url, timeout=DEFAULT_TIMEOUT, **options),
             )
         except CaveAuthError:
             raise
         except (requests.RequestException, OSError, ValueError) as error:
-            self.error = unreachable(self.url, error)
-            return
+            raise unreachable(self.url, error) from None
+
+    def _judge(self, response: requests.Response) -> None:
+        body = peek(response) if response.status_code >= 400 else b""
+        response.close()
+        self.said = self._message(body)
+        self.verdict = judge(response, body)
+        if self.verdict and not self.origin:
+            self.error = NotTrusted(self.url, self.verdict.sentence)
+        elif self.verdict:
+            self.error = self.verdict.as_error(response)
+
+    def _message(self, body: bytes) -> str | None:
+        """The message in the body of a failure: of JSON, or a text that is no page."""
         try:
-            raise_for_auth(self.response)
-        except Refusal as error:
-            self.error = error if self.origin else NotTrusted(self.url)
-        finally:
-            self.response.close()
+            said = parsed(body)
+        except ValueError:
+            said = body.decode("utf-8", "replace")
+        if isinstance(said, dict):
+            said = said.get("message") or said.get("error")
+        if not isinstance(said, str) or "<html" in said.lower() or not said.strip():
+            return None
+        return printable(covered(" ".join(said.split()), [self.token.value] if self.token else []))
+
+    def _ask_who(self, origin: Origin) -> None:
+        """A dead token opens what is public, too: only the auth server knows whose it is."""
+        try:
+            _, self.user = holding_for(origin).ask()
+        except CaveAuthError as error:
+            self._unknown = error
 
     @property
     def succeeded(self) -> bool:
@@ -106,30 +158,57 @@ class Check:
         return printable(f"{text}, to {without_query(target)}" if target else f"{text}, {kind}")
 
     @property
-    def verdict(self) -> str:
+    def conclusion(self) -> str:
         """What it means, and what to do next."""
         if self.error:
             return str(self.error)
-        status = self.response.status_code if self.response is not None else 0
+        assert self.response is not None  # noqa: S101 - else there is an error
+        status, target = self.response.status_code, redirect_target(self.response)
         if status >= 500:
-            return "The server has a problem of its own. Your token is not to blame; try later."
+            return "Server error; your token is fine. Try again later."
         if status >= 400:
-            return "No refusal of your token. Check the address, and what it wants."
-        if status >= 300:
-            return "It leads elsewhere: check that address, too."
+            accepted = "Your token was accepted. " if self.token else ""
+            return f"{accepted}Check the address and its parameters."
+        if target:
+            return f"It redirects to {without_query(target)}; check that address, too."
         if self.origin is None:
             return "It answers without a token; none was sent."
-        return "You are in." if self.token else "It answers, and needs no token."
+        return self._who_is_in()
+
+    def _who_is_in(self) -> str:
+        if self.token is None:
+            return "This is public: it answers without a token."
+        if self.user:
+            return f"You are in, as {person(self.user)}."
+        if isinstance(self._unknown, Refusal):
+            return f"This is public: it answers, though your token is refused. {self._unknown}"
+        return f"It answers. Whether it knows you, or is public, can't be told: {self._unknown}"
+
+    @property
+    def cause(self) -> str | None:
+        """What kind of thing is wrong, in one word for programs; None: nothing."""
+        if self.verdict:
+            return self.verdict.cause
+        for kind, cause in _CAUSES.items():
+            if isinstance(self.error, kind):
+                return cause
+        return None
 
     def as_json(self) -> dict[str, object]:
-        """The steps for programs."""
+        """The steps for programs. Keys are added, but not taken away or renamed."""
+        details = self.verdict.details if self.verdict else {}
         return {
             "url": without_query(self.url),
             "trusted": self.origin is not None,
             "why": self.why,
             "token_source": str(self.token.source) if self.token else None,
             "status": self.response.status_code if self.response is not None else None,
-            "verdict": self.verdict,
+            "verdict": self.conclusion,
+            "cause": self.cause,
+            "message": self.said,
+            "user": self.user and {name: self.user.get(name) for name in ("id", "name", "email")},
+            "dataset": details.get("dataset"),
+            "form": details.get("form_url"),
         }
 
     def lines(self) -> Iterator[tuple[str, str, str | None]]:
@@ -142,8 +221,35 @@ class Check:
         if self.response is not None or isinstance(self.error, ServerUnreachable):
             yield "request", f"GET {without_query(self.url)}", None
         if self.answer:
-            yield "answer", self.answer, "green" if self.succeeded else "yellow"
-        yield "verdict", short(self.verdict), "green" if self.succeeded else "red"
+            said = f"; it says {self.said!r}" if self.said else ""
+            yield "answer", self.answer + said, "green" if self.succeeded else "yellow"
+        yield "verdict", short(self.conclusion), "green" if self.succeeded else "red"
+
+
+_CAUSES: dict[type[CaveAuthError], str] = {
+    NotTrusted: "not_trusted",
+    NotAsked: "changes_something",
+    ServerUnreachable: "unreachable",
+    TokenFileError: "bad_file",
+    InvalidToken: "bad_token",
+}
+
+
+def refuse_to_change(url: str) -> None:
+    """Raise for an address that would change something at the auth service, however it is spelt.
+
+    :raises NotAsked: if it would.
+    """
+    path = urlsplit(url).path
+    for _ in range(3):
+        path = unquote(path)
+    parts = path.replace("\\", "/").lower().split("/")
+    for part in (each.partition(";")[0].strip(". \t\x00") for each in parts):
+        if part in CHANGING:
+            raise NotAsked(
+                f"{without_query(url)} {CHANGING[part]} when it is asked for, so it was not. Check "
+                "another address of that server."
+            )
 
 
 def unreachable(url: str, error: BaseException) -> ServerUnreachable:

@@ -323,14 +323,18 @@ def test_a_host_that_is_wrongly_named_is_told_and_the_others_count(
 @pytest.mark.parametrize(
     ("path", "code", "said"),
     [
-        ("/echo", 0, "You are in."),
-        ("/public", 0, "You are in."),
+        ("/echo", 0, "You are in, as "),
+        ("/public", 0, "You are in, as "),
         ("/needs-permission", 4, "lacks the permission 'view' on the dataset 'sandbox_restricted'"),
         ("/needs-tos", 4, "terms of service"),
         ("/needs-group", 4, "not in the group"),
-        ("/nothing-here", 1, "No refusal of your token"),
-        ("/flaky/x?fail=9", 1, "problem of its own"),
-        ("/redirect?to=https://elsewhere.example/", 0, "It leads elsewhere"),
+        ("/nothing-here", 1, "Your token was accepted. Check the address"),
+        ("/flaky/x?fail=9", 1, "Server error; your token is fine"),
+        (
+            "/redirect?to=https://elsewhere.example/",
+            0,
+            "It redirects to https://elsewhere",
+        ),
     ],
 )
 def test_check(run: Run, logged_in: Sandbox, path: str, code: int, said: str) -> None:
@@ -366,7 +370,7 @@ def test_check_without_a_token(run: Run, sandbox: Sandbox, monkeypatch: pytest.M
     assert "wants a token" in result.stdout
     result = run("check", f"{sandbox.data_server}/public")
     assert result.exit_code == 0
-    assert "needs no token" in result.stdout
+    assert "This is public" in result.stdout
 
 
 def test_check_names_no_request_that_was_not_made(

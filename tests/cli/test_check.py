@@ -1,0 +1,128 @@
+"""`cave-auth check`: what it never asks for, and what it finds out."""
+
+from __future__ import annotations
+
+import pytest
+
+from cave_auth_adapter import TokenStore
+from cave_auth_adapter.sandbox import Sandbox
+
+from ..support.answering import Answer, StubServer
+from .conftest import Run, host, parsed
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture
+def trusted_stub(stub_server: StubServer) -> StubServer:
+    TokenStore().save(TOKEN, host(stub_server.address))
+    return stub_server
+
+
+@pytest.mark.parametrize("prefix", ["/auth/api/v1/", "/sticky_auth/api/v1/", "/"])
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        *("refresh_token", "create_token", "logout", "logout_all"),
+        *("LOGOUT", "logout/", "/logout", "./logout", "x/../logout", "logout?x=1", "logout#x"),
+        *("log%6fut", "log%256fut", "refresh%5Ftoken", "logout;x=1", "logout%20", "%2Flogout"),
+    ],
+)
+def test_what_would_change_something_is_not_asked_for(
+    run: Run, trusted_stub: StubServer, prefix: str, spelling: str
+) -> None:
+    result = run("check", trusted_stub.address + prefix + spelling, "--json")
+    told = parsed(result)
+    assert (result.exit_code, told["cause"], told["status"]) == (2, "changes_something", None)
+    assert "when it is asked for, so it was not" in told["verdict"]
+    assert trusted_stub.requests == []
+
+
+def test_a_name_that_only_begins_so_is_asked_for(run: Run, trusted_stub: StubServer) -> None:
+    trusted_stub.answer = Answer(body=b'{"id": 1, "name": "A User"}')
+    for path in ("/logouts", "/x?next=/logout"):
+        assert run("check", trusted_stub.address + path).exit_code == 0
+    assert len(trusted_stub.requests) == 4  # and twice, whose the token is
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (Answer(404, b'{"error": "x", "message": "no such table: fish"}'), "no such table: fish"),
+        (Answer(404, b"no such\n table", "text/plain"), "no such table"),
+        (Answer(500, b"<html>Oops", "text/html"), None),
+        (Answer(500, b""), None),
+        (Answer(422, b'{"message": ["x"]}'), None),
+        (
+            Answer(422, f"you sent {TOKEN.upper()}\x1b[2J".encode(), "text/plain"),
+            "you sent <token>",
+        ),
+    ],
+)
+def test_the_servers_own_message_is_shown(
+    run: Run, trusted_stub: StubServer, answer: Answer, message: str | None
+) -> None:
+    trusted_stub.answer = answer
+    told = parsed(run("check", trusted_stub.address, "--json"))
+    assert (told["message"] or "").removesuffix("\N{REPLACEMENT CHARACTER}[2J") == (message or "")
+    shown = " ".join(run("check", trusted_stub.address).stdout.split())
+    assert ("it says" in shown) == (message is not None)
+    assert TOKEN not in shown.lower()
+
+
+def test_whoever_is_in_is_named(run: Run, logged_in: Sandbox) -> None:
+    told = parsed(run("check", f"{logged_in.data_server}/echo", "--json"))
+    assert told["user"]["id"] == logged_in.user
+    assert (told["cause"], told["dataset"], told["form"]) == (None, None, None)
+    assert "You are in, as " in told["verdict"]
+
+
+def test_a_public_address_is_told_from_a_token_that_is_good(run: Run, logged_in: Sandbox) -> None:
+    for server in (None, logged_in.auth_server, logged_in.data_server):
+        TokenStore().save("0" * 32, server, overwrite=True)
+    told = parsed(run("check", f"{logged_in.data_server}/public", "--json"))
+    assert (told["exit_code"], told["user"]) == (0, None)
+    assert told["verdict"].startswith("This is public: it answers, though your token is refused.")
+
+
+def test_who_is_in_can_stay_unknown(run: Run, trusted_stub: StubServer) -> None:
+    trusted_stub.answer = Answer(body=b"[]")
+    told = parsed(run("check", trusted_stub.address, "--json"))
+    assert "Whether it knows you, or is public, can't be told" in told["verdict"]
+    assert told["exit_code"] == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "cause", "dataset", "form"),
+    [
+        ("/needs-permission", "missing_permission", "sandbox_restricted", False),
+        ("/needs-tos", "missing_tos", None, True),
+        ("/needs-group", "missing_group", None, False),
+    ],
+)
+def test_programs_are_told_the_cause(
+    run: Run, logged_in: Sandbox, path: str, cause: str, dataset: str | None, form: bool
+) -> None:
+    told = parsed(run("check", logged_in.data_server + path, "--json"))
+    assert (told["cause"], told["dataset"]) == (cause, dataset)
+    assert ("/accept" in (told["form"] or "")) == form
+    assert told["exit_code"] == 4
+
+
+def test_programs_are_told_what_kept_it_from_asking(
+    run: Run, logged_in: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unknown = f"{logged_in.other_data_server}/echo"
+    assert parsed(run("check", unknown, "--json"))["cause"] == "not_trusted"
+    assert parsed(run("check", "https://localhost:1", "--json"))["cause"] == "unreachable"
+    monkeypatch.setenv("CAVE_TOKEN_FILE", "/not/there.json")
+    assert parsed(run("check", logged_in.data_server, "--json"))["cause"] == "bad_file"
+
+
+def test_a_ca_bundle_that_is_gone(
+    run: Run, logged_in: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/old/env/cacert.pem")
+    result = run("check", logged_in.data_server)
+    assert result.exit_code == 5
+    assert "names /old/env/cacert.pem, which does not exist" in " ".join(result.stdout.split())
