@@ -15,7 +15,7 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from cave_auth_adapter import CaveAuth, install, keepalive
+from cave_auth_adapter import CaveAuth, connections, install
 from cave_auth_adapter.sandbox import Sandbox
 
 from ..support.sandbox import Tokens
@@ -353,7 +353,7 @@ def test_a_server_that_closes_while_a_body_is_sent_is_not_noticed(
     server = serve(at_the_second(Do.CLOSE))
     trust(server)
     assert requests.get(f"{server.url}/0", data=b"body").ok
-    [kept] = keepalive._idle
+    [kept] = connections.idle
     kept.sock = BrokenSocket(kept.sock, error)
 
     assert requests.get(f"{server.url}/1", data=b"body").text == "GET /1 body"
@@ -453,7 +453,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
         def monotonic() -> float:
             return time.monotonic() + passed[0]
 
-    monkeypatch.setattr(keepalive, "time", Time)
+    monkeypatch.setattr(connections, "time", Time)
 
     def advance(seconds: float) -> None:
         passed[0] += seconds
@@ -544,7 +544,7 @@ def test_200_threads_are_bounded_and_log_no_more_than_without_us(
     with caplog.at_level(logging.WARNING), ThreadPoolExecutor(200) as executor:
         assert all(executor.map(work, range(200)))
 
-    assert len(keepalive._idle) <= 64
+    assert len(connections.idle) <= 64
     assert [record.getMessage() for record in caplog.records] == []
 
 
@@ -556,7 +556,7 @@ def test_idle_connections_to_many_hosts_are_bounded(serve: MakeServer) -> None:
 
     for server in servers[:6]:  # what idled longest was closed
         assert server.closed.acquire(timeout=10)
-    assert len(keepalive._idle) == 64
+    assert len(connections.idle) == 64
 
 
 def test_a_guard_that_forbids_sockets_is_obeyed(
