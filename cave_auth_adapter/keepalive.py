@@ -180,7 +180,9 @@ def _setup(adapter: HTTPAdapter) -> tuple[Any, ...]:
     pools = of_manager.pop("pools", None)
     options = dict(of_manager.pop("connection_pool_kw", {}))
     options.pop("maxsize", None)
-    return own, type(manager), of_manager, type(pools), options
+    # All managers have this one dictionary, which can be changed in place.
+    classes = dict(of_manager.pop("pool_classes_by_scheme", {}))
+    return own, type(manager), of_manager, type(pools), options, classes
 
 
 def _surroundings() -> tuple[Any, ...]:
@@ -188,7 +190,7 @@ def _surroundings() -> tuple[Any, ...]:
     return (
         HTTPSConnectionPool.ConnectionCls,  # vcrpy
         socket.socket,  # pytest-socket
-        socket.socket.connect,  # pytest-socket, with hosts that are allowed
+        getattr(socket.socket, "connect", None),  # pytest-socket, where some hosts are allowed
         ssl.SSLContext,  # truststore
         ssl.SSLSocket,
         urllib3.util.ssl_.SSLContext,

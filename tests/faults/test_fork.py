@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from cave_auth_adapter import CaveAuth, TokenStore, sources
+from cave_auth_adapter import CaveAuth, TokenStore, install, sources
 
 from ..support.doors import DOORS, session_through
 from ..support.faulty import GOOD, REFUSAL, Fault, FaultyServer
@@ -143,6 +143,26 @@ def test_a_fork_while_a_new_token_is_looked_for(
     other.join(LIMIT)
     last = {seen.path: seen.headers["authorization"] for seen in server.requests}
     assert last == {"/child": f"Bearer {OTHER}", "/parent": f"Bearer {OTHER}"}
+
+
+def test_a_child_and_its_parent_share_no_connection(serve: Serve) -> None:
+    server = serve(lambda seen: GOOD)
+    install(CaveAuth(TOKEN, hosts=[server.host]))
+    begun = requests.get(f"{server.url}begun", stream=True, timeout=5)
+    works(requests.Session(), f"{server.url}before")  # there is an idle connection
+
+    def child() -> None:
+        works(requests.Session(), f"{server.url}child")
+        assert begun.text == "good"  # its connection is the parent's, and is not kept
+        works(requests.Session(), f"{server.url}child")
+
+    assert in_child(child) == 0
+    works(requests.Session(), f"{server.url}after")
+    connections = {
+        path: [seen.connection for seen in server.requests if seen.path == path]
+        for path in ("/begun", "/before", "/child", "/after")
+    }
+    assert connections == {"/begun": [0], "/before": [1], "/child": [2, 2], "/after": [1]}
 
 
 def test_a_fork_while_a_token_is_saved(secrets: Path) -> None:

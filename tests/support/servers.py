@@ -44,7 +44,8 @@ class Do(enum.Enum):
     RESET = "reset the connection instead of an answer"
 
 
-Plan = Callable[[Seen, int], Do]  # the request, and how many came on its connection before it
+# The request, and how many came on its connection before it -> what to do, or the answer itself
+Plan = Callable[[Seen, int], "Do | bytes"]
 
 
 def answer_always(seen: Seen, before: int) -> Do:
@@ -119,7 +120,7 @@ class TinyServer:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             if action in (Do.RESET, Do.CLOSE):
                 break
-            connection.sendall(self._answer(seen))
+            connection.sendall(action if isinstance(action, bytes) else self._answer(seen))
             if action is Do.ANSWER_AND_CLOSE:
                 time.sleep(0.05)
                 break
