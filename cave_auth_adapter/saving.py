@@ -107,15 +107,30 @@ class DeploymentFiles:
                     paths.append(self._store.path_for())
         return paths + self._replace(token, None, None)
 
+    def holding(self, token: str) -> list[Path]:
+        """The files that hold a token: those of the deployment, and ``cave-secret.json``."""
+        found = [self._store.path_for(name) for name in self._own_holders(token)]
+        with contextlib.suppress(TokenFileError):
+            default = self._store.path_for()
+            if token in (read_secrets(default) or {}).values():
+                found.append(default)
+        return found
+
     def _replace(self, old: str, new: str | None, key: str | None) -> list[Path]:
         paths = []
-        for name in list(self._holders(old)):
-            if auth_server_of(HostSpec.parse(name).origin) not in (None, self.deployment):
-                continue
+        for name in self._own_holders(old):
             with contextlib.suppress(TokenFileError):
                 if self._store.replace(old, new, name, key):
                     paths.append(self._store.path_for(name))
         return paths
+
+    def _own_holders(self, token: str) -> list[str]:
+        ours = None, self.deployment
+        return [
+            name
+            for name in self._holders(token)
+            if auth_server_of(HostSpec.parse(name).origin) in ours
+        ]
 
     def _holders(self, token: str) -> Iterator[str]:
         """The servers whose own file holds a token, under any key."""

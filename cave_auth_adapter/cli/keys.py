@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+from email.utils import parsedate_to_datetime
+
 import click
 
 from ..diagnose.check import NotTrusted
 from ..diagnose.status import Holding, holding_for, holdings, not_logged_in, trusted
-from ..login.keys import key_name
+from ..login.dialogue import default_dialogue
+from ..login.keys import key_name, rotate
 from ..service import DEFAULT_SERVER, ApiKey
 from ..tokens import Token
-from ..words import printable, say, table
+from ..words import files, printable, say, table
 from .common import USAGE, Server, as_json, fail, origin_of, print_json
 
 _server = click.option(
@@ -19,10 +23,11 @@ _server = click.option(
 
 @click.group()
 def keys() -> None:
-    """List, make and revoke your API keys.
+    """List, make, replace and revoke your API keys.
 
     \b
     cave-auth keys list
+    cave-auth keys rotate
     cave-auth keys create "nightly job on the cluster"
     cave-auth keys revoke 17
     """
@@ -43,8 +48,8 @@ def list_keys(server: str | None, as_json: bool) -> None:
         (
             key.id,
             key.description or "-",
-            _day(key.created),
-            _day(key.last_used),
+            _moment(key.created),
+            _moment(key.last_used),
             "this machine" if _is(key, holding.token) else "",
         )
         for key in found
@@ -88,6 +93,37 @@ def revoke(key_id: int, yes: bool, server: str | None) -> None:
     )
 
 
+@keys.command("rotate")
+@click.option("--yes", is_flag=True, help="End the old key without asking.")
+@_server
+def rotate_key(yes: bool, server: str | None) -> None:
+    """Put a new key in the place of the one that this machine uses, and end that.
+
+    Do this when somebody may have seen your token. The new key is saved in each secret file of the
+    deployment that holds the old one. Other computers that use the old one have to log in again.
+
+    \b
+    cave-auth keys rotate
+    cave-auth keys rotate --server global.daf-apis.com --yes
+    """
+    auth, user = (holding := _holding(server)).ask()
+    assert holding.token is not None  # noqa: S101 - ask() has checked it
+    done = rotate(auth, user, holding.token)
+    say(f"Saved a new API key, named {done.name!r}, in\n{files(done.paths)}")
+    if done.left:
+        say(f"These files still hold the old key:\n{files(done.left)}", err=True, fg="yellow")
+    if yes or _confirm("End the old key now, for all who use it?"):
+        done.end_old()
+        say("Ended the old key. Services may accept it for some minutes more.")
+    else:
+        end = f"cave-auth keys revoke {done.old_id} --server {done.server.server_address}"
+        say(f"The old key still works. To end it: {end}", err=True, fg="yellow")
+
+
+def _confirm(question: str) -> bool:
+    return default_dialogue().confirm(question)
+
+
 def _holding(server: str | None) -> Holding:
     """The token to ask with: that of the server named, or the only one."""
     if server is not None:
@@ -117,5 +153,10 @@ def _described(key: ApiKey, token: Token | None) -> dict[str, object]:
     }
 
 
-def _day(moment: str | None) -> str:
-    return printable((moment or "never")[:16])
+def _moment(text: str | None) -> str:
+    """A time as the auth service writes it (RFC 1123), in the time zone of this computer."""
+    if not text:
+        return "never"
+    with contextlib.suppress(ValueError, OverflowError, OSError):
+        return parsedate_to_datetime(text).astimezone().strftime("%Y-%m-%d %H:%M")
+    return printable(text, 16)

@@ -79,15 +79,17 @@ def log_in(server: str, talk: Dialogue, options: Options) -> None:
         return
     before = _account_to_replace(server, present)
     try:
-        new = _log_in_again(server, before, talk, options)
+        now = _log_in_again(server, before, talk, options)
     except KeyboardInterrupt:
         talk.warn("Nothing was saved.")
         raise
-    _offer_default_file(server, new, talk)
-    _look_around(server, new, talk, options)
+    if before is not None:
+        _offer_to_end_key(server, before, now, talk)
+    _offer_default_file(server, now.token, talk)
+    _look_around(server, now.token, talk, options)
 
 
-def _log_in_again(server: str, before: Account | None, talk: Dialogue, options: Options) -> Token:
+def _log_in_again(server: str, before: Account | None, talk: Dialogue, options: Options) -> Account:
     """Wait for a token and accept it; a wrong paste is asked for again."""
     with arrivals(
         server,
@@ -172,7 +174,7 @@ def _account_of(token: Token, server: str) -> Account:
 
 def _accept_or_explain(
     server: str, brought: Brought, before: Account | None, talk: Dialogue, options: Options
-) -> Token:
+) -> Account:
     """Accept a token; if that fails, whoever brought it is shown why."""
     try:
         return _accept(server, brought, before, talk, options)
@@ -183,7 +185,7 @@ def _accept_or_explain(
 
 def _accept(
     server: str, brought: Brought, before: Account | None, talk: Dialogue, options: Options
-) -> Token:
+) -> Account:
     """Verify a token, make a key of it, save that, and end it."""
     given = Token(brought.token, Source("login"))
     visitor = signed_with(given, server)
@@ -210,7 +212,7 @@ def _accept(
     brought.show(pages.logged_in(person(user), server.partition("://")[2]))
     talk.tell(f"Logged in to {server} as {person(user)}.", good=True)
     talk.tell(f"Saved {kind} in\n{files(paths)}")
-    return token
+    return Account(token, user)
 
 
 def _ask_before_change(
@@ -236,6 +238,30 @@ def _save(
         default=options.default,
         overwrite=options.overwrite,
     )
+
+
+def _offer_to_end_key(server: str, before: Account, now: Account, talk: Dialogue) -> None:
+    """Offer to end the key that a login has replaced, if it is the same account's."""
+    if not before.user or not now.user or before.user["id"] != now.user["id"]:
+        return
+    if before.token == now.token or DeploymentFiles(server).holding(before.token.value):
+        return
+    visitor = signed_with(now.token, server)
+    try:
+        key = key_in_use(visitor, before.token)
+        if key is None:
+            return
+        named = f"The key that was replaced, {printable(key.description or key.id)!r},"
+        if talk.confirm(f"{named} still works. End it, for all who use it?"):
+            visitor.revoke_key(key.id)
+            talk.tell(f"{named} is ended. Services may accept it for some minutes more.")
+        else:
+            home = server.removeprefix("https://")
+            talk.tell(
+                f"{named} still works.\nTo end it: cave-auth keys revoke {key.id} --server {home}"
+            )
+    except CaveAuthError as error:
+        talk.warn(f"The key that was replaced could not be ended. {error}")
 
 
 def _offer_default_file(server: str, token: Token, talk: Dialogue) -> None:

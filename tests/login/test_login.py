@@ -108,6 +108,29 @@ def test_overwrite(log_in: Callable[..., Login], sandbox: Sandbox, secrets: Path
     assert is_alive(sandbox, sandbox.token)  # it may be in use elsewhere
 
 
+@pytest.mark.parametrize("yes", [True, False])
+def test_the_key_that_was_replaced_is_ended_if_the_person_says_so(
+    log_in: Callable[..., Login], sandbox: Sandbox, yes: bool
+) -> None:
+    old = sandbox.create_token()
+    TokenStore().save(old, sandbox.auth_server)
+    done = log_in(overwrite=True, dialogue=Answers(yes=yes))
+    assert "still works. End it" in done.talk.asked[0]
+    assert is_alive(sandbox, old) is not yes
+    assert ("cave-auth keys revoke" in "".join(done.talk.told)) is not yes
+
+
+def test_a_key_that_another_file_holds_is_not_ended(
+    log_in: Callable[..., Login], sandbox: Sandbox
+) -> None:
+    old = sandbox.create_token()
+    for server in (None, sandbox.auth_server, "proofreading.zetta.ai"):
+        TokenStore().save(old, server)
+    done = log_in(overwrite=True, dialogue=Answers(yes=True))
+    assert not any("End it" in question for question in done.talk.asked)
+    assert is_alive(sandbox, old)
+
+
 def test_the_login_token_can_be_kept(
     log_in: Callable[..., Login], sandbox: Sandbox, secrets: Path
 ) -> None:

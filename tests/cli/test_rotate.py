@@ -1,0 +1,96 @@
+"""``cave-auth keys rotate``: a new key in place of one that somebody may have seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cave_auth_adapter import TokenStore
+from cave_auth_adapter.errors import ServerUnreachable
+from cave_auth_adapter.sandbox import Sandbox
+from cave_auth_adapter.service import AuthServer
+
+from ..support.sandbox import is_alive, keys_of, saved
+from .conftest import Run, host
+
+
+@pytest.fixture
+def old(sandbox: Sandbox) -> str:
+    token = sandbox.create_token()
+    for server in (sandbox.auth_server, sandbox.data_server):
+        TokenStore().save(token, server)
+    return token
+
+
+def test_the_new_key_is_where_the_old_one_was(
+    run: Run, sandbox: Sandbox, secrets: Path, old: str
+) -> None:
+    TokenStore().save(old, sandbox.auth_server, "work")
+    TokenStore().save("0123456789abcdef", "elsewhere.example.org")
+    result = run("keys", "rotate", "--server", host(sandbox.auth_server), "--yes")
+    assert result.exit_code == 0, result.output
+    new = TokenStore().load(sandbox.auth_server)
+    assert new is not None
+    assert saved(secrets) == {
+        f"{host(sandbox.auth_server)}-cave-secret.json": new,
+        f"{host(sandbox.data_server)}-cave-secret.json": new,
+        "elsewhere.example.org-cave-secret.json": "0123456789abcdef",
+    }
+    assert TokenStore().load(sandbox.auth_server, "work") == new
+    assert not is_alive(sandbox, old)
+    assert is_alive(sandbox, new)
+    assert not {old, new} & set(result.output.split())
+
+
+def test_without_a_word_the_old_key_is_not_ended(run: Run, sandbox: Sandbox, old: str) -> None:
+    result = run("keys", "rotate")
+    assert result.exit_code == 0
+    assert is_alive(sandbox, old)
+    (command,) = [line for line in result.stderr.splitlines() if "keys revoke" in line]
+    assert run(*command.partition("cave-auth ")[2].split()).exit_code == 0
+    assert not is_alive(sandbox, old)
+
+
+def test_a_key_that_cant_be_saved_replaces_none(
+    run: Run, sandbox: Sandbox, secrets: Path, old: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = keys_of(sandbox, old)
+    before = saved(secrets)
+
+    def full(**_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.mkstemp", full)
+    assert run("keys", "rotate", "--yes").exit_code == 1
+    monkeypatch.undo()
+    assert saved(secrets) == before
+    assert keys_of(sandbox, old) == keys
+
+
+def test_a_server_that_fails_in_the_middle(
+    run: Run, sandbox: Sandbox, old: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(server: AuthServer, key_id: int) -> None:
+        raise ServerUnreachable("It is gone.")
+
+    monkeypatch.setattr(AuthServer, "revoke_key", gone)
+    assert run("keys", "rotate", "--yes").exit_code == 5
+    new = TokenStore().load(sandbox.auth_server)
+    assert new not in (None, old)
+    assert is_alive(sandbox, str(new))
+
+
+def test_what_cant_be_rotated(
+    run: Run, sandbox: Sandbox, old: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    TokenStore().save(sandbox.create_token(ttl=60), sandbox.auth_server, overwrite=True)
+    server = host(sandbox.auth_server)
+    result = run("keys", "rotate", "--server", server)
+    assert result.exit_code == 3
+    assert f"cave-auth login {server} --overwrite" in result.stderr
+    monkeypatch.setenv("CAVE_TOKEN", old)
+    result = run("keys", "rotate", "--server", server)
+    assert result.exit_code == 3
+    assert "from the variable CAVE_TOKEN" in result.stderr
+    assert is_alive(sandbox, old)
