@@ -8,6 +8,7 @@ from typing import Any
 from requests import ConnectionError as RequestsConnectionError
 from requests import HTTPError, RequestException, Response
 
+from .plain import printable
 from .redaction import is_like_token, without_token
 
 
@@ -71,7 +72,7 @@ class TokenFileError(CaveAuthError, OSError):
     """
 
     def __init__(self, path: str | os.PathLike[str], problem: str, remedy: str):
-        super().__init__(f"{os.fspath(path)}: {problem}. {remedy}")
+        super().__init__(printable(f"{os.fspath(path)}: {problem}. {remedy}", None))
         name = os.fspath(path)
         self.filename = without_token(name) if is_like_token(os.path.basename(name)) else name
         self._arguments = self.filename, problem, remedy

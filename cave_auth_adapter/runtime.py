@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from .plain import printable
 from .redaction import without_token
 
 logger = logging.getLogger("cave_auth_adapter")
@@ -23,4 +24,4 @@ def warn_once(message: str, *cause: object) -> None:
     if len(_given) >= _REMEMBERED:
         _given.clear()
     _given.add(key)
-    logger.warning("%s", without_token(message))
+    logger.warning("%s", printable(without_token(message), None))

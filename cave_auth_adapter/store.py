@@ -7,21 +7,19 @@ A file is a JSON object, key -> token, in ``$CLOUD_VOLUME_DIR/secrets`` or
 
 from __future__ import annotations
 
-import codecs
-import contextlib
-import errno
-import glob
 import json
 import os
 import re
-import stat
-import tempfile
-from collections.abc import Iterator
+import shlex
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from . import files, permissions
+from .document import Document, RepeatedKey, Secrets
 from .errors import InvalidToken, TokenExists, TokenFileError
 from .origins import server_name, trusted_by_file
+from .permissions import DoubtfulFile
 from .runtime import warn_once
 from .tokens import DEFAULT_KEY, check_token
 
@@ -29,10 +27,8 @@ DEFAULT_FILE = "cave-secret.json"
 DEPRECATED_FILE = "chunkedgraph-secret.json"
 
 _SERVER_SUFFIX = "-" + DEFAULT_FILE
-# Seconds. A write takes milliseconds; who waits for longer than this waits for a stuck process. It
-# allows for a crowd: whoever finds the lock free gets it, not whoever has waited longest.
-_LOCK_TIMEOUT = 30.0
-_LOCK_POLL = 0.01
+# A port is written behind "@" where ":" can't be in the name of a file. No host has an "@".
+_COLON = "@" if os.name == "nt" else ":"
 _MAX_BYTES = 1 << 20  # a secret file is some hundred bytes; nothing bigger is read into memory
 # What cloud-volume takes for a token (GrapheneMetadata.parse_token); it refuses any other.
 _CLOUD_VOLUME_TOKEN = re.compile(r"[0-9a-f]+\Z|[A-Za-z0-9+/]+={0,2}\Z", re.ASCII)
@@ -71,42 +67,80 @@ class TokenStore:
         """The directory that holds the files; it need not exist."""
         if self._directory is not None:
             return self._directory
-        cloud_volume_dir = os.environ.get("CLOUD_VOLUME_DIR")
+        return self._cloud_volume_dir() / "secrets"
+
+    def _cloud_volume_dir(self) -> Path:
+        if named := os.environ.get("CLOUD_VOLUME_DIR"):
+            return Path(os.path.expanduser(named))  # "~" in a .env file, no shell has seen it
         # For a user of no name and without HOME (a container), "~" stays as it is. Below the
         # current directory, which may be anybody's, it would make whom they please a trusted host.
-        default = Path(os.sep, os.path.expanduser("~/.cloudvolume"))
-        return Path(cloud_volume_dir or default) / "secrets"
+        return Path(os.sep, os.path.expanduser("~/.cloudvolume"))
+
+    def _usable_directory(self) -> Path:
+        if self._directory is None and not (base := self._cloud_volume_dir()).is_absolute():
+            problem = "is a relative path, in the variable CLOUD_VOLUME_DIR"
+            remedy = (
+                f"Name the whole path: export CLOUD_VOLUME_DIR={shlex.quote(os.path.abspath(base))}"
+            )
+            raise TokenFileError(base, problem, remedy)
+        return self.directory
 
     def path_for(self, server: str | None = None) -> Path:
         """The file of a server; the default file without one.
 
+        On Windows the port is behind ``@`` and not behind ``:``, which no file's name has there.
+
         :param server: ``host``, ``host:port`` or ``https://host:port``.
         :raises InvalidHostSpec: (also a :class:`ValueError`) if it is none of these.
+        :raises TokenFileError: if ``CLOUD_VOLUME_DIR`` is a relative path.
         """
-        if server is None:
-            return self.directory / DEFAULT_FILE
-        return self.directory / (server_name(server) + _SERVER_SUFFIX)
+        prefix = "" if server is None else server_name(server).replace(":", _COLON) + "-"
+        return self._usable_directory() / (prefix + DEFAULT_FILE)
 
     def servers(self) -> list[str]:
         """The servers that are trusted because they have a secret file of their own, sorted.
 
+        Where another user may have made the file, its server is left out, with one warning.
+
         :raises TokenFileError: if the directory can't be listed.
         """
-        return sorted(self.own_files())
+        found = []
+        for server, doubt in self._judged():
+            if doubt is None:
+                found.append(server)
+            else:
+                warn_once(str(doubt))
+        return found
+
+    def doubtful(self) -> list[DoubtfulFile]:
+        """The secret files that make no server trusted, as another user may have made them.
+
+        :raises TokenFileError: if the directory can't be listed.
+        """
+        return [doubt for _, doubt in self._judged() if doubt is not None]
 
     def own_files(self) -> dict[str, Path]:
         """Each server that has a secret file of its own -> the file, whether it is trusted or not.
 
         :raises TokenFileError: if the directory can't be listed.
         """
-        try:
-            names = os.listdir(self.directory)
-        except (FileNotFoundError, NotADirectoryError):
-            return {}
-        except OSError as error:
-            raise TokenFileError(self.directory, _reason(error), _MAKE_READABLE) from error
-        found = (n.removesuffix(_SERVER_SUFFIX) for n in names if n.endswith(_SERVER_SUFFIX))
-        return {server: self.path_for(server) for server in found if trusted_by_file(server)}
+        directory = self._usable_directory()
+        names = (n for n in files.names_in(directory) if n.endswith(_SERVER_SUFFIX))
+        found = {name.removesuffix(_SERVER_SUFFIX).replace(_COLON, ":"): name for name in names}
+        return {server: directory / found[server] for server in found if trusted_by_file(server)}
+
+    def _judged(self) -> Iterator[tuple[str, DoubtfulFile | None]]:
+        """Each server with a file of its own, and what speaks against the file."""
+        owners = self._owners()
+        for server, path in sorted(self.own_files().items()):
+            yield server, permissions.doubt_about(path, server, owners)
+
+    def _owners(self) -> frozenset[int]:
+        """The users whose files make a server trusted."""
+        named = [self._directory] if self._directory else []
+        if os.environ.get("CLOUD_VOLUME_DIR"):
+            named.append(self._cloud_volume_dir())
+        return permissions.owners(Path(os.path.expanduser("~")), *named)
 
     def load(self, server: str | None = None, key: str = DEFAULT_KEY) -> str | None:
         """The token under a key of a server's file; None if the file or the key is missing.
@@ -129,9 +163,10 @@ class TokenStore:
     ) -> Path:
         """Save a token and return the path of the file.
 
-        The write is atomic, under a lock shared with other processes, mode 0600 in a directory
-        made 0700; links are followed to their target; other keys are kept. Saving what is
-        already there changes nothing.
+        The write is atomic, under a lock shared with other processes. A new file has mode 0600,
+        in a directory made 0700; an existing one keeps owner, group and mode, less others' bits.
+        Links are followed to their target. Other keys stay as they are, to the last character.
+        Saving what is already there changes nothing.
 
         :param token: letters, digits and ``-._~+/``, as RFC 6750 has it.
         :param server: as for :meth:`load`. To save a token for a server is to trust that server.
@@ -148,18 +183,18 @@ class TokenStore:
                 f"The token saved to {path} is neither hexadecimal nor base64, as those of CAVE "
                 "are. CloudVolume will refuse it. If it was cut off or mixed up, save it again."
             )
-        with _locked(path) as target:
-            secrets = read_secrets(target) or {}
+
+        def change(secrets: dict[str, Any]) -> Changes:
             present = secrets.get(key)
-            if present == token:
-                return path
-            if present not in (None, "") and not overwrite:
+            if present not in (None, "", token) and not overwrite:
                 raise TokenExists(
                     path,
                     f"holds another token under the key {key!r} already",
                     "Pass overwrite=True to replace it, or choose another key.",
                 )
-            _write(target, {**secrets, key: token})
+            return {} if present == token else {key: token}
+
+        _change(path, change)
         return path
 
     def replace(
@@ -189,19 +224,7 @@ class TokenStore:
         path = self.path_for(server)
         if not _keys_of(read_secrets(path), old, key):
             return False
-        with _locked(path) as target:
-            secrets = read_secrets(target) or {}
-            found = _keys_of(secrets, old, key)
-            for each in found:
-                if new is None:
-                    del secrets[each]
-                else:
-                    secrets[each] = new
-            if found:
-                _write(target, secrets)
-            if found and not secrets:
-                path.unlink(missing_ok=True)  # see delete()
-        return bool(found)
+        return _change(path, lambda secrets: dict.fromkeys(_keys_of(secrets, old, key), new))
 
     def delete(self, server: str | None = None, key: str = DEFAULT_KEY) -> bool:
         """Delete a token; the file goes with its last key. Return whether there was one.
@@ -213,16 +236,7 @@ class TokenStore:
         path = self.path_for(server)
         if read_secrets(path) is None:
             return False
-        with _locked(path) as target:
-            secrets = read_secrets(target) or {}
-            if key not in secrets:
-                return False
-            del secrets[key]
-            _write(target, secrets)
-            if not secrets:
-                # An empty file would still make its server a trusted one.
-                path.unlink(missing_ok=True)
-        return True
+        return _change(path, lambda secrets: {key: None} if key in secrets else {})
 
 
 def read_secrets(path: Path) -> dict[str, Any] | None:
@@ -230,60 +244,8 @@ def read_secrets(path: Path) -> dict[str, Any] | None:
 
     :raises TokenFileError: if it can't be read or is not a JSON object.
     """
-    content = _read(path)
-    return None if content is None else _parse(_decode(content, path), path)
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        with open(path, "rb", opener=_open_at_once) as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if not stat.S_ISREG(mode):
-                raise TokenFileError(path, "is not a file but a pipe or a device", _MAKE_LASTING)
-            if os.name == "posix" and mode & 0o077:
-                warn_once(f"{path} can be read by others. Keep it to yourself: chmod 600 {path}")
-            content = file.read(_MAX_BYTES + 1)
-    except TokenFileError:
-        raise
-    except OSError as error:
-        # A host name may have 253 characters, too many for the name of a file with a suffix.
-        if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
-            return None
-        raise TokenFileError(path, _reason(error), _MAKE_READABLE) from error
-    if len(content) > _MAX_BYTES:
-        raise TokenFileError(path, f"has more than {_MAX_BYTES} bytes", _EXPECTED)
-    return content
-
-
-def _decode(content: bytes, path: Path) -> str:
-    """The text of a file; editors on Windows put a byte order mark before it, or write UTF-16."""
-    try:
-        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            return content.decode("utf-16")
-        return content.removeprefix(codecs.BOM_UTF8).decode()
-    except UnicodeDecodeError:  # not chained: it carries the whole document, and so the token
-        raise TokenFileError(path, "is not text in UTF-8", _EXPECTED) from None
-
-
-def _parse(text: str, path: Path) -> dict[str, Any]:
-    try:
-        secrets = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        # Not chained: a JSONDecodeError carries the whole document, and so the token.
-        where = ""
-        if isinstance(error, json.JSONDecodeError):
-            where = f" ({error.msg}, line {error.lineno})"
-        raise TokenFileError(path, f"is not JSON{where}", _EXPECTED) from None
-    if not isinstance(secrets, dict):
-        raise TokenFileError(
-            path, f"holds a JSON {type(secrets).__name__} and not an object", _EXPECTED
-        )
-    return secrets
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """Open a file; a named pipe that nobody writes to would make us wait without end."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    document = _open(path)
+    return None if document is None else _parse(document, path)
 
 
 def read_named(path: Path) -> dict[str, Any] | None:
@@ -293,16 +255,43 @@ def read_named(path: Path) -> dict[str, Any] | None:
         newline; None if there is no such file.
     :raises TokenFileError: if it can't be read, or holds something else.
     """
-    content = _read(path)
-    if content is None:
-        return None
-    text = _decode(content, path)
-    if text.lstrip().startswith("{"):
-        return _parse(text, path)
+    document = _open(path)
+    if document is None or document.text.lstrip().startswith("{"):
+        return None if document is None else _parse(document, path)
     try:
-        return {DEFAULT_KEY: check_token(text.rstrip("\r\n"), "the token in it")}
+        return Secrets(token=check_token(document.text.rstrip("\r\n"), "the token in it"))
     except InvalidToken as error:
         raise TokenFileError(path, str(error).rstrip("."), _NAMED_FILE) from None
+
+
+# The errors below are not chained: a JSONDecodeError and a UnicodeDecodeError carry the whole
+# document, and so the token; and no local variable shows it in a traceback.
+
+
+def _open(path: Path) -> Document | None:
+    content = files.read(path, _MAX_BYTES + 1)
+    if content is None:
+        return None
+    if len(content) > _MAX_BYTES:
+        del content
+        raise TokenFileError(path, f"has more than {_MAX_BYTES} bytes", _EXPECTED)
+    try:
+        return Document.decode(content)
+    except UnicodeDecodeError:
+        del content
+        raise TokenFileError(path, "is not text in UTF-8", _EXPECTED) from None
+
+
+def _parse(document: Document, path: Path) -> Secrets:
+    try:
+        return document.secrets()
+    except json.JSONDecodeError as error:
+        problem = f"is not JSON ({error.msg}, line {error.lineno})"
+    except TypeError as error:
+        problem = f"holds a JSON {error} and not an object"
+    except (ValueError, RecursionError):  # a number of thousands of digits; thousands of brackets
+        problem = "is not JSON"
+    raise TokenFileError(path, problem, _EXPECTED)
 
 
 def _keys_of(secrets: dict[str, Any] | None, token: str, key: str | None) -> list[str]:
@@ -311,16 +300,15 @@ def _keys_of(secrets: dict[str, Any] | None, token: str, key: str | None) -> lis
     return [each for each in keys if (secrets or {}).get(each) == token]
 
 
-def token_in(secrets: dict[str, Any], key: str, path: Path) -> str | None:
+def token_in(secrets: Mapping[str, Any], key: str, path: Path) -> str | None:
     """The token under a key of a secret file's content; None where it has none.
 
     :raises TokenFileError: if what is there can't be a token.
     """
-    token = secrets.get(key)
-    if token is None or token == "":  # CAVEclient saves null where it had no token
+    if secrets.get(key) in (None, ""):  # CAVEclient saves null where it had no token
         return None
     try:
-        return check_token(token, f"the value of {key!r}")
+        return check_token(secrets[key], f"the value of {key!r}")
     except InvalidToken as error:
         raise TokenFileError(path, str(error).rstrip("."), _EXPECTED) from None
 
@@ -330,78 +318,38 @@ _EXPECTED = (
     "and log in again: cave-auth login."
 )
 _NAMED_FILE = 'The file holds the token and nothing else, or a JSON object: {"token": "…"}.'
-_MAKE_LASTING = (
-    "It is read more than once: save the token to a file, or give it in the variable CAVE_TOKEN, "
-    'as in CAVE_TOKEN="$(command)".'
-)
-_MAKE_READABLE = "Put a file there that you can read (chmod u+rw), in place of what is there."
-_MAKE_WRITABLE = (
-    "Save to a directory that you can write, and name it with the variable CLOUD_VOLUME_DIR, "
-    "or give the token in the variable CAVE_TOKEN."
-)
+_KEEP_ONE = "No change is safe. Edit the file so that each key is there once."
 
 
-def _reason(error: OSError) -> str:
-    return f"can't be used: {(error.strerror or type(error).__name__).lower()}"
+Changes = dict[str, str | None]  # key -> new token; None: none any more
 
 
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[Path]:
-    """Hold the lock of the file that a path leads to, and turn what goes wrong into our error.
+def _change(path: Path, decide: Callable[[dict[str, Any]], Changes]) -> bool:
+    """Change keys of a file under its lock, as a function of what it holds; return if it did."""
+    with files.locked(path) as target:
+        document = _open(target) or Document()
+        changes = decide(_parse(document, target))
+        if not changes:
+            return False
+        try:
+            for key, token in changes.items():
+                document = (
+                    document.without_key(key) if token is None else document.with_key(key, token)
+                )
+            is_empty = not document.secrets()
+        except RepeatedKey as error:
+            raise TokenFileError(target, f"holds {error}", _KEEP_ONE) from None
+        except RecursionError:  # what can be read at one depth of the stack can't at another
+            raise TokenFileError(target, "is nested too deep", _EXPECTED) from None
+        _write(target, document)
+        if is_empty:
+            files.remove(path)  # an empty file would still make its server a trusted one
+    return True
 
-    The target of a link is what is locked and written: a link stays a link.
-    """
-    from filelock import FileLock, Timeout  # takes longer to import than all the rest of us
 
-    target = Path(os.path.realpath(path))
-    try:
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=_LOCK_TIMEOUT, mode=0o600)
-        with lock.acquire(poll_interval=_LOCK_POLL):
-            yield target
-    except Timeout:
-        problem = f"another process has held its lock for {_LOCK_TIMEOUT:.0f} seconds"
-        raise TokenFileError(path, problem, "End that process, and save again.") from None
-    except TokenFileError:
-        raise
-    except OSError as error:
-        raise TokenFileError(path, _reason(error), _MAKE_WRITABLE) from error
-
-
-def _write(target: Path, secrets: dict[str, Any]) -> None:
-    """Replace a file at once, whole, so that whoever reads it, or is killed, sees old or new."""
+def _write(target: Path, document: Document) -> None:
     global writes
     try:
-        content = json.dumps(secrets)
-    except RecursionError:  # what json can read, it can't always write
-        raise TokenFileError(target, "is nested too deep to be written again", _EXPECTED) from None
-    prefix = f".{target.name}.new-"
-    # We hold the lock, so a temporary file that is there belongs to a process that was killed.
-    for stale in target.parent.glob(glob.escape(prefix) + "*"):
-        stale.unlink(missing_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=prefix, dir=target.parent)  # mode 0600
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+        files.replace(target, document.text.encode())
     finally:
         writes += 1
-    _sync_directory(target.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make a rename last (fsync(2)): the new name is in the directory, not in the file."""
-    if os.name == "nt":  # a directory can't be opened there, and needs not be
-        return
-    with contextlib.suppress(OSError):  # some file systems can't; the rename has been done
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

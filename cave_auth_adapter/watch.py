@@ -42,8 +42,11 @@ class Watch:
         self.look_at = start + LOOK_INTERVAL
         try:
             stat = os.stat(self._path)
-            signature = (stat.st_mtime_ns, stat.st_size, stat.st_ino, stat.st_dev)
-        except OSError:
+            signature = (
+                *(stat.st_mtime_ns, stat.st_size, stat.st_ino, stat.st_dev),
+                *(stat.st_mode, stat.st_uid),  # they count for who is trusted
+            )
+        except (OSError, ValueError):  # a NUL in a name is a ValueError
             signature = None
         if signature != self._signature:
             self._signature = signature

@@ -8,16 +8,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from .plain import printable as printable  # for those who put words on a screen
 from .tokens import DEFAULT_KEY, FILES, Source
 
 WIDTH = 80  # columns, of a terminal as people open it
-_SHOWN = 300  # characters of a server's word that are shown
 
 
 def say(
     text: str = "", *, err: bool = False, fg: str | None = None, bold: bool | None = None
 ) -> None:
-    """Print a line; in colour on a terminal that wants it.
+    """Print a line, or some; in colour on a terminal that wants it.
+
+    Whatever is in the text, such as the name of a file, does nothing to the terminal.
 
     :param err: whether to print to stderr.
     :param fg: the colour, as click names it.
@@ -26,17 +28,8 @@ def say(
 
     # https://no-color.org: the variable counts if it is there and not empty.
     color = False if os.environ.get("NO_COLOR") else None
+    text = "\n".join(printable(line, None) for line in text.split("\n"))
     click.echo(click.style(text, fg, bold=bold), err=err, color=color)
-
-
-def printable(word: object, limit: int = _SHOWN) -> str:
-    """A server's word made fit for a terminal: one line of printable characters, not too long.
-
-    >>> printable("Eve\\x1b]0;your title\\x07")
-    'Eve�]0;your title�'
-    """
-    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(word))
-    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def person(user: Any) -> str:

@@ -21,7 +21,7 @@ import pytest
 import requests
 
 import cave_auth_adapter
-from cave_auth_adapter import CaveAuth, TokenStore, install, store
+from cave_auth_adapter import CaveAuth, TokenStore, files, install
 
 from ..support.doors import DOORS, session_through
 from ..support.faulty import GOOD, REFUSAL, Fault, FaultyServer
@@ -153,7 +153,7 @@ class Bench:
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A lock that is left behind fails a test at once; and the collector is not interrupted."""
-    monkeypatch.setattr(store, "_LOCK_TIMEOUT", 1.0)
+    monkeypatch.setattr(files, "_LOCK_TIMEOUT", 1.0)
     gc.disable()  # what is raised while it runs is printed, and lost
     yield
     gc.enable()

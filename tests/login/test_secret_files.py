@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from cave_auth_adapter import CaveAuth, InvalidToken, TokenFileError, TokenStore, store
+from cave_auth_adapter import CaveAuth, InvalidToken, TokenFileError, TokenStore, files
 from cave_auth_adapter.caveclient import AuthClient
 from cave_auth_adapter.runtime import logger
 
@@ -289,13 +289,13 @@ def _(bench: Bench) -> None:
 
 @case("a place where you can't write")
 def _(bench: Bench) -> None:
-    with bench.failing(store.tempfile, "mkstemp", errno.EACCES):
+    with bench.failing(files.tempfile, "mkstemp", errno.EACCES):
         bench.save()
 
 
 @case("a read-only file system")
 def _(bench: Bench) -> None:
-    with bench.failing(store.tempfile, "mkstemp", errno.EROFS):
+    with bench.failing(files.tempfile, "mkstemp", errno.EROFS):
         bench.save()
 
 
@@ -307,7 +307,7 @@ def _(bench: Bench) -> None:
 
 @case("another process writes it and does not end")
 def _(bench: Bench) -> None:
-    bench.monkeypatch.setattr(store, "_LOCK_TIMEOUT", 0.01)
+    bench.monkeypatch.setattr(files, "_LOCK_TIMEOUT", 0.01)
     # The message names the time of the real limit.
     lock = FileLock(bench.file.with_name(f".{bench.file.name}.lock"))
     with lock:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from cave_auth_adapter import TokenStore, store
+from cave_auth_adapter import TokenStore, files, permissions, store
 
 OLD, NEW = "0123456789abcdef", "fedcba9876543210"
 OTHERS = {f"datastack {n}": f"{n:032x}" for n in range(200)}  # some kB
@@ -93,10 +93,11 @@ def run_and_kill(do: Any, line: int) -> bool:
 
 
 def killer(line: int) -> Any:
-    files, left = {store.__file__, tempfile.__file__}, [line]
+    ours, left = (store, files, permissions, tempfile), [line]
+    traced = {module.__file__ for module in ours}
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
-        if frame.f_code.co_filename not in files:
+        if frame.f_code.co_filename not in traced:
             return None
         if event == "line":
             if not left[0]:

@@ -211,9 +211,9 @@ class Stores(RuleBasedStateMachine):
             assert path.resolve() == target
 
     @invariant()
-    def what_we_wrote_is_the_owners_alone(self) -> None:
+    def what_we_wrote_is_closed_to_others(self) -> None:
         for path in self.written_by_us:
-            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+            assert path.stat().st_mode & stat.S_IRWXO == 0
         if self.directory.exists() and self.made_by_us:
             assert stat.S_IMODE(self.directory.stat().st_mode) == 0o700
 

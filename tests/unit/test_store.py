@@ -23,6 +23,7 @@ from cave_auth_adapter import (
     InvalidToken,
     TokenFileError,
     TokenStore,
+    files,
 )
 from cave_auth_adapter import store as store_module
 from cave_auth_adapter.store import check_token, read_named, read_secrets
@@ -318,13 +319,27 @@ class TestSave:
             os.umask(umask)
         assert (mode(path), mode(secrets)) == (0o600, 0o700)
 
-    def test_a_file_that_others_could_read_is_so_no_more(
-        self, store: TokenStore, write: Write
+    @pytest.mark.parametrize("before", [0o600, 0o640, 0o660, 0o400, 0o644, 0o666, 0o777])
+    def test_an_existing_file_keeps_its_mode_less_others_bits(
+        self, store: TokenStore, write: Write, before: int
     ) -> None:
         path = write("cave-secret.json", token=OTHER_TOKEN)
-        path.chmod(0o644)
+        path.chmod(before)
         store.save(TOKEN, overwrite=True)
-        assert mode(path) == 0o600
+        store.save(TOKEN, key="again")
+        assert mode(path) == before & 0o770
+
+    @pytest.mark.parametrize("umask", [0, 0o022, 0o077, 0o777])
+    def test_each_directory_that_is_made_is_the_owners_alone(
+        self, tmp_path: Path, umask: int
+    ) -> None:
+        old = os.umask(umask)
+        try:
+            TokenStore(tmp_path / "a" / "b" / "secrets").save(TOKEN)
+        finally:
+            os.umask(old)
+        made = [tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "secrets"]
+        assert [mode(path) for path in made] == [0o700] * 3
 
     def test_other_keys_are_kept_in_their_order(self, store: TokenStore, write: Write) -> None:
         others = {"zebra": OTHER_TOKEN, "ünï": None, "token": OTHER_TOKEN, "a": {"b": [1, 2.5, ""]}}
@@ -485,7 +500,7 @@ class TestLock:
     def test_a_lock_held_for_too_long_is_said(
         self, store: TokenStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(store_module, "_LOCK_TIMEOUT", 0.05)
+        monkeypatch.setattr(files, "_LOCK_TIMEOUT", 0.05)
         path = store.save(TOKEN)
         lock = path.with_name(f".{path.name}.lock")
         with FileLock(lock), pytest.raises(TokenFileError) as caught:
@@ -496,7 +511,7 @@ class TestLock:
     def test_a_link_and_its_target_have_one_lock(
         self, store: TokenStore, secrets: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        monkeypatch.setattr(store_module, "_LOCK_TIMEOUT", 0.05)
+        monkeypatch.setattr(files, "_LOCK_TIMEOUT", 0.05)
         secrets.mkdir(parents=True)
         (secrets / "cave-secret.json").symlink_to(tmp_path / "data")
         with FileLock(tmp_path / ".data.lock"), pytest.raises(TokenFileError, match="its lock"):

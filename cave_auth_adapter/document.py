@@ -1,0 +1,134 @@
+"""The text of a secret file, in which one key can be changed and every other character stays.
+
+Reading and writing the object again would change it: big numbers lose digits, indentation goes.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from typing import Any, NamedTuple
+
+_SPACE = re.compile(r"[ \t\n\r]*")  # RFC 8259, section 2
+_decode = json.JSONDecoder().raw_decode
+
+
+class RepeatedKey(ValueError):
+    """An object names a key twice, so that no change would be safe.
+
+    :ivar line: where it does so the second time, from 1.
+    """
+
+    def __init__(self, line: int):
+        super().__init__(f"the same key twice (line {line})")
+        self.line = line
+
+
+class Secrets(dict[str, Any]):
+    """What a secret file holds, key -> token. Its ``repr`` shows no token: it is in tracebacks."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} secrets>"
+
+
+class Document:
+    """The text of a secret file. Its ``repr`` does not show it."""
+
+    def __init__(self, text: str = "{}"):
+        self.text = text
+
+    @classmethod
+    def decode(cls, content: bytes) -> Document:
+        """The text of what is in a file.
+
+        Editors on Windows put a byte order mark before UTF-8, or write UTF-16. Other programs read
+        neither, so it is written again as plain UTF-8.
+
+        :raises UnicodeDecodeError: if it is no text.
+        """
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return cls(content.decode("utf-16"))
+        return cls(content.removeprefix(codecs.BOM_UTF8).decode())
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {len(self.text)} characters>"
+
+    def secrets(self) -> Secrets:
+        """The JSON object.
+
+        :raises ValueError: if it is not JSON.
+        :raises TypeError: if it is not an object; says what it is.
+        """
+        value = json.loads(self.text)
+        if not isinstance(value, dict):
+            kind, value = type(value).__name__, None
+            raise TypeError(kind)
+        return Secrets(value)
+
+    def with_key(self, key: str, value: str) -> Document:
+        """The document with a key set, in its place if it is there already.
+
+        >>> Document('{"n": 1e400}').with_key("token", "0123").text
+        '{"n": 1e400, "token": "0123"}'
+
+        :raises RepeatedKey: if the object names any key twice.
+        """
+        text, members = self.text, self._members()
+        for member in members:
+            if member.key == key:
+                return Document(text[: member.value] + json.dumps(value) + text[member.end :])
+        item = f"{json.dumps(key)}: {json.dumps(value)}"
+        if not members:
+            return Document(f"{{{item}}}")
+        last = members[-1]
+        before = len(text[: last.start].rstrip(" \t\n\r"))
+        space = text[before : last.start] or " "  # on a line of its own where the last one is
+        return Document(f"{text[: last.end]},{space}{item}{text[last.end :]}")
+
+    def without_key(self, key: str) -> Document:
+        """The document without a key that is there.
+
+        >>> Document('{"token": "0123", "n": 1e400}').without_key("token").text
+        '{"n": 1e400}'
+
+        :raises RepeatedKey: if the object names any key twice.
+        """
+        text, members = self.text, self._members()
+        (index,) = (n for n, member in enumerate(members) if member.key == key)
+        if len(members) == 1:
+            return Document()
+        if index:
+            return Document(text[: members[index - 1].end] + text[members[index].end :])
+        return Document(text[: members[0].start] + text[members[1].start :])
+
+    def _members(self) -> list[_Member]:
+        """The members of the object, which :meth:`secrets` has read, in their order."""
+        text, members = self.text, dict[str, _Member]()
+        position = self._skip(self._skip(0) + 1)  # behind the brace
+        while text[position] != "}":
+            key, end = _decode(text, position)
+            value = self._skip(self._skip(end) + 1)  # behind the colon
+            _, end = _decode(text, value)
+            if key in members:
+                raise RepeatedKey(text.count("\n", 0, position) + 1)
+            members[key] = _Member(key, position, value, end)
+            position = self._skip(end)
+            if text[position] == ",":
+                position = self._skip(position + 1)
+        return list(members.values())
+
+    def _skip(self, position: int) -> int:
+        """The first position from there on that is no white space."""
+        match = _SPACE.match(self.text, position)
+        assert match is not None  # noqa: S101 - it matches the empty text, too
+        return match.end()
+
+
+class _Member(NamedTuple):
+    """A key, and where it and its value are in the text."""
+
+    key: str
+    start: int
+    value: int
+    end: int

@@ -1,0 +1,230 @@
+"""Read, lock and replace a file, so that others see the old one or the new one, whole.
+
+Everything that the operating system refuses becomes a :class:`TokenFileError`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import glob
+import os
+import shlex
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from . import permissions
+from .errors import TokenFileError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+# Seconds. A write takes milliseconds; who waits for longer than this waits for a stuck process. It
+# allows for a crowd: whoever finds the lock free gets it, not whoever has waited longest.
+_LOCK_TIMEOUT = 30.0
+_LOCK_POLL = 0.01
+_PATIENCE = 1.0  # seconds in which Windows may refuse, because another process has the file open
+_PATIENCE_POLL = 0.02
+# flock(2) on Lustre without "-o flock", on NFS without a lock daemon, on FUSE
+_NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP})
+_HELD = ".held"  # without locks, one is held by a file of this name being there
+# fsync(2) on CIFS, on FUSE, on what is not a disk
+_NO_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
+
+_MAKE_LASTING = (
+    "It is read more than once: save the token to a file, or give it in the variable CAVE_TOKEN, "
+    'as in CAVE_TOKEN="$(command)".'
+)
+_MAKE_READABLE = "Put a file there that you can read (chmod u+rw), in place of what is there."
+_MAKE_WRITABLE = (
+    "Save to a directory that you can write, and name it with the variable CLOUD_VOLUME_DIR, "
+    "or give the token in the variable CAVE_TOKEN."
+)
+
+T = TypeVar("T")
+
+
+def refusal(
+    path: Path, error: OSError | ValueError, remedy: str = _MAKE_READABLE
+) -> TokenFileError:
+    """What the operating system says about a path, as our error."""
+    if isinstance(error, OSError):
+        reason = (error.strerror or type(error).__name__).lower()
+    else:  # os.open, os.stat and others raise it for one thing alone
+        reason = "its name has a NUL character in it"
+    return TokenFileError(path, f"can't be used: {reason}", remedy)
+
+
+def names_in(directory: Path) -> list[str]:
+    """The names of the files in a directory; none if there is no such directory.
+
+    :raises TokenFileError: if it can't be listed.
+    """
+    try:
+        return os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except (OSError, ValueError) as error:
+        raise refusal(directory, error) from error
+
+
+def read(path: Path, limit: int) -> bytes | None:
+    """The content of a file, up to a number of bytes; None if there is no such file.
+
+    :raises TokenFileError: if it can't be read, or is no file.
+    """
+    try:
+        with _insist(lambda: open(path, "rb", opener=_open_at_once), _is_readable(path)) as file:
+            state = os.fstat(file.fileno())
+            if not stat.S_ISREG(state.st_mode):
+                raise TokenFileError(path, "is not a file but a pipe or a device", _MAKE_LASTING)
+            permissions.warn_if_exposed(path, state)
+            return file.read(limit)
+    except TokenFileError:
+        raise
+    except (OSError, ValueError) as error:
+        # A host name may have 253 characters, too many for the name of a file with a suffix.
+        if isinstance(error, OSError) and error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
+            return None
+        raise refusal(path, error) from error
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file; a named pipe that nobody writes to would make us wait without end."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _is_readable(path: Path) -> Callable[[], bool]:
+    return lambda: os.access(path, os.R_OK) and not path.is_dir()
+
+
+def _insist(act: Callable[[], T], is_allowed: Callable[[], bool] = lambda: True) -> T:
+    """Do something again, for a second, where access is denied that should be allowed.
+
+    Windows denies it while another process has the file open, or is just replacing it.
+    """
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return act()
+        except PermissionError as error:
+            if error.errno != errno.EACCES or time.monotonic() >= until or not is_allowed():
+                raise
+        time.sleep(_PATIENCE_POLL)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[Path]:
+    """Hold the lock of the file that a path leads to. The directory is made if it is missing.
+
+    The target of a link is what is locked, and what is to be written: a link stays a link.
+
+    :raises TokenFileError: for anything that the operating system refuses meanwhile.
+    """
+    from filelock import Timeout  # takes longer to import than all the rest of us
+
+    try:
+        target = Path(os.path.realpath(path))
+        permissions.make_directory(target.parent)
+        lock = _lock_of(target)
+        with lock.acquire(poll_interval=_LOCK_POLL):
+            yield target
+    except Timeout as error:
+        problem = f"another process has held its lock for {_LOCK_TIMEOUT:.0f} seconds"
+        remedy = "End that process, and save again."
+        if error.lock_file.endswith(_HELD):
+            remedy = f"If no process is saving, one was killed: rm {shlex.quote(error.lock_file)}"
+        raise TokenFileError(path, problem, remedy) from None
+    except TokenFileError:
+        raise
+    except (OSError, ValueError) as error:
+        raise refusal(path, error, _MAKE_WRITABLE) from error
+
+
+def _lock_of(target: Path) -> BaseFileLock:
+    from filelock import FileLock
+
+    path = target.with_name(f".{target.name}.lock")
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        state = os.fstat(descriptor)
+        if state.st_nlink == 1:  # else it is a name that somebody gave to another file
+            permissions.adopt(descriptor, target, at_least=0o600)  # who may write it may lock it
+        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+        has_locks = _has_locks(descriptor)
+    finally:
+        os.close(descriptor)
+    if has_locks:
+        return FileLock(path, timeout=_LOCK_TIMEOUT, mode=mode)
+    from filelock import SoftFileLock  # of a module of its own, which most never need
+
+    return SoftFileLock(path.with_suffix(_HELD), timeout=_LOCK_TIMEOUT, mode=mode)
+
+
+def _has_locks(descriptor: int) -> bool:
+    """Whether the file system has locks. filelock 3.12 waits in vain for some that it has not."""
+    try:
+        import fcntl
+    except ImportError:  # Windows has
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in _NO_LOCKS
+    return True
+
+
+def replace(target: Path, content: bytes) -> None:
+    """Replace a file at once, whole. Its lock must be held.
+
+    :raises OSError: if that fails; the old file stands then.
+    """
+    prefix = f".{target.name}.new-"
+    # We hold the lock, so a temporary file that is there belongs to a process that was killed.
+    for stale in target.parent.glob(glob.escape(prefix) + "*"):
+        with contextlib.suppress(OSError):
+            stale.unlink()
+    descriptor, temporary = tempfile.mkstemp(prefix=prefix, dir=target.parent)  # mode 0600
+    try:
+        with open(descriptor, "wb") as file:
+            permissions.adopt(descriptor, target)
+            file.write(content)
+            file.flush()
+            _sync(descriptor)
+        _insist(lambda: os.replace(temporary, target))
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _sync_directory(target.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there."""
+    _insist(lambda: path.unlink(missing_ok=True))
+
+
+def _sync(descriptor: int) -> None:
+    """Bring a file to the disk, where the file system knows how to (fsync(2))."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make a rename last (fsync(2)): the new name is in the directory, not in the file."""
+    if os.name == "nt":  # a directory can't be opened there, and needs not be
+        return
+    with contextlib.suppress(OSError):  # some file systems can't; the rename has been done
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

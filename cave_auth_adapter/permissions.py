@@ -1,0 +1,186 @@
+"""Whose a file is, and who else can write it.
+
+What is written keeps owner, group and mode of what it replaces. A file makes its server a trusted
+one only where no other user had a hand in it. All of it is for POSIX: access on Windows is by lists
+that the mode does not show, and a user's profile there is closed to others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shlex
+import stat
+from collections.abc import Iterator, Set
+from pathlib import Path
+from typing import NamedTuple
+
+from .runtime import warn_once
+
+_PRIVATE_FILE, _PRIVATE_DIRECTORY = 0o600, 0o700
+_LESS_OTHERS = 0o770
+# Where Kubernetes mounts a secret, each file is a link to "..data/NAME", and its mode is set in the
+# pod's specification (kubernetes/pkg/volume/util/atomic_writer.go).
+_KUBERNETES = "..data/"
+
+# --- What we write -------------------------------------------------------------------------
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory and what is missing above it, each of mode 0700, whatever the umask."""
+    missing = list(itertools.takewhile(lambda place: not place.exists(), (path, *path.parents)))
+    for place in reversed(missing):
+        try:
+            os.mkdir(place, _PRIVATE_DIRECTORY)
+        except FileExistsError:  # another process was faster
+            continue
+        if os.name == "posix":
+            _adopt_directory(place)
+
+
+def _adopt_directory(path: Path) -> None:
+    if os.geteuid() != 0:
+        if stat.S_IMODE(os.stat(path).st_mode) != _PRIVATE_DIRECTORY:
+            with contextlib.suppress(OSError):  # a file system may have no modes
+                os.chmod(path, _PRIVATE_DIRECTORY)
+        return
+    # By descriptor: the owner of the directory above could put something else in this place.
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        _set(descriptor, os.stat(path.parent), _PRIVATE_DIRECTORY)
+    finally:
+        os.close(descriptor)
+
+
+def adopt(descriptor: int, target: Path, at_least: int = 0) -> None:
+    """Give a new file the owner, group and mode of the one that it is to replace.
+
+    Others' rights are left out. Where it replaces none, it has mode 0600, and one that root makes
+    belongs to the owner of the directory: ``sudo`` must not take a user's files away.
+
+    :param at_least: bits that the mode gets in any case.
+    """
+    if os.name != "posix":
+        return
+    try:
+        before = os.stat(target)
+    except FileNotFoundError:
+        _set(descriptor, os.stat(target.parent), _PRIVATE_FILE, keep_group=os.geteuid() == 0)
+    else:
+        _set(descriptor, before, stat.S_IMODE(before.st_mode) & _LESS_OTHERS | at_least)
+
+
+def _set(descriptor: int, like: os.stat_result, mode: int, *, keep_group: bool = True) -> None:
+    """Set owner (as root), group and mode of an open file, as far as the file system allows it."""
+    is_now = os.fstat(descriptor)
+    owner = like.st_uid if os.geteuid() == 0 else is_now.st_uid
+    group = like.st_gid if keep_group else is_now.st_gid
+    if (owner, group) != (is_now.st_uid, is_now.st_gid):
+        try:
+            os.fchown(descriptor, owner, group)
+        except OSError:
+            mode &= _PRIVATE_DIRECTORY  # what one group may do is not for another
+    if stat.S_IMODE(is_now.st_mode) != mode:
+        with contextlib.suppress(OSError):  # vfat and CIFS have modes that can't be changed
+            os.fchmod(descriptor, mode)
+
+
+# --- What we read --------------------------------------------------------------------------
+
+
+def warn_if_exposed(path: Path, state: os.stat_result) -> None:
+    """Say that others can read a file, where its owner can change that."""
+    if os.name != "posix" or not state.st_mode & stat.S_IROTH or state.st_uid != os.geteuid():
+        return
+    if _is_from_kubernetes(path) or _is_read_only(path):
+        return
+    quoted = shlex.quote(str(path))
+    warn_once(f"{path} can be read by others. Keep it to yourself: chmod 600 {quoted}")
+
+
+def _is_from_kubernetes(path: Path) -> bool:
+    try:
+        return os.readlink(path).startswith(_KUBERNETES)
+    except OSError:  # it is no link
+        return False
+
+
+def _is_read_only(path: Path) -> bool:
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+
+
+class DoubtfulFile(NamedTuple):
+    """A secret file that another user may have made, so that it makes no server trusted.
+
+    :ivar server: the server in its name.
+    :ivar reason: why, in words.
+    :ivar remedy: a command that closes the place to others; None where there is none.
+    """
+
+    server: str
+    path: Path
+    reason: str
+    remedy: str | None = None
+
+    def __str__(self) -> str:
+        advice = f'If you trust it: export CAVE_AUTH_HOSTS="$CAVE_AUTH_HOSTS,{self.server}"'
+        if self.remedy:
+            advice = f"Close it: {self.remedy}"
+        return f"{self.path} makes {self.server} no trusted host: {self.reason}. {advice}"
+
+
+def doubt_about(path: Path, server: str, owners: Set[int]) -> DoubtfulFile | None:
+    """Whether another user can have made a file, or can put another in its place.
+
+    The file and its directory are looked at, and both once more where a link leads to.
+
+    :param owners: the ids of the users who may own them.
+    """
+    if os.name != "posix":
+        return None
+    target = Path(os.path.realpath(path))
+    for place in dict.fromkeys((path, path.parent, target, target.parent)):
+        try:
+            state, link = os.stat(place), os.lstat(place)
+            writable = _can_be_written_by_everybody(place, state)
+        except OSError as error:
+            reason = f"{place} can't be looked at: {(error.strerror or '').lower()}"
+            return DoubtfulFile(server, path, reason)
+        for uid in (state.st_uid, link.st_uid):
+            if uid not in owners:
+                reason = f"{place} belongs to another user (uid {uid})"
+                return DoubtfulFile(server, path, reason)
+        if writable:
+            remedy = f"chmod o-w {shlex.quote(str(place))}"
+            return DoubtfulFile(server, path, f"everybody can write to {place}", remedy)
+    return None
+
+
+def _can_be_written_by_everybody(place: Path, state: os.stat_result) -> bool:
+    if not state.st_mode & stat.S_IWOTH:
+        return False
+    # In a sticky directory nobody can replace another user's file (chmod(1)).
+    is_sticky = stat.S_ISDIR(state.st_mode) and state.st_mode & stat.S_ISVTX
+    return not is_sticky and not _is_read_only(place)
+
+
+def owners(home: Path, *named: Path) -> frozenset[int]:
+    """The users whose files are as good as our own: this one, root, and the owners of places.
+
+    :param home: the home directory. It may be on a volume of another user, as with ``docker -v``;
+        and so may ``.cloudvolume`` in it, where nobody else can make one.
+    :param named: directories that were named by a variable or in code.
+    """
+    if os.name != "posix":
+        return frozenset()
+    found = {os.geteuid(), 0, *_owner(home), *(uid for place in named for uid in _owner(place))}
+    with contextlib.suppress(OSError):
+        if not os.stat(home).st_mode & stat.S_IWOTH:
+            found.update(_owner(home / ".cloudvolume"))
+    return frozenset(found)
+
+
+def _owner(place: Path) -> Iterator[int]:
+    with contextlib.suppress(OSError, ValueError):
+        yield os.stat(place).st_uid

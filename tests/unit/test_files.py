@@ -1,0 +1,228 @@
+"""Reading, locking and replacing a file where the operating system has its ways."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import filelock
+import pytest
+
+from cave_auth_adapter import TokenFileError, TokenStore, files
+
+from ..support.stub import OTHER_TOKEN, TOKEN, Write
+
+Refuse = Callable[..., list[int]]
+
+
+@pytest.fixture
+def refuse(monkeypatch: pytest.MonkeyPatch) -> Refuse:
+    """Let a function of ``os`` fail, some times or for ever; the list grows with each call."""
+
+    def refuse(name: str, code: int, times: float, owner: Any = os) -> list[int]:
+        real, calls = getattr(owner, name), []
+
+        def function(*args: Any, **keywords: Any) -> Any:
+            calls.append(len(calls))
+            if len(calls) <= times:
+                raise OSError(code, os.strerror(code))
+            return real(*args, **keywords)
+
+        monkeypatch.setattr(owner, name, function)
+        return calls
+
+    return refuse
+
+
+class TestDeniedForAMoment:
+    """As Windows does while another process reads a file, scans it, or replaces it."""
+
+    def test_a_file_is_replaced(self, store: TokenStore, refuse: Refuse) -> None:
+        store.save(TOKEN)
+        calls = refuse("replace", errno.EACCES, 3)
+        store.save(OTHER_TOKEN, overwrite=True)
+        assert (len(calls), store.load()) == (4, OTHER_TOKEN)
+
+    def test_a_file_is_read(self, store: TokenStore, refuse: Refuse) -> None:
+        store.save(TOKEN)
+        calls = refuse("open", errno.EACCES, 3)
+        assert (store.load(), len(calls)) == (TOKEN, 4)
+
+    def test_a_file_is_removed(self, store: TokenStore, refuse: Refuse) -> None:
+        path = store.save(TOKEN)
+        refuse("unlink", errno.EACCES, 3)
+        assert store.delete()
+        assert not path.exists()
+
+    @pytest.mark.parametrize("function", ["replace", "open"])
+    def test_after_a_second_it_is_said(
+        self, store: TokenStore, refuse: Refuse, monkeypatch: pytest.MonkeyPatch, function: str
+    ) -> None:
+        monkeypatch.setattr(files, "_PATIENCE", 0.05)
+        path = store.save(TOKEN)
+        calls = refuse(function, errno.EACCES, float("inf"))
+        with pytest.raises(TokenFileError, match=r"cave-secret\.json: .*permission denied"):
+            store.load() if function == "open" else store.save(OTHER_TOKEN, overwrite=True)
+        assert len(calls) > 1
+        monkeypatch.undo()
+        assert json.loads(path.read_text()) == {"token": TOKEN}
+        assert not [name for name in os.listdir(path.parent) if ".new-" in name]
+
+    def test_what_is_closed_to_us_is_said_at_once(
+        self, store: TokenStore, refuse: Refuse, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store.save(TOKEN)
+        calls = refuse("open", errno.EACCES, float("inf"))
+        monkeypatch.setattr(os, "access", lambda *args: False)
+        with pytest.raises(TokenFileError, match="permission denied"):
+            store.load()
+        assert len(calls) == 1
+
+
+class TestFileSystemsThatLackSomething:
+    @pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])
+    def test_no_fsync(self, store: TokenStore, refuse: Refuse, code: int) -> None:
+        refuse("fsync", code, float("inf"))
+        store.save(TOKEN)
+        assert store.load() == TOKEN
+
+    @pytest.mark.skipif(os.name != "posix", reason="flock is POSIX")
+    @pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP])
+    def test_no_locks(self, store: TokenStore, refuse: Refuse, code: int) -> None:
+        import fcntl
+
+        refuse("flock", code, float("inf"), fcntl)
+        started = time.monotonic()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # filelock gives one where it helps itself
+            path = store.save(TOKEN)
+            store.save(OTHER_TOKEN, key="other")
+        assert time.monotonic() - started < 5
+        assert json.loads(path.read_text()) == {"token": TOKEN, "other": OTHER_TOKEN}
+        assert not path.with_name(f".{path.name}.held").exists()
+
+    @pytest.mark.skipif(os.name != "posix", reason="flock is POSIX")
+    def test_without_locks_writers_still_wait_for_each_other(
+        self, store: TokenStore, refuse: Refuse, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import fcntl
+
+        refuse("flock", errno.ENOLCK, float("inf"), fcntl)
+        monkeypatch.setattr(files, "_LOCK_TIMEOUT", 0.05)
+        held = store.save(TOKEN).with_name(".cave-secret.json.held")
+        with filelock.SoftFileLock(held), pytest.raises(TokenFileError) as caught:
+            store.save(OTHER_TOKEN, overwrite=True)
+        assert str(caught.value).endswith(f"rm {held}")
+        assert store.load() == TOKEN
+
+    @pytest.mark.skipif(os.name != "posix", reason="flock is POSIX")
+    def test_another_refusal_of_the_lock_is_said_at_once(
+        self, store: TokenStore, refuse: Refuse
+    ) -> None:
+        import fcntl
+
+        refuse("flock", errno.EIO, float("inf"), fcntl)
+        started = time.monotonic()
+        with pytest.raises(TokenFileError):
+            store.save(TOKEN)
+        assert time.monotonic() - started < 5
+
+
+class TestNames:
+    @pytest.mark.parametrize("call", ["load", "delete", "servers", "save"])
+    def test_a_nul(self, call: str) -> None:
+        store = TokenStore("no\0where")
+        with pytest.raises(TokenFileError, match="NUL"):
+            store.save(TOKEN) if call == "save" else getattr(store, call)()
+
+    @pytest.mark.parametrize("name", ["\x1b]0;owned\x07", "\u202egnp.exe", "two\nlines", "\udcff"])
+    def test_a_message_does_nothing_to_a_terminal(
+        self, tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        store = TokenStore(tmp_path / name)
+        path = store.save(TOKEN)
+        path.chmod(0o644)
+        store.load()
+        with pytest.raises(TokenFileError) as caught:
+            store.save(OTHER_TOKEN)
+        assert caught.value.filename == str(path)
+        for said in (str(caught.value), *caplog.messages):
+            assert said.isprintable()
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="there are no links")
+def test_a_circle_of_links_can_not_be_written(store: TokenStore, secrets: Path) -> None:
+    secrets.mkdir(parents=True)
+    (secrets / "cave-secret.json").symlink_to("cave-secret.json")
+    with pytest.raises(TokenFileError, match="symbolic links"):
+        store.save(TOKEN)
+
+
+def test_a_repeated_key_is_said_and_nothing_changes(store: TokenStore, write: Write) -> None:
+    content = f'{{"token": "{TOKEN}", "a": 1,\n "a": 2}}'
+    path = write("cave-secret.json", content)
+    assert store.load() == TOKEN
+    for change in (lambda: store.save(OTHER_TOKEN, overwrite=True), store.delete):
+        with pytest.raises(TokenFileError, match=r"same key twice \(line 2\)") as caught:
+            change()
+        assert TOKEN not in str(caught.value)
+    assert path.read_text() == content
+
+
+class TestCloudVolumeDir:
+    def test_a_tilde_that_no_shell_has_seen(
+        self, store: TokenStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("CLOUD_VOLUME_DIR", "~/volumes")
+        assert store.directory == tmp_path / "volumes" / "secrets"
+
+    @pytest.mark.parametrize("named", ["volumes", "./volumes", "~nobody-here/volumes"])
+    def test_a_relative_one_is_refused(
+        self, store: TokenStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, named: str
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        TokenStore(Path(named) / "secrets").save(TOKEN, "evil.example")
+        monkeypatch.setenv("CLOUD_VOLUME_DIR", named)
+        for call in (store.path_for, store.load, store.servers, store.delete):
+            with pytest.raises(TokenFileError, match=r"relative .* export CLOUD_VOLUME_DIR='?/"):
+                call()
+        with pytest.raises(TokenFileError):
+            store.save(TOKEN)
+
+    def test_a_relative_one_does_not_hurt_other_hosts(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from cave_auth_adapter import CaveAuth
+
+        monkeypatch.setenv("CLOUD_VOLUME_DIR", "volumes")
+        assert not CaveAuth().trusts("https://example.org/")
+        with pytest.raises(TokenFileError, match="relative"):
+            CaveAuth().token_for("https://global.daf-apis.com/")
+
+
+class TestWindowsNames:
+    """No file there has a colon in its name."""
+
+    @pytest.fixture(autouse=True)
+    def windows(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("cave_auth_adapter.store._COLON", "@")
+
+    @pytest.mark.parametrize("server", ["localhost:8443", "[::1]:8443", "cave.example.org"])
+    def test_a_port_is_behind_an_at(self, store: TokenStore, server: str) -> None:
+        path = store.save(TOKEN, server)
+        assert path.name == f"{server.replace(':', '@')}-cave-secret.json"
+        assert store.load(server) == TOKEN
+        assert store.servers() == [server]
+        assert store.delete(server)
+        assert store.servers() == []
+
+
+def test_a_posix_name_has_a_colon(store: TokenStore, write: Write) -> None:
+    write("localhost@8443-cave-secret.json", token=TOKEN)
+    assert store.servers() == []

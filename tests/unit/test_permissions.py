@@ -1,0 +1,302 @@
+"""Whose the files are: kept by a save, asked before a file makes its server trusted."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cave_auth_adapter import CaveAuth, TokenStore
+
+from ..support.stub import OTHER_TOKEN, TOKEN, Write
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="Windows has lists of access instead")
+as_root = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away"
+)
+USER, GROUP, STRANGER = 1234, 1235, 65534
+EVIL = "evil.example"
+
+
+def give(path: Path, uid: int = USER, gid: int = GROUP, mode: int | None = None) -> Path:
+    os.chown(path, uid, gid, follow_symlinks=False)
+    if mode is not None:
+        path.chmod(mode)
+    return path
+
+
+def whose(path: Path) -> tuple[int, int, str]:
+    state = path.stat()
+    return state.st_uid, state.st_gid, oct(stat.S_IMODE(state.st_mode))
+
+
+@pytest.fixture
+def home(secrets: Path) -> Path:
+    return secrets.parent.parent
+
+
+@as_root
+class TestRootSaves:
+    """As with sudo, or in a container that has a user's home mounted."""
+
+    def test_into_the_directory_of_a_user(self, store: TokenStore, home: Path) -> None:
+        give(home)
+        path = store.save(TOKEN)
+        lock = path.with_name(f".{path.name}.lock")
+        made = [home / ".cloudvolume", path.parent, path, lock]
+        modes = [0o700, 0o700, 0o600, 0o600]
+        assert [whose(each) for each in made] == [(USER, GROUP, oct(mode)) for mode in modes]
+
+    @pytest.mark.parametrize("linked", [True, False])
+    def test_over_the_file_of_a_user(
+        self, store: TokenStore, write: Write, home: Path, linked: bool
+    ) -> None:
+        path = target = write("cave-secret.json", token=OTHER_TOKEN)
+        if linked:
+            target = home / "data"
+            path.rename(target)
+            path.symlink_to(target)
+        give(target, mode=0o640)
+        store.save(TOKEN, overwrite=True)
+        assert whose(target) == (USER, GROUP, "0o640")
+        assert path.is_symlink() is linked
+
+    def test_a_lock_that_root_left_is_given_back(self, store: TokenStore, write: Write) -> None:
+        path = give(write("cave-secret.json", token=OTHER_TOKEN))
+        lock = path.with_name(f".{path.name}.lock")
+        lock.touch(0o600)
+        store.save(TOKEN, overwrite=True)
+        assert whose(lock) == (USER, GROUP, "0o600")
+
+    def test_a_lock_that_is_another_files_name_is_not_given_away(
+        self, store: TokenStore, write: Write, home: Path
+    ) -> None:
+        path = give(write("cave-secret.json", token=OTHER_TOKEN))
+        another = home / "another"
+        another.touch(0o644)
+        os.link(another, path.with_name(f".{path.name}.lock"))
+        store.save(TOKEN, overwrite=True)
+        assert whose(another) == (0, 0, "0o644")
+
+    def test_a_lock_that_is_a_link_is_not_followed(
+        self, store: TokenStore, write: Write, home: Path
+    ) -> None:
+        from cave_auth_adapter import TokenFileError
+
+        path = give(write("cave-secret.json", token=OTHER_TOKEN))
+        path.with_name(f".{path.name}.lock").symlink_to(home / "another")
+        with pytest.raises(TokenFileError, match="symbolic links"):
+            store.save(TOKEN, overwrite=True)
+        assert not (home / "another").exists()
+
+
+@as_root
+def test_a_group_that_can_not_be_kept_gets_no_rights_for_another() -> None:
+    """A user replaces a file of a group that they are not in."""
+    script = (
+        "import os, sys, filelock, cave_auth_adapter as c\n"
+        f"os.setgroups([]); os.setgid({STRANGER}); os.setuid({STRANGER})\n"
+        f"c.TokenStore(sys.argv[1]).save({TOKEN!r})"
+    )
+    with tempfile.TemporaryDirectory() as name:  # only its owner may enter tmp_path
+        path = Path(name, "cave-secret.json")
+        path.write_text("{}")
+        give(path.parent, STRANGER, STRANGER)
+        give(path, STRANGER, GROUP, 0o660)
+        subprocess.run([sys.executable, "-c", script, name], check=True)
+        assert json.loads(path.read_text()) == {"token": TOKEN}
+        assert whose(path) == (STRANGER, STRANGER, "0o600")
+
+
+class TestTrust:
+    """Which files make their server a trusted one."""
+
+    @pytest.fixture
+    def path(self, write: Write) -> Path:
+        return write(f"{EVIL}-cave-secret.json", token=TOKEN)
+
+    @pytest.fixture
+    def trusted(self, store: TokenStore) -> Callable[[], bool]:
+        def trusted() -> bool:
+            (doubt,) = store.doubtful() or [None]
+            is_trusted = CaveAuth().trusts(f"https://{EVIL}/")
+            assert is_trusted is (doubt is None) is (store.servers() == [EVIL])
+            return is_trusted
+
+        return trusted
+
+    def test_our_own(self, path: Path, trusted: Callable[[], bool]) -> None:
+        assert trusted()
+
+    @pytest.mark.parametrize("mode", [0o600, 0o644, 0o660, 0o664])
+    def test_a_group_is_no_stranger(
+        self, path: Path, trusted: Callable[[], bool], mode: int
+    ) -> None:
+        """Where each user has a group of their own, the umask is 002."""
+        path.chmod(mode)
+        path.parent.chmod(0o775)
+        assert trusted()
+
+    @pytest.mark.parametrize("place", ["file", "directory"])
+    def test_what_everybody_can_write(
+        self, path: Path, trusted: Callable[[], bool], place: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        opened = path if place == "file" else path.parent
+        opened.chmod(opened.stat().st_mode | 0o002)
+        assert not trusted()
+        (warning,) = [m for m in caplog.messages if EVIL in m and "no trusted host" in m]
+        command = warning.partition("Close it: ")[2]
+        assert command == f"chmod o-w {opened}"
+        subprocess.run(command, shell=True, check=True)
+        assert trusted()
+
+    def test_a_sticky_directory_is_nobody_elses(
+        self, path: Path, trusted: Callable[[], bool]
+    ) -> None:
+        path.parent.chmod(0o1777)
+        assert trusted()
+
+    @pytest.mark.parametrize("place", ["file", "directory"])
+    def test_where_a_link_leads_counts(
+        self, path: Path, home: Path, trusted: Callable[[], bool], place: str
+    ) -> None:
+        target = home / "elsewhere" / "data"
+        target.parent.mkdir()
+        path.rename(target)
+        path.symlink_to(target)
+        assert trusted()
+        opened = target if place == "file" else target.parent
+        opened.chmod(opened.stat().st_mode | 0o002)
+        assert not trusted()
+
+    def test_a_link_to_nowhere_makes_none(self, path: Path, trusted: Callable[[], bool]) -> None:
+        path.unlink()
+        path.symlink_to("nowhere")
+        assert not trusted()
+
+    def test_as_kubernetes_mounts_it(
+        self,
+        secrets: Path,
+        home: Path,
+        trusted: Callable[[], bool],
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        data = secrets / "..2024_11_25"
+        data.mkdir(parents=True)
+        name = f"{EVIL}-cave-secret.json"
+        (data / name).write_text(json.dumps({"token": TOKEN}))
+        (data / name).chmod(0o644)
+        secrets.chmod(0o1777)
+        (secrets / "..data").symlink_to(data.name)
+        (secrets / name).symlink_to(f"..data/{name}")
+        assert trusted()
+        assert CaveAuth().token_for(f"https://{EVIL}/") == TOKEN
+        assert caplog.messages == []  # no chmod can help
+
+    @as_root
+    @pytest.mark.parametrize("place", ["file", "directory"])
+    def test_what_belongs_to_a_stranger(
+        self, path: Path, trusted: Callable[[], bool], place: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        give(path if place == "file" else path.parent, STRANGER)
+        assert not trusted()
+        (warning,) = [m for m in caplog.messages if "no trusted host" in m]
+        assert f"uid {STRANGER}" in warning
+        assert CaveAuth().token_for("https://global.daf-apis.com/") is None
+
+    @as_root
+    def test_a_link_of_a_stranger(
+        self, path: Path, home: Path, trusted: Callable[[], bool]
+    ) -> None:
+        path.rename(home / "data")
+        path.symlink_to(home / "data")
+        path.parent.chmod(0o1777)
+        give(path, STRANGER)
+        assert not trusted()
+
+    @as_root
+    def test_the_home_of_a_user_who_is_not_this_one(
+        self, path: Path, home: Path, trusted: Callable[[], bool]
+    ) -> None:
+        """``docker -v $HOME:/root``, or sudo."""
+        for place in (home, path.parent.parent, path.parent, path):
+            give(place)
+        assert trusted()
+
+    @as_root
+    def test_a_mounted_directory_of_another_user(
+        self, path: Path, home: Path, trusted: Callable[[], bool]
+    ) -> None:
+        """``docker -v ~/.cloudvolume:/root/.cloudvolume``"""
+        for place in (path.parent.parent, path.parent, path):
+            give(place)
+        assert trusted()
+        home.chmod(0o1777)  # as /tmp, where a stranger can have made .cloudvolume
+        assert not trusted()
+
+    @as_root
+    def test_a_directory_that_a_variable_names(
+        self, path: Path, trusted: Callable[[], bool], monkeypatch: pytest.MonkeyPatch, home: Path
+    ) -> None:
+        volume = home / "volume"
+        path.parent.parent.rename(volume)
+        for place in (volume, volume / "secrets", volume / "secrets" / path.name):
+            give(place)
+        monkeypatch.setenv("CLOUD_VOLUME_DIR", str(volume))
+        assert trusted()
+
+    def test_its_token_still_serves_hosts_that_are_trusted_otherwise(
+        self, path: Path, trusted: Callable[[], bool], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path.parent.chmod(0o777)
+        assert not trusted()
+        monkeypatch.setenv("CAVE_AUTH_HOSTS", EVIL)
+        assert CaveAuth().token_for(f"https://{EVIL}/") == TOKEN
+        assert CaveAuth(hosts=[EVIL]).token_for(f"https://{EVIL}/") == TOKEN
+
+
+class TestExposed:
+    """A file that others can read is said where its owner can change that."""
+
+    @pytest.mark.parametrize(("mode", "said"), [(0o644, 1), (0o604, 1), (0o660, 0), (0o600, 0)])
+    def test_the_mode(
+        self,
+        store: TokenStore,
+        write: Write,
+        caplog: pytest.LogCaptureFixture,
+        mode: int,
+        said: int,
+    ) -> None:
+        write("cave-secret.json", token=TOKEN).chmod(mode)
+        assert store.load() == TOKEN
+        assert len(caplog.messages) == said
+
+    @as_root
+    def test_another_users_is_not_ours_to_change(
+        self, store: TokenStore, write: Write, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        give(write("cave-secret.json", token=TOKEN), mode=0o644)
+        assert store.load() == TOKEN
+        assert caplog.messages == []
+
+    def test_a_read_only_mount_can_not_be_changed(
+        self,
+        store: TokenStore,
+        write: Write,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        path = write("cave-secret.json", token=TOKEN)
+        path.chmod(0o644)
+        real = os.statvfs(path)
+        fields = [*real[:8], real.f_flag | os.ST_RDONLY, *real[9:]]
+        monkeypatch.setattr(os, "statvfs", lambda place: os.statvfs_result(fields))
+        assert store.load() == TOKEN
+        assert caplog.messages == []
