@@ -38,7 +38,7 @@ def _change(sandbox: Sandbox) -> tuple[int, int, int]:
     path = TokenStore().save(old, sandbox.data_server, overwrite=True)
     reads: list[Path] = []
     repeats: list[object] = []
-    read, sign_again = sources.read_secrets, CaveAuth.sign_again
+    read, sign_again = sources.read_secrets, Exchange._sign_again
 
     def read_and_count(where: Path) -> Any:
         reads.extend([where] if where == path else [])
@@ -59,7 +59,7 @@ def _change(sandbox: Sandbox) -> tuple[int, int, int]:
 
     with (
         mock.patch.object(sources, "read_secrets", read_and_count),
-        mock.patch.object(CaveAuth, "sign_again", repeat_and_count),
+        mock.patch.object(Exchange, "_sign_again", repeat_and_count),
         installed(),
     ):
         failed = _under_load(f"{sandbox.data_server}/echo", change)

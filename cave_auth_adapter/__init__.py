@@ -4,7 +4,8 @@
 >>> session = requests.Session()
 >>> session.auth = CaveAuth()                             # one session
 >>> session = mount(requests.Session())                   # one session, every hop of a redirect
->>> install(); uninstall()                                # every session in the process
+>>> installation = install()                              # every session in the process
+>>> installation.uninstall()
 """
 
 from ._version import __version__
@@ -22,7 +23,7 @@ from .errors import (
     TokenNotFound,
     TokenRefused,
 )
-from .install import install, installed, uninstall
+from .install import acting_as, install, installed, is_installed, uninstall
 from .integrations.ipython import load_ipython_extension, unload_ipython_extension
 from .login import login
 from .refusals import explain, raise_for_auth
@@ -35,7 +36,9 @@ __all__ = [
     "mount",
     "install",
     "uninstall",
+    "is_installed",
     "installed",
+    "acting_as",
     # the secret files
     "TokenStore",
     # logging in, and the names of the CAVE tutorial

@@ -5,18 +5,18 @@ https://requests.readthedocs.io/en/latest/user/advanced/#transport-adapters
 
 from __future__ import annotations
 
-import contextlib
 import copy
-from collections.abc import Callable
+from collections.abc import MutableMapping
 from typing import Any
 
-from requests import PreparedRequest, RequestException, Response, Session
+from requests import PreparedRequest, Response, Session
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from .auth import MAX_REPEATS, PROGRAMMATIC, CaveAuth, checked
-from .errors import CaveAuthError
-from .headers import bearer_token, copy_of, has, sign, unsign
+from .asked import note_answer
+from .auth import CaveAuth, checked
+from .exchange import Exchange, Options, is_direct
 from .origins import Origin
+from .tokens import Token
 
 _OWN = ("auth", "wrapped")
 
@@ -30,12 +30,16 @@ class CaveAdapter(HTTPAdapter):
     It signs a copy, so that no token is left in ``response.request``, and it leaves alone a
     request that comes with an ``Authorization`` header of the caller's own.
 
+    Mounted on the prefix of a CAVE host alone, it never sees a redirect of another host, and
+    can't know that this host, and not you, led to a request. :func:`mount` wraps all adapters of a
+    session: such a request then goes out unsigned.
+
     :param auth: what to sign with; None: a :class:`CaveAuth` without arguments.
     :param wrapped: an adapter that does the sending, with its own retries and connection pool;
         None: this adapter sends by itself.
     :param http_adapter_options: the arguments of :class:`requests.adapters.HTTPAdapter`
         (``max_retries``, ``pool_maxsize`` and so on) for an adapter without ``wrapped``.
-    :raises TypeError: if both ``wrapped`` and options are given.
+    :raises TypeError: if both ``wrapped`` and options are given, or one is of another type.
 
     >>> import requests
     >>> session = requests.Session()
@@ -68,51 +72,47 @@ class CaveAdapter(HTTPAdapter):
         :param kwargs: the same.
         :raises CaveAuthError: before anything is sent, if a token or secret file is bad.
         """
-        proxies = args[4] if len(args) > 4 else kwargs.get("proxies")
-        send = self._sender(request, proxies)
-        origin = self._origin(request, proxies)
-        if origin is None:
-            return send(request, *args, **kwargs)
-        sent = self._outgoing(request, origin)
-        try:
-            response = send(sent, *args, **kwargs)
-            for _ in range(MAX_REPEATS):
-                if (response.status_code or 0) < 300:  # None: adapters for tests may leave it out
-                    break
-                again = self._again(sent, origin, response)
-                if again is None:
-                    break
-                sent = again
-                response = send(sent, *args, **kwargs)
-            if getattr(response, "request", None) is sent:  # as a rule
-                response.request = request
-            else:
-                self._cover(response, origin, sent, request)
-            if (response.status_code or 0) >= 300:
-                stream = args[0] if args else kwargs.get("stream")
-                self.auth.conclude(sent, origin, response, bool(stream))
-        except RequestException as error:
-            for trace in (error, error.response):
-                self._cover(trace, origin, sent, request)
-            raise
+        options = self._options(*args, **kwargs)
+        exchange = Exchange.begin(self.auth, request, options, self._lenient)
+
+        def send(sent: PreparedRequest) -> Response:
+            return self._transmit(sent, exchange.token if exchange else None, args, kwargs)
+
+        response = exchange.run(send) if exchange else send(request)
+        self._note(request, response, exchange.origin if exchange else None, options)
         return response
 
-    def _cover(
-        self,
-        trace: Response | RequestException | None,
-        origin: Origin,
-        sent: PreparedRequest,
-        request: PreparedRequest,
+    _lenient = False  # a bad token source is an error
+
+    def _transmit(
+        self, request: PreparedRequest, token: Token | None, args: Any, kwargs: Any
+    ) -> Response:
+        """Send a request as it is.
+
+        :param token: the token of ours that it bears.
+        """
+        send = super().send if self.wrapped is None else self.wrapped.send
+        return send(request, *args, **kwargs)
+
+    def _note(
+        self, request: PreparedRequest, response: Response, origin: Origin | None, options: Options
     ) -> None:
-        """Let an answer or an error tell of the request that the caller made, not of ours."""
-        told = getattr(trace, "request", None)
-        if trace is None or told is None or sent is request:
-            return
-        if told is sent:
-            trace.request = request
-        elif self.auth.our_token(told, origin):  # an adapter that makes a copy of its own
-            trace.request = copy_of(told)
-            unsign(trace.request.headers)
+        """Note where the answer leads, for the hops of a redirect."""
+        note_answer(request, response, origin, self.auth.hosts.trusted_origin, options.verify)
+
+    def _options(
+        self,
+        stream: Any = False,
+        timeout: Any = None,
+        verify: object = True,
+        cert: Any = None,
+        proxies: Any = None,
+        *rest: Any,
+        **others: Any,
+    ) -> Options:
+        """What an exchange wants to know of the arguments of ``HTTPAdapter.send``."""
+        direct = type(self) is CaveAdapter if self.wrapped is None else is_direct(self.wrapped)
+        return Options(bool(stream), verify, proxies, direct)
 
     def close(self) -> None:
         """Close the adapter that sends."""
@@ -120,42 +120,6 @@ class CaveAdapter(HTTPAdapter):
             super().close()
         else:
             self.wrapped.close()
-
-    def _sender(self, request: PreparedRequest, proxies: Any) -> Callable[..., Response]:
-        """The method that sends."""
-        return super().send if self.wrapped is None else self.wrapped.send
-
-    def _origin(self, request: PreparedRequest, proxies: Any) -> Origin | None:
-        """The origin of a request that may be signed; None where it may not."""
-        return self.auth.origin_for(request.url or "", proxies)
-
-    def _outgoing(self, request: PreparedRequest, origin: Origin) -> PreparedRequest:
-        """What goes over the wire to a trusted host: a signed copy, or the request itself."""
-        if has(request.headers, "Authorization") and not self._is_ours(request, origin):
-            return request
-        token = self.auth.credentials.token_for(origin)
-        outgoing = copy_of(request)
-        if token:
-            sign(outgoing.headers, token.value)
-        else:
-            outgoing.headers.setdefault(*PROGRAMMATIC)
-        return outgoing
-
-    def _is_ours(self, request: PreparedRequest, origin: Origin) -> bool:
-        """Whether the token in a request's header is one that we gave out for its host."""
-        if bearer_token(request.headers) is None:
-            return False
-        # It may be in a file that we have not read yet. If that file is bad, that is no reason to
-        # fail a request which brings its own header.
-        with contextlib.suppress(CaveAuthError):
-            self.auth.credentials.token_for(origin)
-        return self.auth.our_token(request, origin) is not None
-
-    def _again(
-        self, sent: PreparedRequest, origin: Origin, response: Response
-    ) -> PreparedRequest | None:
-        """What to send once more after a refusal; None: the answer stands."""
-        return self.auth.sign_again(sent, origin, response)
 
     # With a wrapped adapter, this one is a skin: what it does not have is the wrapped adapter's
     # (its pool manager, say), and a setting changed on it is changed there.
@@ -191,16 +155,24 @@ def mount(session: Session, auth: CaveAuth | None = None) -> Session:
     """Wrap every adapter that a session has, so that each signs; return the session.
 
     The adapters keep their retries, their connection pools and the prefixes they are mounted on.
-    Mounting again changes nothing, or replaces ``auth`` where one is given.
+    Mounting again changes nothing, or replaces ``auth`` where one is given. An adapter that you
+    mount on the session later takes the place of one of these, and does not sign: call ``mount``
+    last.
 
     :param session: any :class:`requests.Session`.
     :param auth: what to sign with; None: a :class:`CaveAuth` without arguments.
+    :raises TypeError: if ``session`` is no session, or ``auth`` no :class:`CaveAuth`.
 
     >>> import requests
     >>> session = mount(requests.Session())
     >>> session.get_adapter("https://global.daf-apis.com/")
     CaveAdapter(CaveAuth(), wrapped=<requests.adapters.HTTPAdapter object at 0x...>)
     """
+    if not isinstance(getattr(session, "adapters", None), MutableMapping):
+        raise TypeError(
+            f"mount() takes a session, not {type(session).__name__}: "
+            "write mount(requests.Session())."
+        )
     new_auth = checked(auth)
     skins: dict[int, BaseAdapter] = {}  # one adapter mounted on two prefixes stays one
     for prefix, adapter in session.adapters.items():

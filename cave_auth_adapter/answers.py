@@ -11,8 +11,10 @@ from collections.abc import Iterable, MutableMapping
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
-from requests import Response
+from requests import PreparedRequest, Response
+from requests.exceptions import RetryError
 from requests.models import REDIRECT_STATI
+from urllib3.exceptions import ResponseError
 
 from .origins import parse_origin
 
@@ -212,3 +214,24 @@ def scheme_of(response: Response) -> str:
     value = headers_sent(response).get("Authorization") or ""
     value = value.decode("latin-1") if isinstance(value, bytes) else str(value)
     return value.partition(" ")[0].lower()
+
+
+class HiddenRefusal(Response):
+    """The refusal behind a ``RetryError``: a ``Retry`` with 401 in its list of statuses hides it.
+
+    :ivar error: what ``requests`` raised in its place.
+    """
+
+    def __init__(self, error: RetryError, sent: PreparedRequest):
+        super().__init__()
+        self.error = error
+        self.request = sent
+        self.url = sent.url or ""
+        self.status_code = 401
+        self.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+
+    @staticmethod
+    def is_behind(error: RetryError) -> bool:
+        """Whether it was a 401 that was retried in vain."""
+        reason = getattr(error.args[0] if error.args else None, "reason", None)
+        return str(reason) == ResponseError.SPECIFIC_ERROR.format(status_code=401)

@@ -13,24 +13,16 @@ from typing import Any
 
 from requests import PreparedRequest, RequestException, Response
 from requests.auth import AuthBase, HTTPBasicAuth
-from requests.utils import get_auth_from_url, get_netrc_auth, select_proxy
+from requests.utils import get_auth_from_url
 
-from .answers import login_page, redirect_target
-from .caller import may_be_proxied, trust_env_of_caller
-from .headers import bearer_token, copy_of, discard, rewind, sign, unsign
+from .answers import redirect_target
+from .asked import Trail, note_answer
+from .exchange import PROGRAMMATIC, Exchange, Options, Send, is_direct
+from .headers import SignedHeaders, bearer_token, unsign, without_signature
 from .hosts import KnownHosts
 from .origins import Origin, TrustedHosts
-from .refusals import judge, raise_for_auth, remember_token
-from .runtime import logger, warn_once
 from .sources import Credentials
 from .tokens import DEFAULT_KEY, Source, Token
-
-#: Makes a protected service answer 401 in JSON where it would redirect a browser to log in.
-PROGRAMMATIC = ("X-Requested-With", "cave-auth-adapter")
-
-#: How often a request is repeated at most. Each time the store must have had a new token since:
-#: more than once happens only where tokens change faster than a request takes.
-MAX_REPEATS = 8
 
 
 class CaveAuth(AuthBase):
@@ -111,168 +103,85 @@ class CaveAuth(AuthBase):
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Sign a request while it is prepared (the :class:`requests.auth.AuthBase` protocol).
 
+        Like every auth object it turns netrc off for its session. Credentials in a URL still work.
+
         :param request: what ``requests`` prepares; it is changed in place, and returned.
         :raises CaveAuthError: if a token or secret file is bad.
         """
         url = request.url or ""
         origin = self.hosts.trusted_origin(url)
-        token = self.credentials.token_for(origin) if origin else None
-        # A proxy would see what goes over plain http. Where one is possible the request goes out
-        # unsigned; if the service refuses, the hook knows the proxies, and signs if there is none.
-        if origin and token and (origin.scheme == "https" or not may_be_proxied(url)):
-            sign(request.headers, token.value)
-        else:
-            _authenticate_as_without_us(request)
-            if origin:
-                request.headers.setdefault(*PROGRAMMATIC)
-        request.hooks["response"].append(self._answered)
+        # Plain http may go through a proxy, of which nothing is known yet. It goes out unsigned; if
+        # the service refuses, the hook knows the proxies, and signs if there is none.
+        token = self.credentials.token_for(origin) if origin and origin.scheme == "https" else None
+        if token:
+            request.headers = SignedHeaders(request.headers, token)
+        elif origin:
+            request.headers.setdefault(*PROGRAMMATIC)
+        elif any(user_and_password := get_auth_from_url(url)):
+            HTTPBasicAuth(*user_and_password)(request)
+        request.register_hook("response", _Hook(self))
         return request
 
-    def origin_for(self, url: str, proxies: dict[str, str] | None) -> Origin | None:
-        """The origin of a request that may be signed; None where it may not.
-
-        Plain ``http`` to a loopback address is private only while no proxy stands between.
-        """
-        origin = self.hosts.trusted_origin(url)
-        if origin and origin.scheme == "http" and proxies and select_proxy(url, proxies):
-            return None
-        return origin
-
     def our_token(self, request: PreparedRequest, origin: Origin) -> Token | None:
-        """The token that a request bears, if we gave it out for its host, now or earlier."""
-        value = bearer_token(request.headers)
+        """The token that a request bears, if it came from our sources, now or earlier."""
+        headers = request.headers
+        if isinstance(headers, SignedHeaders) and headers.is_signed:
+            return headers.token
+        value = bearer_token(headers)
         return self.credentials.recognise(origin, value) if value else None
 
-    def sign_again(
-        self, sent: PreparedRequest, origin: Origin, response: Response
-    ) -> PreparedRequest | None:
-        """A copy of a refused request, signed with another token, if it may be sent once more.
+    def answered(self, response: Response, options: dict[str, Any]) -> Response:
+        """Go on from an answer; the response hook leads here, over every hop of a redirect.
 
-        Only a token of ours is replaced, or none at all: someone may be testing a foreign one.
-        The connection of the refusal is then closed.
-
-        :param sent: the request as it was sent.
+        :param options: those of :meth:`requests.adapters.HTTPAdapter.send`.
+        :raises CaveAuthError: if a token or secret file is bad by now; or a refusal is raised.
         """
-        if not self._refused(response):
-            return None
-        refused = self.our_token(sent, origin)
-        if refused is None and "Authorization" in sent.headers:
-            return None
-        token = self.credentials.after_refusal(origin, refused)
-        if token is None:
-            return None
-        if not rewind(sent):
-            warn_once(
-                f"{origin.server} refused a request, and there is another token by now; but a body "
-                "that is read from a generator or a stream can't be sent twice. Send bytes or a "
-                "file, or make the request again."
-            )
-            return None
-        signed = copy_of(sent)
-        if signed.headers.get(PROGRAMMATIC[0]) == PROGRAMMATIC[1]:
-            del signed.headers[PROGRAMMATIC[0]]
-        sign(signed.headers, token.value)
-        discard(response)
-        logger.debug("%s refused a request; sending it again, %r", origin.server, token)
-        return signed
-
-    def conclude(
-        self, sent: PreparedRequest, origin: Origin, response: Response, stream: bool
-    ) -> None:
-        """Log a refusal once per host and cause; raise it where the caller asked for that.
-
-        :param stream: whether the caller reads the body by itself, so that it is not touched here.
-        """
-        if (response.status_code or 0) < 300:
-            return
-        remember_token(response, self.our_token(sent, origin))
-        if self.raise_errors:
-            raise_for_auth(response)
-            return
-        # Where the caller does not stream, requests reads the body next; if that fails it is to
-        # fail as it does without us.
-        is_read = not stream and response.status_code in (400, 401, 403)
-        if verdict := judge(response, (response.content or b"") if is_read else b""):
-            warn_once(verdict.sentence, *verdict.key)
-
-    def _answered(self, response: Response, **kwargs: Any) -> Response:
-        """The response hook: it travels with the request, over every hop of a redirect."""
-        request = response.request
+        sent = response.request
         # An adapter of another kind, as for tests, may leave it out; requests-cache has its own.
-        if not hasattr(request, "hooks"):
+        if not hasattr(sent, "hooks"):
             return response
-        origin = self.origin_for(request.url or "", kwargs.get("proxies"))
-        # Adapters for tests may leave the status out.
-        if (response.status_code or 0) >= 300:
-            if origin:
-                response, sent = self._repeat_if_refused(response, origin, kwargs)
-                try:
-                    self.conclude(sent, origin, response, bool(kwargs.get("stream")))
-                except RequestException as error:
-                    error.request = response.request = self._without_footprints(request, origin)
-                    raise
-            if response.is_redirect:
-                self._prepare_next_hop(request, origin, redirect_target(response))
-        response.request = self._without_footprints(request, origin)
+        ways = Options(
+            bool(options.get("stream")),
+            options.get("verify", True),
+            options.get("proxies"),
+            is_direct(getattr(response, "connection", None)),
+        )
+        exchange = Exchange.resume(self, sent, ways)
+        origin = exchange.origin if exchange else None
+        seen = exchange.request if exchange else without_signature(sent)
+        # The hook would take this object, and a token= given to it, along into a pickle.
+        seen.hooks = {**sent.hooks, "response": [*filter(_is_theirs, sent.hooks["response"])]}
+        try:
+            if exchange:
+                response = exchange.settle(response, _resender(response, options))
+        except RequestException as error:
+            error.request = seen
+            raise
+        self._prepare_next_hop(sent, origin, response)
+        note_answer(sent, response, origin, self.hosts.trusted_origin, ways.verify)
+        response.request = seen
         return response
 
-    def _repeat_if_refused(
-        self, response: Response, origin: Origin, kwargs: dict[str, Any]
-    ) -> tuple[Response, PreparedRequest]:
-        """The final answer, and the request as it was sent last."""
-        request, elapsed = response.request, response.elapsed
-        connection: Any = getattr(response, "connection", None)  # adapters for tests leave it out
-        sent, start = request, perf_counter()
-        for _ in range(MAX_REPEATS if connection else 0):
-            again = self.sign_again(sent, origin, response)
-            if again is None:
-                break
-            sent = again
-            try:
-                response = connection.send(sent, **kwargs)
-            except RequestException as error:
-                error.request = request
-                raise
-            response.elapsed = elapsed + timedelta(seconds=perf_counter() - start)
-        return response, sent
-
-    def _refused(self, response: Response) -> bool:
-        if response.status_code == 401:
-            return True
-        page = login_page(response)
-        return page is not None and self.trusts(page)
-
     def _prepare_next_hop(
-        self, request: PreparedRequest, origin: Origin | None, target: str | None
+        self, sent: PreparedRequest, origin: Origin | None, response: Response
     ) -> None:
         """Change what requests will copy into the next hop; what was sent is sent already.
 
-        A session may keep the header on a redirect (by its own ``rebuild_auth``, say), and would
-        take the token of this host to the next one.
+        A session may keep the header on a redirect (by its own ``rebuild_auth``, say), or follow
+        what is none to others, and would take the token of this host elsewhere.
         """
-        next_origin = self.hosts.trusted_origin(target or "")
-        if next_origin == origin:
-            return
-        if origin and self.our_token(request, origin):
-            unsign(request.headers)
+        target = redirect_target(response)
+        next_origin = self.hosts.trusted_origin(target) if target else None
+        stays = origin is not None and next_origin == origin
+        if isinstance(sent.headers, SignedHeaders):
+            sent.headers.follows = stays
+        elif origin and not stays and self.our_token(sent, origin):
+            unsign(sent.headers)
         name, value = PROGRAMMATIC
-        if next_origin:
-            request.headers.setdefault(name, value)
-        elif request.headers.get(name) == value:
-            del request.headers[name]
-
-    def _without_footprints(
-        self, request: PreparedRequest, origin: Origin | None
-    ) -> PreparedRequest:
-        """What the caller sees as ``response.request``: it may be pickled, cached or printed."""
-        twin = copy_of(request)
-        if origin and self.our_token(request, origin):
-            unsign(twin.headers)
-        # The hook would take this object, and a token= given to it, along into a pickle.
-        ours = self._answered
-        hooks = [hook for hook in request.hooks["response"] if hook != ours]
-        twin.hooks = {**request.hooks, "response": hooks}
-        return twin
+        if next_origin and not stays:
+            sent.headers.setdefault(name, value)
+        elif target and not stays and sent.headers.get(name) == value:
+            del sent.headers[name]
 
     def __repr__(self) -> str:
         token, file, key, hosts, raise_errors = self._configuration
@@ -318,14 +227,36 @@ def checked(auth: CaveAuth | None) -> CaveAuth:
     return auth
 
 
-def _authenticate_as_without_us(request: PreparedRequest) -> None:
-    """Do for a request what requests does for one without ``auth=``: netrc, else the URL.
+class _Hook:
+    """The response hook. Copies of a request share it; a pickle of one leaves it out."""
 
-    It asks neither once ``session.auth`` is set (``Session.prepare_request``,
-    ``PreparedRequest.prepare_auth``).
-    """
-    url = request.url or ""
-    netrc = get_netrc_auth(url) if trust_env_of_caller() else None
-    user, password = netrc or get_auth_from_url(url)
-    if user or password:
-        HTTPBasicAuth(user, password)(request)
+    def __init__(self, auth: CaveAuth):
+        self._auth = auth
+
+    def __call__(self, response: Response, **options: Any) -> Response:
+        return self._auth.answered(response, options)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Hook:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Trail, (None,)  # which does nothing
+
+
+def _is_theirs(hook: object) -> bool:
+    return not isinstance(hook, (_Hook, Trail))
+
+
+def _resender(response: Response, options: dict[str, Any]) -> Send | None:
+    """How to send a request again on the way that an answer came; adapters for tests have none."""
+    connection: Any = getattr(response, "connection", None)
+    if connection is None:
+        return None
+    elapsed, start = response.elapsed, perf_counter()
+
+    def send(request: PreparedRequest) -> Response:
+        answer: Response = connection.send(request, **options)
+        answer.elapsed = elapsed + timedelta(seconds=perf_counter() - start)
+        return answer
+
+    return send

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Collection, MutableMapping
+from collections.abc import Callable, Collection, MutableMapping
+from typing import Any
 
 from requests import PreparedRequest, Response
+from requests.auth import HTTPBasicAuth
 from requests.exceptions import UnrewindableBodyError
 from requests.structures import CaseInsensitiveDict
-from requests.utils import rewind_body
+from requests.utils import get_netrc_auth, rewind_body
+
+from .tokens import Token
 
 COOKIE_NAME = "middle_auth_token"
+_NOBODYS = ("", "none", "null", "undefined")  # in lower case
+_STRIPPED = 16  # characters; what is shorter may be part of an innocent header
 
 Headers = MutableMapping[str, str | bytes]  # requests allows both as values
 
@@ -30,7 +36,7 @@ def sign(headers: Headers, token: str) -> None:
     """
     headers["Authorization"] = f"Bearer {token}"
     cookie = f"{COOKIE_NAME}={token}"
-    if has(headers, "Cookie"):
+    if "Cookie" in headers:
         others = _without(_text(headers["Cookie"])).strip("; \t")
         cookie = f"{others}; {cookie}" if others else cookie
     headers["Cookie"] = cookie
@@ -52,12 +58,28 @@ def unsign(headers: Headers) -> None:
 def strip(headers: Headers, tokens: Collection[str]) -> None:
     """Take off our cookie, whatever its value, and all that holds one of the tokens.
 
-    >>> headers = {"X": "1", "X-Token": "0123", "Cookie": "a=1; middle_auth_token=89ab; b=0123"}
-    >>> strip(headers, ["0123"])
+    >>> token = "0123456789abcdef"
+    >>> headers = {"X": "1", "X-Token": token, "Cookie": f"a=1; middle_auth_token=89ab; b={token}"}
+    >>> strip(headers, [token])
     >>> headers
     {'X': '1', 'Cookie': 'a=1'}
     """
-    _take_cookies_off(headers, tokens)
+    _take_cookies_off(headers)
+    strip_values(headers, tokens)
+
+
+def strip_values(headers: Headers, tokens: Collection[str]) -> None:
+    """Take off each header and each cookie that holds one of the tokens.
+
+    A token of fewer than 16 characters (``test``, say) may be part of anything, and is left.
+
+    >>> headers = {"X-Token": "0123456789abcdef", "Content-Length": "11"}
+    >>> strip_values(headers, ["0123456789abcdef", "1"])
+    >>> headers
+    {'Content-Length': '11'}
+    """
+    tokens = [token for token in tokens if len(token) >= _STRIPPED]
+    _take_cookies_off(headers, lambda pair: _holds_one(pair, tokens))
     for name, value in list(headers.items()):
         if _holds_one(_text(value), tokens):
             del headers[name]
@@ -66,24 +88,21 @@ def strip(headers: Headers, tokens: Collection[str]) -> None:
 def holds(headers: Headers, tokens: Collection[str]) -> bool:
     """Whether headers hold our cookie, or any of the tokens.
 
-    >>> holds({"X-Token": "0123"}, ["0123"]), holds({"Cookie": "a=1"}, ["0123"])
-    (True, False)
+    >>> holds({"X-Token": "0123456789abcdef"}, ["0123456789abcdef"])
+    True
     """
-    if f"{COOKIE_NAME}=" in _text(headers.get("Cookie")):
+    if has_cookie(headers):
         return True
     return any(_holds_one(_text(value), tokens) for value in headers.values())
 
 
-def has(headers: Headers, name: str) -> bool:
-    """Whether there is a header of that name.
+def has_cookie(headers: Headers) -> bool:
+    """Whether there is a cookie of the name that CAVE takes a token from.
 
-    >>> has(CaseInsensitiveDict(accept="*/*"), "Accept")
-    True
+    >>> has_cookie({"Cookie": "a=1; middle_auth_token=89ab"}), has_cookie({"Cookie": "a=1"})
+    (True, False)
     """
-    # A CaseInsensitiveDict finds out by raising and catching an error inside.
-    if type(headers) is CaseInsensitiveDict:
-        return name.lower() in headers._store
-    return name in headers
+    return any(_is_ours(pair) for pair in _text(headers.get("Cookie")).split(";"))
 
 
 def bearer_token(headers: Headers) -> str | None:
@@ -99,20 +118,127 @@ def bearer_token(headers: Headers) -> str | None:
 def copy_of(request: PreparedRequest) -> PreparedRequest:
     """A copy of a request whose headers can be changed without a trace in the original.
 
-    Body, cookie jar and hooks are shared: ``PreparedRequest.copy()`` duplicates them too, which
-    costs many times as much, and nothing here changes them.
+    Body, cookie jar and hooks are shared: ``PreparedRequest.copy()`` duplicates the jar too, which
+    costs many times as much, and nothing here changes it.
     """
-    headers = request.headers
-    if type(request) is not PreparedRequest or type(headers) is not CaseInsensitiveDict:
-        twin = copy.copy(request)
-        twin.headers = CaseInsensitiveDict(headers)
-        return twin
-    # The same for the usual types, in a fourth of the time: this is most of what signing costs.
-    twin = PreparedRequest.__new__(PreparedRequest)
-    twin.__dict__ = vars(request).copy()
-    twin.headers = CaseInsensitiveDict.__new__(CaseInsensitiveDict)
-    twin.headers._store = headers._store.copy()
+    twin = copy.copy(request)
+    twin.headers = CaseInsensitiveDict(request.headers)
     return twin
+
+
+class SignedHeaders(CaseInsensitiveDict[Any]):
+    """The headers of a request that is signed in place, as an auth object has to do it.
+
+    A pickle and a ``repr`` leave the signature out. ``requests`` makes the next hop of a redirect
+    from a copy of a request: :attr:`follows` says whether such copies are signed, too.
+
+    >>> from cave_auth_adapter.tokens import Source
+    >>> headers = SignedHeaders({"Accept": "*/*"}, Token("0123456789abcdef", Source("token=")))
+    >>> headers["Authorization"]
+    'Bearer 0123456789abcdef'
+    >>> headers
+    {'Accept': '*/*'}
+    """
+
+    def __init__(self, headers: Headers, token: Token, state: dict[str, bool] | None = None):
+        super().__init__(headers)
+        self.token = token
+        self._state = {"follows": True} if state is None else state  # one for all copies
+        if state is None:
+            sign(self, token.value)
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether the signature is still on: others may have replaced the header."""
+        return bearer_token(self) == self.token.value
+
+    @property
+    def follows(self) -> bool:
+        """Whether copies of these headers, and of copies of them, are signed."""
+        return self._state["follows"]
+
+    @follows.setter
+    def follows(self, value: bool) -> None:
+        self._state["follows"] = value
+
+    def bare(self) -> CaseInsensitiveDict[Any]:
+        """The same headers without the signature."""
+        bare = CaseInsensitiveDict(self.items())
+        if self.is_signed:
+            del bare["Authorization"]
+        _take_cookies_off(bare)
+        return bare
+
+    def copy(self) -> CaseInsensitiveDict[Any]:
+        return SignedHeaders(self, self.token, self._state) if self.follows else self.bare()
+
+    def __copy__(self) -> CaseInsensitiveDict[Any]:
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CaseInsensitiveDict[Any]:
+        return self.copy()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CaseInsensitiveDict, (dict(self.bare().items()),)
+
+    def __repr__(self) -> str:
+        return repr(self.bare())
+
+
+def without_signature(request: PreparedRequest) -> PreparedRequest:
+    """A copy of a request that is signed in place, as the caller may see it."""
+    headers = request.headers
+    twin = copy_of(request)
+    if isinstance(headers, SignedHeaders):
+        twin.headers = headers.bare()
+    return twin
+
+
+def is_nobodys(headers: Headers) -> bool:
+    """Whether a bearer header has no token in it, as ``f"Bearer {None}"`` has none.
+
+    >>> is_nobodys({"Authorization": "Bearer None"}), is_nobodys({"Authorization": "Bearer 0123"})
+    (True, False)
+    """
+    token = bearer_token(headers)
+    return token is not None and token.lower() in _NOBODYS
+
+
+def comes_from_netrc(request: PreparedRequest) -> bool:
+    """Whether the ``Authorization`` of a request is the one that netrc has for its URL.
+
+    ``requests`` fills it in unasked, and again at each redirect; a ``default`` entry matches CAVE's
+    hosts, too, which know no other scheme than Bearer.
+    """
+    if not _text(request.headers.get("Authorization")).startswith("Basic "):
+        return False
+    found = get_netrc_auth(request.url or "")
+    if found is None:
+        return False
+    probe = PreparedRequest()
+    probe.headers = CaseInsensitiveDict()
+    HTTPBasicAuth(*found)(probe)
+    return bool(probe.headers["Authorization"] == request.headers["Authorization"])
+
+
+def keep_out_of_jars(response: Response, token: str) -> None:
+    """Take cookies that hold a token of ours off an answer, before requests puts them into jars.
+
+    A jar sends them to other ports of the host, too, and without ``Secure`` over plain http.
+    """
+    if token not in response.headers.get("Set-Cookie", ""):
+        return
+    # What requests.cookies.extract_cookies_to_jar reads; answers that lack it fill no jar.
+    message = getattr(getattr(response.raw, "_original_response", None), "msg", None)
+    if message is not None:
+        kept = [line for line in message.get_all("Set-Cookie", []) if token not in line]
+        del message["Set-Cookie"]
+        for line in kept:
+            message["Set-Cookie"] = line
+    cookies: list[Any] = list(response.cookies)
+    for cookie in cookies:
+        if token in (cookie.value or ""):
+            response.cookies.clear(cookie.domain, cookie.path, cookie.name)
 
 
 def rewind(request: PreparedRequest) -> bool:
@@ -144,31 +270,9 @@ def discard(response: Response) -> None:
         response.close()
 
 
-def _text(value: str | bytes | None) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else value or ""
-
-
-def _take_cookies_off(headers: Headers, tokens: Collection[str] = ()) -> None:
-    cookies = _text(headers.get("Cookie"))
-    kept = _without(cookies, tokens)
-    if kept == cookies:
-        return
-    if kept:
-        headers["Cookie"] = kept
-    else:
-        del headers["Cookie"]
-
-
-def _without(cookies: str, tokens: Collection[str] = ()) -> str:
-    """A Cookie header without our cookie, and without those that hold one of the tokens.
-
-    Pairs are split by semicolons (RFC 6265, section 4.2.1), and what is left stays byte for byte:
-    some servers read quoted values with a semicolon in them, and the UTF-8 of "à" ends in what
-    ``str.strip`` takes for white space.
-    """
-    pairs = cookies.split(";")
-    kept = [pair for pair in pairs if not _is_ours(pair) and not _holds_one(pair, tokens)]
-    return cookies if len(kept) == len(pairs) else ";".join(kept).strip("; \t")
+def _text(value: object) -> str:
+    """The value of a header; http.client takes numbers, too."""
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value or "")
 
 
 def _is_ours(pair: str) -> bool:
@@ -177,3 +281,26 @@ def _is_ours(pair: str) -> bool:
 
 def _holds_one(value: str, tokens: Collection[str]) -> bool:
     return any(token in value for token in tokens)
+
+
+def _take_cookies_off(headers: Headers, is_meant: Callable[[str], bool] = _is_ours) -> None:
+    cookies = _text(headers.get("Cookie"))
+    kept = _without(cookies, is_meant)
+    if kept == cookies:
+        return
+    if kept:
+        headers["Cookie"] = kept
+    else:
+        del headers["Cookie"]
+
+
+def _without(cookies: str, is_meant: Callable[[str], bool] = _is_ours) -> str:
+    """A Cookie header without some of its pairs.
+
+    Pairs are split by semicolons (RFC 6265, section 4.2.1), and what is left stays byte for byte:
+    some servers read quoted values with a semicolon in them, and the UTF-8 of "à" ends in what
+    ``str.strip`` takes for white space.
+    """
+    pairs = cookies.split(";")
+    kept = [pair for pair in pairs if not is_meant(pair)]
+    return cookies if len(kept) == len(pairs) else ";".join(kept).strip("; \t")

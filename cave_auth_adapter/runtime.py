@@ -1,16 +1,21 @@
-"""The logger of the package, and warnings that are given once."""
+"""What the process shares: the logger, warnings that are given once, and its reset."""
 
 from __future__ import annotations
 
 import logging
+import os
+import sys
+from collections.abc import Callable
 
 from .plain import printable
 from .redaction import without_token
 
 logger = logging.getLogger("cave_auth_adapter")
 
+_REMEMBERED = 1024  # warnings
+
 _given: set[object] = set()
-_REMEMBERED = 1024
+_resets: list[Callable[[], object]] = []
 
 
 def warn_once(message: str, *cause: object) -> None:
@@ -25,3 +30,42 @@ def warn_once(message: str, *cause: object) -> None:
         _given.clear()
     _given.add(key)
     logger.warning("%s", printable(without_token(message), None))
+
+
+def forget_warning(*cause: object) -> None:
+    """Let the next warning for a cause be logged again."""
+    _given.discard(cause)
+
+
+def switched_off() -> bool:
+    """Whether ``CAVE_AUTH_DISABLE`` switches ``install()`` and the command line's ``run`` off."""
+    return os.environ.get("CAVE_AUTH_DISABLE", "") not in ("", "0")
+
+
+def log_decisions() -> None:
+    """Where ``CAVE_AUTH_DEBUG`` is set, log each decision on stderr."""
+    if os.environ.get("CAVE_AUTH_DEBUG", "") in ("", "0") or logger.handlers:
+        return
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("cave-auth: %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+
+
+def after_fork(renew: Callable[[], object]) -> None:
+    """Have something done in each forked child: a thread of the parent may have held a lock."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=renew)
+
+
+def on_reset(forget: Callable[[], object]) -> None:
+    """Have something done by :func:`reset`: each room registers what it keeps for the process."""
+    _resets.append(forget)
+
+
+def reset() -> None:
+    """Forget all that the process shares, as if it had just started: for tests."""
+    _given.clear()
+    for forget in _resets:
+        forget()

@@ -38,7 +38,7 @@ _REBUILD_AUTH = requests.Session.rebuild_auth
 
 @pytest.fixture(autouse=True)
 def fresh_environment(tmp_path: Path) -> Iterator[None]:
-    runtime._given.clear()  # warnings are given once per process; here, once per test
+    runtime.reset()  # warnings are given once per process; here, once per test
     sources._given_out.clear()
     # Not the monkeypatch of the test: its undo() must not bring back the real home directory.
     with pytest.MonkeyPatch.context() as patch:

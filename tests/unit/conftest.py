@@ -16,7 +16,7 @@ from ..support.stub import Clock
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> None:
     """What is remembered for the life of a process is remembered for one test."""
-    runtime._given.clear()
+    runtime.reset()
     sources._given_out.clear()
 
 

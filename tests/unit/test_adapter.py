@@ -14,7 +14,7 @@ import responses
 from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3.util import Retry
 
-from cave_auth_adapter import CaveAdapter, CaveAuth, TokenFileError, TokenStore
+from cave_auth_adapter import CaveAdapter, CaveAuth, TokenFileError, TokenStore, mount
 
 from ..support.stub import (
     BEARER,
@@ -93,11 +93,11 @@ class TestSigning:
 
     def test_each_hop_of_a_redirect_is_decided_anew(self, store: TokenStore) -> None:
         store.save(OTHER_TOKEN, THIRD_CAVE)
-        stub = StubAdapter(redirect(FOREIGN), redirect(THIRD_CAVE), redirect(OTHER_CAVE), Answer())
+        stub = StubAdapter(redirect(THIRD_CAVE), redirect(OTHER_CAVE), redirect(FOREIGN), Answer())
         around(stub).get(CAVE)
         tokens = [sent.headers.get("Authorization") for sent in stub.sent]
-        assert tokens == [BEARER, None, f"Bearer {OTHER_TOKEN}", BEARER]
-        assert stub.sent[1].is_bare
+        assert tokens == [BEARER, f"Bearer {OTHER_TOKEN}", BEARER, None]
+        assert stub.sent[3].is_bare
 
     def test_a_session_that_keeps_auth_has_nothing_to_keep(self) -> None:
         class KeepsAuth(requests.Session):
@@ -119,12 +119,22 @@ class TestSigning:
 
 
 class TestTheCallersOwn:
-    @pytest.mark.parametrize("own", ["Bearer mine", "Basic eDp5", "Bearer", b"Bearer mine"])
+    @pytest.mark.parametrize("own", ["Bearer mine", "Basic eDp5", b"Bearer mine"])
     def test_authorization_is_left_alone(self, own: str | bytes) -> None:
         stub = StubAdapter()
         around(stub).get(CAVE, headers={"authorization": own})
         assert stub.sent[0].headers["authorization"] == own
         assert stub.sent[0].headers.keys().isdisjoint({"Cookie", "X-Requested-With"})
+
+    @pytest.mark.parametrize("nobodys", ["Bearer", "Bearer ", "Bearer None", "bearer null"])
+    def test_nobodys_token_is_replaced(
+        self, nobodys: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """As ``f"Bearer {client.auth.token}"`` makes it where there is no token."""
+        stub = StubAdapter()
+        around(stub).get(CAVE, headers={"Authorization": nobodys})
+        assert stub.sent[0].headers["Authorization"] == BEARER
+        assert "nobody's token" in caplog.text
 
     def test_authorization_is_left_alone_even_when_it_is_refused(self) -> None:
         stub = StubAdapter(Answer(401), Answer())
@@ -329,10 +339,16 @@ class TestPlainHttp:
     URL = "http://localhost:8000/"
     AUTH = CaveAuth(TOKEN, hosts=["http://localhost:8000"])
 
-    def test_loopback_is_signed(self) -> None:
+    def test_loopback_is_signed(self, web: responses.RequestsMock) -> None:
+        web.get(self.URL)
+        mount(requests.Session(), self.AUTH).get(self.URL)
+        assert web.calls[0].request.headers["Authorization"] == BEARER
+
+    def test_not_through_an_adapter_of_another_kind(self) -> None:
+        """It may have a proxy of its own."""
         stub = StubAdapter()
         around(stub, self.AUTH).get(self.URL)
-        assert stub.sent[0].headers["Authorization"] == BEARER
+        assert not holds(TOKEN, *stub.sent)
 
     def test_not_through_a_proxy_of_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("http_proxy", PROXY)

@@ -166,9 +166,9 @@ def test_an_adapter_that_says_little_of_its_answer_is_enough(status: int) -> Non
     session.auth = CaveAuth(TOKEN, hosts=HOSTS)
     prepared = session.prepare_request(requests.Request("GET", f"{CAVE}/x"))
     answer = session.adapters["https://"].send(prepared)
-    assert session.auth._answered(answer).status_code == status
+    assert session.auth.answered(answer, {}).status_code == status
     answer.request = prepared
-    assert session.auth._answered(answer).status_code == status
+    assert session.auth.answered(answer, {}).status_code == status
 
 
 @pytest.mark.parametrize("host", [CAVE, "https://elsewhere.example.org"])

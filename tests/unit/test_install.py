@@ -152,10 +152,10 @@ class TestWhatIsSigned:
     def test_each_hop_of_a_redirect(self, store: TokenStore) -> None:
         store.save(OTHER_TOKEN, THIRD_CAVE)
         install()
-        session = stubbed(redirect(FOREIGN), redirect(THIRD_CAVE), Answer())
+        session = stubbed(redirect(THIRD_CAVE), redirect(FOREIGN), Answer())
         session.get(CAVE)
         tokens = [sent.headers.get("Authorization") for sent in sent_by(session)]
-        assert tokens == [BEARER, None, f"Bearer {OTHER_TOKEN}"]
+        assert tokens == [BEARER, f"Bearer {OTHER_TOKEN}", None]
 
     def test_an_adapter_with_settings_sends_by_itself(self) -> None:
         install()

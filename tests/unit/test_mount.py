@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
@@ -86,8 +88,8 @@ def test_the_auth_of_an_adapter_that_sends_by_itself_is_replaced() -> None:
     class Sending(CaveAdapter):
         """Alone, without another adapter in it, and still without a network."""
 
-        def _sender(self, *args: object) -> object:
-            return stub.send
+        def _transmit(self, request: Any, token: Any, args: Any, kwargs: Any) -> Any:
+            return stub.send(request, *args, **kwargs)
 
     session, stub = requests.Session(), StubAdapter()
     session.mount("https://", Sending(max_retries=3))

@@ -1,0 +1,172 @@
+"""Who asked for a request: the caller, a trusted server, or a stranger's redirect.
+
+A stranger must not be able to have a signed request made in the caller's name: a ``GET …/logout``,
+or by 307 a ``POST`` (cross-site request forgery). ``requests`` makes each hop of a redirect from a
+copy of the request before it, and copies share their hooks. A mark among these hooks therefore
+reaches every hop, ``response.next``, and the copies that other adapters make.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from requests import PreparedRequest, Response
+
+from .answers import redirect_target
+from .origins import Origin, parse_origin
+
+Trusted = Callable[[str], Origin | None]  # the origin of a URL that may see a token
+
+
+class _Mark(NamedTuple):
+    """What follows an answer was not asked for, but for one URL and its upgrade to https."""
+
+    on: weakref.ref[PreparedRequest] | None
+    named: str | None
+
+    def leads(self, request: PreparedRequest) -> bool:
+        if self.on is not None and self.on() is request:
+            return False
+        url, named = request.url or "", self.named
+        return named is None or not (url == named or _is_upgrade(named, url))
+
+
+class Trail:
+    """A response hook that does nothing but remember who led to the copies of a request.
+
+    :param root: the request that the caller made. It is never led, and if the caller sends the very
+        object again, a new trail begins.
+    """
+
+    def __init__(self, root: PreparedRequest | None):
+        self._root = None if root is None else weakref.ref(root)
+        self._marks: list[_Mark] = []
+
+    def __call__(self, response: Response, **kwargs: Any) -> None:
+        """Leave the answer as it is (the protocol of response hooks)."""
+
+    def leads(self, request: PreparedRequest) -> bool:
+        """Whether a stranger's redirect led to a request."""
+        return not self.begins_at(request) and any(mark.leads(request) for mark in self._marks)
+
+    def begins_at(self, request: PreparedRequest) -> bool:
+        """Whether a request is the one that the caller made."""
+        return self._root is not None and self._root() is request
+
+    def add(self, request: PreparedRequest, named: str | None) -> None:
+        """Note that what follows the answer to a request was not asked for.
+
+        :param named: the URL that the caller or a trusted server named, if any.
+        """
+        mark = _Mark(weakref.ref(request), named)
+        if mark not in self._marks:
+            self._marks.append(mark)
+
+    def begin_again(self) -> None:
+        """Forget what was noted."""
+        self._marks.clear()
+
+    def copy(self) -> Trail:
+        """A trail that goes on by itself."""
+        twin = Trail(None)
+        twin._root, twin._marks = self._root, [*self._marks]
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Trail:
+        return self.copy()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, ([mark.named for mark in self._marks],)
+
+
+def _restore(named: list[str | None]) -> Trail:
+    """A trail out of a pickle: each request there is a copy."""
+    trail = Trail(None)
+    trail._marks = [_Mark(None, url) for url in named]
+    return trail
+
+
+def trail_of(request: PreparedRequest) -> Trail | None:
+    """The trail that a request and its copies share, if there is one."""
+    return next((hook for hook in _hooks(request) if isinstance(hook, Trail)), None)
+
+
+def is_led(request: PreparedRequest) -> bool:
+    """Whether a stranger's redirect led to a request.
+
+    >>> request = PreparedRequest()
+    >>> request.prepare("GET", "https://elsewhere.example/")
+    >>> note_answer(request, Response(), None, lambda url: None)
+    >>> there = request.copy()
+    >>> there.url = "https://global.daf-apis.com/auth/api/v1/logout"
+    >>> is_led(request), is_led(there)
+    (False, True)
+    """
+    trail = trail_of(request)
+    return trail is not None and trail.leads(request)
+
+
+def note_answer(
+    request: PreparedRequest,
+    response: Response,
+    origin: Origin | None,
+    trusted: Trusted,
+    verify: object = True,
+    first: PreparedRequest | None = None,
+) -> None:
+    """Note which of the hops that follow an answer were not asked for.
+
+    :param origin: that of the request, if it is trusted.
+    :param verify: as the request was sent. Without verified TLS the answer may be anybody's, and
+        only a redirect within the origin leads to what was asked for.
+    :param first: the request that this one is a hop of, if its hooks may be others by now.
+    """
+    first, is_verified = first or request, verify or (origin and origin.scheme == "http")
+    if not isinstance(hooks := _hooks(first), list) or (
+        origin and is_verified and not response.is_redirect
+    ):
+        return
+    trail = trail_of(first)
+    if trail is None:
+        trail = Trail(first)
+        hooks.append(trail)
+    elif trail.begins_at(request):
+        trail.begin_again()
+    target = redirect_target(response)
+    if origin is None:
+        trail.add(request, request.url if is_verified and not trail.leads(request) else None)
+    elif is_verified and not (target and trusted(target)):
+        trail.add(request, target)
+    elif not is_verified and not (target and parse_origin(target) == origin):
+        trail.add(request, None)
+
+
+def erase(request: PreparedRequest) -> None:
+    """Take the trail off a request and its copies."""
+    hooks = _hooks(request)
+    if isinstance(hooks, list):
+        hooks[:] = [hook for hook in hooks if not isinstance(hook, Trail)]
+
+
+def _hooks(request: PreparedRequest) -> Any:
+    hooks = getattr(request, "hooks", None)  # what only looks like a request may have none
+    return hooks.get("response", ()) if isinstance(hooks, dict) else ()
+
+
+def _is_upgrade(named: str, url: str) -> bool:
+    """Whether a URL is that of the same thing with https in place of http."""
+    before, after = parse_origin(named), parse_origin(url)
+    if before is None or after is None or before.host != after.host:
+        return False
+    if (before.scheme, before.port, after.scheme, after.port) != ("http", 80, "https", 443):
+        return False
+    return _path(named) == _path(url)
+
+
+def _path(url: str) -> str:
+    """The path and the query of a URL."""
+    rest = url.partition("://")[2].partition("#")[0]
+    start = min((i for i in map(rest.find, "/?") if i >= 0), default=len(rest))
+    return rest[start:] or "/"

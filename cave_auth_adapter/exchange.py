@@ -1,0 +1,318 @@
+"""What happens to a request to a CAVE host: sign, send, look, sign again, conclude; written once.
+
+The flow knows no transport: ``send`` is whatever function takes a request to the server. A door
+decides only how a request reaches the wire, and what it does about a token source that is bad.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from requests import PreparedRequest, RequestException, Response
+from requests.adapters import HTTPAdapter
+from requests.exceptions import RetryError
+from requests.utils import select_proxy
+
+from .answers import HiddenRefusal, login_page
+from .asked import is_led
+from .errors import CaveAuthError
+from .headers import (
+    bearer_token,
+    comes_from_netrc,
+    copy_of,
+    discard,
+    has_cookie,
+    is_nobodys,
+    keep_out_of_jars,
+    rewind,
+    sign,
+    strip,
+    unsign,
+    without_signature,
+)
+from .origins import Origin
+from .refusals import judge, raise_for_auth, remember_token
+from .runtime import forget_warning, logger, warn_once
+from .tokens import Token
+
+if TYPE_CHECKING:
+    from .auth import CaveAuth
+
+#: Makes a protected service answer 401 in JSON where it would redirect a browser to log in.
+PROGRAMMATIC = ("X-Requested-With", "cave-auth-adapter")
+
+#: How often a request is repeated at most. Each time there must have been a new token since: more
+#: than once happens only where tokens change faster than a request takes.
+MAX_REPEATS = 8
+
+_SAFE = ("GET", "HEAD", "OPTIONS")  # RFC 9110, section 9.2.1
+_OUTBREAKS = 256  # that are remembered, so that their end is noticed
+
+Send = Callable[[PreparedRequest], Response]
+T = TypeVar("T")
+
+#: Where a refusal was warned of -> the cause, until the same request succeeds.
+_outbreaks: dict[tuple[Origin, str], tuple[object, ...]] = {}
+
+
+class Options(NamedTuple):
+    """What is known about the way of a request: of the arguments of ``HTTPAdapter.send``.
+
+    :ivar direct: whether it is certain that the adapter itself adds no proxy.
+    """
+
+    stream: bool = False
+    verify: object = True
+    proxies: Any = None
+    direct: bool = True
+
+
+def is_direct(adapter: object) -> bool:
+    """Whether an adapter is one of requests' own, which uses no proxy but those it is handed."""
+    return type(adapter) is HTTPAdapter and "send" not in vars(adapter)
+
+
+def origin_of(auth: CaveAuth, url: str, options: Options) -> Origin | None:
+    """The origin of a request that may be signed; None where it may not.
+
+    Plain ``http`` to a loopback address is private only while no proxy stands between.
+    """
+    origin = auth.hosts.trusted_origin(url)
+    if origin is None or origin.scheme == "https":
+        return origin
+    proxied = not options.direct or (options.proxies and select_proxy(url, options.proxies))
+    return None if proxied else origin
+
+
+class Exchange:
+    """One request to a trusted host.
+
+    :ivar request: what the caller asked, and sees afterwards; it never bears a token of ours.
+    :ivar sent: what goes over the wire for it.
+    :ivar origin: where it goes.
+    :ivar token: the token of ours that ``sent`` bears; None if it bears none.
+    """
+
+    def __init__(
+        self,
+        auth: CaveAuth,
+        request: PreparedRequest,
+        sent: PreparedRequest,
+        origin: Origin,
+        token: Token | None,
+        options: Options,
+        lenient: bool = False,
+    ):
+        self.auth = auth
+        self.request = request
+        self.sent = sent
+        self.origin = origin
+        self.token = token
+        self._options = options
+        self._lenient = lenient
+        self._led = is_led(sent)
+        self._stands_in = False
+
+    @classmethod
+    def begin(
+        cls, auth: CaveAuth, request: PreparedRequest, options: Options, lenient: bool = False
+    ) -> Exchange | None:
+        """Decide about a request, and sign a copy of it; None: it goes to no host of ours.
+
+        :param lenient: whether a bad token source is one warning, and the request goes unsigned.
+        :raises CaveAuthError: if a source is bad, and ``lenient`` is false.
+        """
+        origin = origin_of(auth, request.url or "", options)
+        if origin is None:
+            return None
+        exchange = cls(auth, request, request, origin, None, options, lenient)
+        exchange._prepare()
+        exchange._log()
+        return exchange
+
+    def run(self, send: Send) -> Response:
+        """Send the request, and go on until there is an answer that stands."""
+        try:
+            return self.settle(self._send(send), send)
+        except RequestException as error:
+            for trace in (error, error.response):
+                self._cover(trace)
+            raise
+
+    def settle(self, response: Response, send: Send | None) -> Response:
+        """Go on from an answer: look, sign again, send again; then let it tell of no token.
+
+        :param send: None: nothing can be sent again.
+        :raises Refusal: if the answer is one, and ``raise_errors`` was asked for.
+        """
+        for _ in range(MAX_REPEATS):
+            if send is None or not self._is_refused(response) or not self._sign_again(response):
+                break
+            response = self._send(send)
+        self._cover(response)
+        self._conclude(response)
+        if isinstance(response, HiddenRefusal):
+            raise response.error
+        return response
+
+    @classmethod
+    def resume(cls, auth: CaveAuth, sent: PreparedRequest, options: Options) -> Exchange | None:
+        """Take over a request that was sent, signed in place or not; None: to no host of ours."""
+        origin = origin_of(auth, sent.url or "", options)
+        if origin is None:
+            return None
+        token, request = auth.our_token(sent, origin), without_signature(sent)
+        if token:
+            unsign(request.headers)
+        exchange = cls(auth, request, sent, origin, token, options)
+        # On a redirect, requests takes our header off and fills in cookies from its jar: what a
+        # sub-domain has put there must not become the identity of the request.
+        exchange._stands_in = "Authorization" not in sent.headers and has_cookie(sent.headers)
+        return exchange
+
+    # --- Before it is sent -----------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        """Make what goes over the wire: a signed copy, an unsigned one, or the request itself."""
+        if self._led:
+            self.sent = copy_of(self.request)
+            strip(self.sent.headers, self.auth.credentials.known())
+            self.sent.headers.setdefault(*PROGRAMMATIC)
+        elif self._may_be_replaced():
+            self.sent = copy_of(self.request)
+            self.token = self._look(self.auth.credentials.token_for, self.origin)
+            if self.token:
+                sign(self.sent.headers, self.token.value)
+            elif "Authorization" not in self.sent.headers:
+                self.sent.headers.setdefault(*PROGRAMMATIC)
+        if self.token and self.origin.scheme == "https" and not self._options.verify:
+            self._warn_of_unverified()
+
+    def _may_be_replaced(self) -> bool:
+        """Whether the caller's ``Authorization``, if any, is no choice of the caller's."""
+        headers = self.request.headers
+        if "Authorization" not in headers or comes_from_netrc(self.request):
+            return True
+        if is_nobodys(headers):
+            warn_once(
+                f"A request to {self.origin.server} came with an Authorization header "
+                f"of 'Bearer {bearer_token(headers)}', which is nobody's token. It is replaced: "
+                "leave that header out."
+            )
+            return True
+        # Its token may be in a file that was not read yet. If that file is bad, that is no reason
+        # to fail a request which brings its own header.
+        with contextlib.suppress(CaveAuthError):
+            if bearer_token(headers):
+                self.auth.credentials.token_for(self.origin)
+        return self.auth.our_token(self.request, self.origin) is not None
+
+    def _look(self, find: Callable[..., T | None], *arguments: Any) -> T | None:
+        try:
+            return find(*arguments)
+        except CaveAuthError as error:
+            if not self._lenient:
+                raise
+            warn_once(f"A request to {self.origin.server} goes out unsigned. {error}")
+            return None
+
+    def _warn_of_unverified(self) -> None:
+        warn_once(
+            f"A token goes to {self.origin.server} over a connection whose certificate is not "
+            "checked: anyone on the way can read it. Set verify to the path of the server's CA "
+            "bundle, not to something false.",
+            "unverified",
+            self.origin,
+        )
+
+    def _log(self) -> None:
+        how = f"signed with the token from {self.token.source}" if self.token else "not signed"
+        why = ", a stranger's redirect led here" if self._led else ""
+        logger.debug("%s: trusted, %s%s", self.origin.server, how, why)
+
+    # --- After it was sent -----------------------------------------------------------------
+
+    def _send(self, send: Send) -> Response:
+        try:
+            return send(self.sent)
+        except RetryError as error:  # a Retry with 401 in its list of statuses hides the refusal
+            if not HiddenRefusal.is_behind(error):
+                raise
+            return HiddenRefusal(error, self.sent)
+
+    def _is_refused(self, response: Response) -> bool:
+        """Whether another token may change the answer."""
+        status = response.status_code or 0  # None: adapters for tests may leave it out
+        if status < 300:
+            return self._stands_in and (self.request.method or "").upper() in _SAFE
+        if status == 401:
+            return True
+        if status == 400:
+            return comes_from_netrc(self.sent)
+        page = login_page(response)
+        return page is not None and self.auth.trusts(page)
+
+    def _sign_again(self, response: Response) -> bool:
+        """Sign the request with another token, if there is one and it may be sent once more.
+
+        Only a token of ours is replaced, or none at all: someone may be testing a foreign one.
+        The connection of the refusal is then closed.
+        """
+        if self._led or not (self.token or self._bears_nothing()):
+            return False
+        token = self._look(self.auth.credentials.after_refusal, self.origin, self.token)
+        if token is None:
+            return False
+        if not rewind(self.sent):
+            warn_once(
+                f"{self.origin.server} refused a request, and there is another token by now; but a "
+                "body that is read from a generator or a stream can't be sent twice. Send bytes or "
+                "a file, or make the request again."
+            )
+            return False
+        signed = copy_of(self.sent)
+        if signed.headers.get(PROGRAMMATIC[0]) == PROGRAMMATIC[1]:
+            del signed.headers[PROGRAMMATIC[0]]
+        sign(signed.headers, token.value)
+        discard(response)
+        logger.debug("%s refused a request; sending it again, %r", self.origin.server, token)
+        self.sent, self.token, self._stands_in = signed, token, False
+        return True
+
+    def _bears_nothing(self) -> bool:
+        return "Authorization" not in self.sent.headers or comes_from_netrc(self.sent)
+
+    def _cover(self, trace: Response | RequestException | None) -> None:
+        """Let an answer or an error tell of the request that the caller made."""
+        told = getattr(trace, "request", None)
+        if trace is None or told is None or self.sent is self.request:
+            return
+        if told is self.sent:
+            trace.request = self.request
+        elif self.auth.our_token(told, self.origin):  # an adapter that makes a copy of its own
+            trace.request = copy_of(told)
+            unsign(trace.request.headers)
+
+    def _conclude(self, response: Response) -> None:
+        """Log a refusal once per host, cause and outbreak; raise it where that was asked for."""
+        if self.token:
+            keep_out_of_jars(response, self.token.value)
+        place = self.origin, (self.request.url or "").partition("?")[0]
+        if (response.status_code or 0) < 300:
+            if _outbreaks and (cause := _outbreaks.pop(place, None)):
+                forget_warning(*cause)
+            return
+        remember_token(response, self.token, self._led)
+        if self.auth.raise_errors:
+            raise_for_auth(response)
+            return
+        # Where the caller does not stream, requests reads the body next; if that fails it is to
+        # fail as it does without us.
+        is_read = not self._options.stream and response.status_code in (400, 401, 403)
+        if verdict := judge(response, response.content or b"" if is_read else b""):
+            warn_once(verdict.sentence, *verdict.key)
+            if len(_outbreaks) >= _OUTBREAKS:
+                _outbreaks.clear()
+            _outbreaks[place] = verdict.key
