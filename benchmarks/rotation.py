@@ -13,7 +13,8 @@ from unittest import mock
 import requests
 from requests.adapters import HTTPAdapter
 
-from cave_auth_adapter import CaveAuth, TokenStore, installed, sources
+from cave_auth_adapter import TokenStore, installed, sources
+from cave_auth_adapter.exchange import Exchange
 from cave_auth_adapter.sandbox import Sandbox
 
 from .measure import Row
@@ -46,7 +47,7 @@ def _change(sandbox: Sandbox) -> tuple[int, int, int]:
 
     def repeat_and_count(*arguments: Any) -> Any:
         signed = sign_again(*arguments)
-        repeats.extend([] if signed is None else [signed])
+        repeats.extend([signed] if signed else [])
         return signed
 
     def change() -> None:

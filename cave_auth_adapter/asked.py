@@ -137,7 +137,7 @@ def note_answer(
     target = redirect_target(response)
     if origin is None:
         trail.add(request, request.url if is_verified and not trail.leads(request) else None)
-    elif is_verified and not (target and trusted(target)):
+    elif is_verified and target and not trusted(target):
         trail.add(request, target)
     elif not is_verified and not (target and parse_origin(target) == origin):
         trail.add(request, None)

@@ -27,7 +27,7 @@ from .headers import (
     is_nobodys,
     keep_out_of_jars,
     rewind,
-    sign,
+    signed_copy,
     strip,
     unsign,
     without_signature,
@@ -181,12 +181,13 @@ class Exchange:
             strip(self.sent.headers, self.auth.credentials.known())
             self.sent.headers.setdefault(*PROGRAMMATIC)
         elif self._may_be_replaced():
-            self.sent = copy_of(self.request)
             self.token = self._look(self.auth.credentials.token_for, self.origin)
             if self.token:
-                sign(self.sent.headers, self.token.value)
-            elif "Authorization" not in self.sent.headers:
-                self.sent.headers.setdefault(*PROGRAMMATIC)
+                self.sent = signed_copy(self.request, self.token)
+            else:
+                self.sent = copy_of(self.request)
+                if "Authorization" not in self.sent.headers:
+                    self.sent.headers.setdefault(*PROGRAMMATIC)
         if self.token and self.origin.scheme == "https" and not self._options.verify:
             self._warn_of_unverified()
 
@@ -272,10 +273,9 @@ class Exchange:
                 "a file, or make the request again."
             )
             return False
-        signed = copy_of(self.sent)
+        signed = signed_copy(self.sent, token)
         if signed.headers.get(PROGRAMMATIC[0]) == PROGRAMMATIC[1]:
             del signed.headers[PROGRAMMATIC[0]]
-        sign(signed.headers, token.value)
         discard(response)
         logger.debug("%s refused a request; sending it again, %r", self.origin.server, token)
         self.sent, self.token, self._stands_in = signed, token, False

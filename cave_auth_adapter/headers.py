@@ -127,10 +127,10 @@ def copy_of(request: PreparedRequest) -> PreparedRequest:
 
 
 class SignedHeaders(CaseInsensitiveDict[Any]):
-    """The headers of a request that is signed in place, as an auth object has to do it.
+    """Headers with the signature on them; a pickle and a ``repr`` leave it out.
 
-    A pickle and a ``repr`` leave the signature out. ``requests`` makes the next hop of a redirect
-    from a copy of a request: :attr:`follows` says whether such copies are signed, too.
+    A request that an auth object signs is the one that ``requests`` goes on with, and makes the
+    next hop of a redirect from a copy of: :attr:`follows` says whether such copies are signed, too.
 
     >>> from cave_auth_adapter.tokens import Source
     >>> headers = SignedHeaders({"Accept": "*/*"}, Token("0123456789abcdef", Source("token=")))
@@ -183,6 +183,13 @@ class SignedHeaders(CaseInsensitiveDict[Any]):
 
     def __repr__(self) -> str:
         return repr(self.bare())
+
+
+def signed_copy(request: PreparedRequest, token: Token) -> PreparedRequest:
+    """A copy of a request with the signature on it."""
+    twin = copy.copy(request)
+    twin.headers = SignedHeaders(request.headers, token)
+    return twin
 
 
 def without_signature(request: PreparedRequest) -> PreparedRequest:

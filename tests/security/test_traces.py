@@ -171,7 +171,7 @@ def test_a_traceback_holds_no_token(world: World, sign: Sign) -> None:
 
 @signs
 def test_a_traceback_with_the_locals_of_our_code_holds_no_token(world: World, sign: Sign) -> None:
-    """What the frames of requests and urllib3 show is theirs, and so with pool.py, a part of it."""
+    """What the frames of requests and urllib3 show is theirs."""
     with requests.Session() as session:
         sign(session)
         error = failure(world, session)
