@@ -25,7 +25,7 @@ from .errors import CaveAuthError
 from .exchange import Options, origin_of
 from .headers import holds, strip, strip_values
 from .origins import Origin, parse_origin
-from .runtime import after_fork, log_decisions, logger, on_reset, switched_off, warn_once
+from .runtime import after_fork, log_decisions, logger, on_reset, switched_off
 from .tokens import Token
 
 
@@ -351,60 +351,6 @@ def _of_others(auth: CaveAuth, origin: Origin, known: set[str]) -> set[str]:
     return {value for value in known if not auth.credentials.recognise(origin, value)}
 
 
-<<<<<<< HEAD
-class _InstalledAdapter(CaveAdapter):
-    """A skin around a session's adapter for one request.
-
-    It raises nothing that plain ``requests`` would not, and has the request sent over a connection
-    that is kept alive where the session's adapter is the default one.
-    """
-
-    wrapped: BaseAdapter
-
-    def __init__(self, auth: CaveAuth, wrapped: BaseAdapter):
-        # One is made for each request, of two things that were looked at before: so without the
-        # checks of CaveAdapter, and past its __setattr__.
-        object.__setattr__(self, "auth", auth)
-        object.__setattr__(self, "wrapped", wrapped)
-
-    def _sender(self, request: PreparedRequest, proxies: Any) -> Callable[..., Response]:
-        active = _active
-        return self.wrapped.send if active is None or not active.keep_alive else self._send_kept
-
-    def _send_kept(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
-        origin, value = parse_origin(request.url or ""), bearer_token(request.headers)
-        known = origin and value and self.auth.credentials.recognise(origin, value)
-        return keepalive.send(self.wrapped, request, known or None, *args, **kwargs)
-
-    def _origin(self, request: PreparedRequest, proxies: Any) -> Origin | None:
-        if _active is None:  # someone kept this adapter, and we were uninstalled
-            return None
-        try:
-            return self.auth.origin_for(request.url or "", proxies)
-        except CaveAuthError as error:
-            _warn(error)
-            return None
-
-    def _outgoing(self, request: PreparedRequest, origin: Origin) -> PreparedRequest:
-        try:
-            return CaveAdapter._outgoing(self, request, origin)
-        except CaveAuthError as error:
-            _warn(error)
-            return request
-
-    def _again(
-        self, sent: PreparedRequest, origin: Origin, response: Response
-    ) -> PreparedRequest | None:
-        try:
-            return super()._again(sent, origin, response)
-        except CaveAuthError as error:
-            _warn(error)
-            return None
-
-
-def _warn(error: CaveAuthError) -> None:
-    warn_once(f"A request goes out unsigned. {error}")
-=======
 class _Server:
     """The server that a URL names, for a log line that is seldom written."""
 
