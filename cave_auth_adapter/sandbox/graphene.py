@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from itertools import pairwise
 from typing import Any
 
 import flask
@@ -152,6 +153,20 @@ def is_latest_roots(table: str) -> ResponseReturnValue:
     known = set(parents().values())
     latest = [node in known and layer_of(node) == LAYERS for node in _node_ids()]
     return flask.jsonify({"is_latest": latest})
+
+
+@segmentation.get("/api/v1/table/<table>/valid_nodes")
+@may_view
+def valid_nodes(table: str) -> ResponseReturnValue:
+    known = {*parents(), *parents().values()}
+    return flask.jsonify({"valid_roots": [node for node in _node_ids() if node in known]})
+
+
+@segmentation.get("/api/v1/table/<table>/node/<int:node>/lvl2_graph")
+@may_view_node
+def lvl2_graph(table: str, node: int) -> ResponseReturnValue:
+    edges = [[*pair, 1.0] for pair in pairwise(descendants(node, 2))]
+    return flask.jsonify({"edge_graph": edges})
 
 
 @segmentation.get("/api/v1/table/<table>/oldest_timestamp")

@@ -84,6 +84,7 @@ class Control:
         from .identity import IdentityProvider
         from .infoservice import info_app
         from .protect import SERVICE_TOKEN
+        from .stateservice import state_app
 
         service = self._accounts.create_user("Sandbox Service", parent=self._user.id)
         self._accounts.create_token(service, value=SERVICE_TOKEN)
@@ -93,7 +94,7 @@ class Control:
         data, foreign = data_app(), foreign_app()
         info = info_app(servers["data_server"].address)
         apps: dict[str, Application] = {
-            "auth_server": DispatcherMiddleware(auth, {"/info": info}),
+            "auth_server": DispatcherMiddleware(auth, {"/info": info, "/nglstate": state_app()}),
             "data_server": data,
             "other_data_server": data,
             "identity_provider": identity.app(),

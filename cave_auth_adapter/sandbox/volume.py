@@ -85,6 +85,26 @@ def supervoxels() -> NDArray[np.uint64]:
     return labels
 
 
+def centre(number: int) -> tuple[int, int, int]:
+    """Return a voxel of a cell that is nearest to its middle."""
+    return _nearest_to_middle(cells() == number)
+
+
+def chunk_centre(node: int) -> tuple[int, int, int]:
+    """Return a voxel of a node of layer 2 that is nearest to the node's middle."""
+    inside = np.zeros_like(cells(), bool)
+    part = _slices(position_of(node))
+    inside[part] = cells()[part] == node & 0xFF
+    return _nearest_to_middle(inside)
+
+
+def _nearest_to_middle(inside: NDArray[np.bool_]) -> tuple[int, int, int]:
+    voxels = np.argwhere(inside)
+    nearest = ((voxels - voxels.mean(axis=0)) ** 2).sum(axis=1).argmin()
+    x, y, z = voxels[nearest].tolist()
+    return x, y, z
+
+
 def volume_info() -> dict[str, Any]:
     """Return the precomputed volume's `info`."""
     return {

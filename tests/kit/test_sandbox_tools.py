@@ -170,3 +170,58 @@ def test_caveclient(own_sandbox: Sandbox, run: Any, token: str) -> None:
         "latest": [True, True],
         "resolution": [16, 16, 40],
     }
+
+
+SERVICES = """
+from caveclient import CAVEclient
+client = CAVEclient(
+    sandbox.datastack_middleauth, server_address=sandbox.auth_server, auth_token=sandbox.token,
+    write_server_cache=False,
+)
+tables, root = client.materialize, sandbox.roots[0]
+number = client.state.upload_state_json({"layers": []})
+bars = {"cells": {"cell_type": "bar"}}
+nodes = client.chunkedgraph.get_leaves(root, stop_layer=2)
+skeleton = client.skeleton.get_skeleton(root)
+out = {
+    "state": client.state.get_state_json(number),
+    "versions": tables.get_versions(),
+    "tables": tables.get_tables(),
+    "count": tables.get_annotation_count("cells"),
+    "resolution": tables.get_table_metadata("cells")["voxel_resolution"],
+    "query": tables.query_table("cells").pt_root_id.tolist(),
+    "position": tables.query_table(
+        "cells", filter_equal_dict={"id": 1}, select_columns=["pt_position"],
+    ).pt_position[0].tolist(),
+    "live": tables.live_live_query(
+        "cells", timestamp=tables.get_timestamp(), filter_equal_dict=bars,
+    ).id.tolist(),
+    "l2 graph": len(client.chunkedgraph.level2_chunk_graph(root)),
+    "l2 data": len(client.l2cache.get_l2data_table(nodes)),
+    "vertices": skeleton["vertices"].shape,
+    "edges": skeleton["edges"].tolist(),
+    "swc": len(client.skeleton.get_skeleton(root, output_format="swc")),
+    "exist": client.skeleton.skeletons_exist(root_ids=[root]),
+}
+"""
+
+
+def test_the_other_services_of_caveclient(own_sandbox: Sandbox, run: Any) -> None:
+    pytest.importorskip("pyarrow")
+    out = run(SERVICES, secret_file=host_file(own_sandbox.data_server))
+    assert out == {
+        "state": {"layers": []},
+        "versions": [1],
+        "tables": ["cells"],
+        "count": 2,
+        "resolution": [16, 16, 40],
+        "query": list(own_sandbox.roots),
+        "position": [26, 26, 16],  # the middle of the ball
+        "live": [2],
+        "l2 graph": 3,
+        "l2 data": 4,
+        "vertices": [4, 3],
+        "edges": [[0, 1], [1, 2], [2, 3]],
+        "swc": 4,
+        "exist": True,
+    }

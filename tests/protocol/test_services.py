@@ -296,3 +296,42 @@ def test_options_passes(own_sandbox: Sandbox, session: requests.Session) -> None
     response = session.options(own_sandbox.data_server + "/echo")
     assert response.status_code == 200
     assert response.json()["user_id"] is None
+
+
+SERVICES = {
+    "state service": ("auth_server", "/nglstate/api/v1/1"),
+    "materialization": ("data_server", "/materialize/api/v3/datastack/minisandbox/versions"),
+    "skeletons": ("data_server", "/skeletoncache/api/versions"),
+    "level 2 cache": ("data_server", "/l2cache/api/v1/table_mapping"),
+}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_wants_a_token(
+    own_sandbox: Sandbox, session: requests.Session, name: str
+) -> None:
+    server, path = SERVICES[name]
+    answer = session.get(getattr(own_sandbox, server) + path, headers=PROGRAM)
+    assert (answer.status_code, answer.json()["error"]) == (401, "no_token")
+
+
+def test_a_table_of_annotations_waits_for_terms(own_sandbox: Sandbox, get: Any) -> None:
+    path = f"/materialize/api/v3/datastack/{own_sandbox.datastack_terms}/versions"
+    answer = get(path, **bearer(own_sandbox.token))
+    assert (answer.status_code, answer.json()["error"]) == (403, "missing_tos")
+
+
+def test_a_query_that_the_sandbox_cannot_answer_is_told(
+    own_sandbox: Sandbox, session: requests.Session
+) -> None:
+    url = f"{own_sandbox.data_server}/materialize/api/v3/datastack/minisandbox/query"
+
+    def ask(**query: Any) -> tuple[int, str]:
+        answer = session.post(url, json=query, headers=bearer(own_sandbox.token))
+        return answer.status_code, answer.text
+
+    assert ask(table="other") == (404, "Table not found")
+    spatial = {"table": "cells", "filter_spatial_dict": {}}
+    assert ask(**spatial) == (501, "The sandbox has no filter_spatial_dict")
+    column = {"table": "cells", "filter_equal_dict": {"cells": {"colour": "red"}}}
+    assert ask(**column) == (400, "No such column: 'colour'")
