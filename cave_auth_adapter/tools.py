@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from . import advice, bridges
 from .auth import CaveAuth
-from .bridges import cloudvolume
+from .bridges import caveclient, cloudvolume
 from .errors import CaveAuthError
 from .origins import auth_server_of, parse_origin
 from .runtime import warn_once
@@ -19,6 +19,7 @@ def attach(auth_in_effect: Callable[[], CaveAuth | None]) -> None:
     """
     bridges.attach(_Answers(auth_in_effect))
     cloudvolume.listen()
+    caveclient.listen()
 
 
 def detach() -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _waiting: dict[str, list[Callable[[ModuleType], object]]] = {}
-_staying: set[object] = set()  # the callbacks for each time that their module is executed
+_staying: set[tuple[str, object]] = set()  # callbacks for each time that a module is executed
 
 
 def when_imported(
@@ -34,7 +34,7 @@ def when_imported(
     # While it is still being imported, its names are not there yet.
     spec = getattr(module, "__spec__", None)  # what a test puts there may have none
     if each_time:
-        _staying.add(callback)
+        _staying.add((name, callback))
     if module is not None and not getattr(spec, "_initializing", False):
         callback(module)
         if not each_time:
@@ -74,7 +74,7 @@ def _follow(name: str, spec: ModuleSpec) -> None:
         vars(loader).pop("exec_module", None)  # the loader is as it was
         execute(module)
         callbacks = _waiting.pop(name, [])
-        if staying := [callback for callback in callbacks if callback in _staying]:
+        if staying := [callback for callback in callbacks if (name, callback) in _staying]:
             _waiting[name] = staying
         for callback in callbacks:
             callback(module)

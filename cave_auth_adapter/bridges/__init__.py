@@ -6,7 +6,10 @@ here, so that one answer is given in one place, and none after ``uninstall()``.
 
 from __future__ import annotations
 
+from importlib import metadata
 from typing import Protocol
+
+from ..runtime import logger
 
 
 class Answers(Protocol):
@@ -43,3 +46,19 @@ def tell_missing(url: str) -> None:
     """Tell that a library needs a token for a URL, and found none at all."""
     if _answers:
         _answers.tell_missing(url)
+
+
+def log_left_alone(
+    distribution: str, remedy: str = "Please report this, with its version."
+) -> None:
+    """Tell that a library has another shape than its bridge knows, so that it is left as it is."""
+    try:
+        version = metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        version = "of an unknown version"
+    logger.warning(
+        "%s %s finds tokens only in its own secret files; everything else works. %s",
+        distribution,
+        version,
+        remedy,
+    )

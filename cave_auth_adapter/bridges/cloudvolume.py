@@ -15,14 +15,12 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from importlib import metadata
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from cave_auth_startup.imports import when_imported
 
-from ..runtime import logger
-from . import tell_missing, token_for
+from . import log_left_alone, tell_missing, token_for
 
 
 class _Library(NamedTuple):
@@ -171,17 +169,8 @@ def _leave_alone(package: str, library: _Library, too_old: bool = False) -> None
     if package in _left_alone:
         return
     _left_alone.add(package)
-    try:
-        version = metadata.version(library.name)
-    except metadata.PackageNotFoundError:
-        version = "of an unknown version"
     if too_old:
-        remedy = f"It is too old. Update it: python -m pip install -U {library.name}"
+        update = f"python -m pip install -U {library.name}"
+        log_left_alone(library.name, f"It is too old. Update it: {update}")
     else:
-        remedy = "Please report this, with its version."
-    logger.warning(
-        "%s %s finds tokens only in its own secret files; everything else works. %s",
-        library.name,
-        version,
-        remedy,
-    )
+        log_left_alone(library.name)

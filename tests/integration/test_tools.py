@@ -12,6 +12,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -315,3 +316,112 @@ def test_a_cloud_files_of_another_shape_is_left_alone_with_one_line(
     assert result.stdout == "on\n"
     assert result.stderr.count("\n") == 1
     assert "Please report this, with its version" in result.stderr
+
+
+# CAVEclient's own AuthClient
+
+FOUND = """from caveclient.auth import AuthClient
+        show = lambda *args, **kwargs: print(AuthClient(*args, **kwargs).token)"""
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_caveclient_finds_our_token(run: Run, trusted: dict[str, str], place: str) -> None:
+    script = f"""
+        {FOUND}
+        show()
+        show(server_address=auth_server)
+        show(server_address=auth_server.partition("://")[2])
+        show(None, None, None, auth_server)
+        show(server_address="https://cave.example.org")
+        show(server_address="http://global.daf-apis.com")
+        from caveclient import CAVEclient
+        client = CAVEclient(datastack, server_address=auth_server)
+        print(client.auth.request_header["Authorization"])
+        cave_auth_adapter.uninstall()
+        show()
+    """
+    result = run(script, **{place: INSTALL}, **trusted)
+
+    token = trusted["CAVE_TOKEN"]
+    expected = [token] * 4 + ["None"] * 2 + ["Bearer", token, "None"]
+    assert result.stdout.split() == expected, result.stderr
+
+
+def test_a_token_that_the_caller_gives_to_caveclient_stays_the_callers(
+    run: Run, trusted: dict[str, str], tmp_path: Path
+) -> None:
+    theirs = tmp_path / "theirs.json"
+    theirs.write_text('{"token": "a1", "other": "b2"}')
+    TokenStore().save("c3", key="third")
+    script = f"""
+        {FOUND}
+        show(token="d4")
+        show(None, None, "d4")
+        show(token_file={str(theirs)!r})
+        show({str(theirs)!r}, "other")
+        show(token_key="third")
+        try:
+            AuthClient(no_such_argument=1)
+        except TypeError as error:
+            print(str(error).rpartition(" ")[2])
+    """
+    result = run(script, INSTALL, **trusted)
+
+    assert result.stdout.split() == ["d4", "d4", "a1", "b2", "c3", "'no_such_argument'"]
+
+
+def test_where_we_know_no_token_caveclient_finds_its_own(run: Run) -> None:
+    """CAVEclient sends what is in `cave-secret.json` to any server that is named, as without us."""
+    TokenStore().save("a1b2")
+    script = f"""
+        {FOUND}
+        show(server_address='https://cave.example.org')
+    """
+    result = run(script, INSTALL)
+
+    assert result.stdout == "a1b2\n"
+
+
+@pytest.mark.parametrize("text", ["class AuthClient: pass", "AuthClient = None", "x = 1"])
+def test_a_caveclient_of_another_shape_is_left_alone_with_one_line(
+    run: Run, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "caveclient").mkdir()
+    (tmp_path / "caveclient" / "__init__.py").write_text("from . import auth\n")
+    (tmp_path / "caveclient" / "auth.py").write_text(f"{text}\n")
+    result = run("import caveclient; print('on')", INSTALL, PYTHONPATH=str(tmp_path))
+
+    assert result.stdout == "on\n"
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("caveclient ")
+
+
+def test_all_tools_of_a_process_act_as_one_person(
+    run: Run, sandbox: Sandbox, trusted: dict[str, str]
+) -> None:
+    """CAVE_TOKEN is a bot's, and the file is a person's, as without us CAVEclient takes it."""
+    bot = sandbox.create_token()
+    TokenStore().save(sandbox.token)
+    TokenStore().save(sandbox.token, sandbox.auth_server)
+    uses = [
+        "requests.get(data_servers[0] + '/echo')",
+        "CloudVolume(graphene, use_https=True).get_roots(supervoxels)",
+        "CloudFiles('middleauth+' + data_servers[0] + '/volume/sandbox').get_json('info')",
+        "CAVEclient(datastack, server_address=auth_server).info.get_datastack_info()",
+    ]
+    imports = [
+        "import requests",
+        "from cloudvolume import CloudVolume",
+        "from cloudfiles import CloudFiles",
+        "from caveclient import CAVEclient",
+    ]
+    for turn in range(len(uses)):
+        order = [*range(turn, len(uses)), *range(turn)]
+        sandbox.clear_requests()
+        script = "\n".join([*(imports[n] for n in order), INSTALL, *(uses[n] for n in order)])
+        result = run(script, **{**trusted, "CAVE_TOKEN": bot})
+        assert result.returncode == 0, result.stderr
+
+        received = sandbox.requests()
+        assert len({urlsplit(each.url).path.split("/")[1] for each in received}) >= 3
+        assert {each.header("Authorization") for each in received} == {f"Bearer {bot}"}
