@@ -30,7 +30,7 @@ TESTS = ["unit", "integration/test_keep_alive.py", "faults/test_token_change.py"
 TOOLS = ["gevent", "hypothesis>=6.100", "keyring>=24"]
 # The packages that we work with, and the tests that use them.
 DEPENDENCIES = ["requests", "urllib3", "caveclient", "cloud-volume", "cloud-files"]
-OLDEST_TOOLS = ["caveclient==7.0.0", "cloud-volume==12.0.0", "cloud-files==5.0.0"]
+OLDEST_TOOLS = ["caveclient==7.0.0", "cloud-volume==12.0.0", "cloud-files==5.5.0"]
 THEIR_TESTS = ["tests/unit", "tests/integration", "tests/login", "tests/cli"]
 DIST = Path("build/dist").resolve()
 
