@@ -427,6 +427,13 @@ def test_file_names_that_make_a_server_trusted(server: str) -> None:
     assert trusted_by_file(server)
 
 
+@pytest.mark.parametrize(
+    "url", ["https://x@evil.example/https://cave.example.org/", " https://cave.example.org"]
+)
+def test_a_url_begins_with_its_origin(url: str) -> None:
+    assert parse_origin(url) is None
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.255.0.9", "[::1]"])
 def test_loopback(host: str) -> None:
     assert is_loopback(host)
