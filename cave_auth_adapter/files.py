@@ -31,6 +31,7 @@ _PATIENCE = 1.0  # seconds in which Windows may refuse, because another process 
 _PATIENCE_POLL = 0.02
 # flock(2) on Lustre without "-o flock", on NFS without a lock daemon, on FUSE
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP})
+_LOCKED = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES})
 _HELD = ".held"  # without locks, one is held by a file of this name being there
 # fsync(2) on CIFS, on FUSE, on what is not a disk
 _NO_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
@@ -79,10 +80,8 @@ def read(path: Path, limit: int) -> bytes | None:
     """
     try:
         with _insist(lambda: open(path, "rb", opener=_open_at_once), _is_readable(path)) as file:
-            state = os.fstat(file.fileno())
-            if not stat.S_ISREG(state.st_mode):
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise TokenFileError(path, "is not a file but a pipe or a device", _MAKE_LASTING)
-            permissions.warn_if_exposed(path, state)
             return file.read(limit)
     except TokenFileError:
         raise
@@ -167,7 +166,10 @@ def _lock_of(target: Path) -> BaseFileLock:
 
 
 def _has_locks(descriptor: int) -> bool:
-    """Whether the file system has locks. filelock 3.12 waits in vain for some that it has not."""
+    """Whether the file system has locks. filelock 3.12 takes every refusal for a lock that is held.
+
+    :raises OSError: if the lock is refused for another reason.
+    """
     try:
         import fcntl
     except ImportError:  # Windows has
@@ -175,7 +177,9 @@ def _has_locks(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        return error.errno not in _NO_LOCKS
+        if error.errno not in _NO_LOCKS | _LOCKED:
+            raise
+        return error.errno in _LOCKED
     return True
 
 

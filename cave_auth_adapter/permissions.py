@@ -89,14 +89,21 @@ def _set(descriptor: int, like: os.stat_result, mode: int, *, keep_group: bool =
 # --- What we read --------------------------------------------------------------------------
 
 
-def warn_if_exposed(path: Path, state: os.stat_result) -> None:
-    """Say that others can read a file, where its owner can change that."""
-    if os.name != "posix" or not state.st_mode & stat.S_IROTH or state.st_uid != os.geteuid():
-        return
-    if _is_from_kubernetes(path) or _is_read_only(path):
-        return
-    quoted = shlex.quote(str(path))
-    warn_once(f"{path} can be read by others. Keep it to yourself: chmod 600 {quoted}")
+def warn_if_exposed(path: Path) -> None:
+    """Say that others can read a file, where this user can change that."""
+    if os.name == "posix" and _is_exposed(path):
+        quoted = shlex.quote(str(path))
+        warn_once(f"{path} can be read by others. Keep it to yourself: chmod 600 {quoted}")
+
+
+def _is_exposed(path: Path) -> bool:
+    try:
+        state = os.stat(path)
+        if not state.st_mode & stat.S_IROTH or state.st_uid != os.geteuid():
+            return False
+        return not _is_from_kubernetes(path) and not _is_read_only(path)
+    except OSError:  # it is gone by now
+        return False
 
 
 def _is_from_kubernetes(path: Path) -> bool:

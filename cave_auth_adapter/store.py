@@ -11,7 +11,7 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -119,13 +119,15 @@ class TokenStore:
         """
         return [doubt for _, doubt in self._judged() if doubt is not None]
 
-    def own_files(self) -> dict[str, Path]:
+    def own_files(self, names: Iterable[str] | None = None) -> dict[str, Path]:
         """Each server that has a secret file of its own -> the file, whether it is trusted or not.
 
+        :param names: what the directory holds; None: list it.
         :raises TokenFileError: if the directory can't be listed.
         """
         directory = self._usable_directory()
-        names = (n for n in files.names_in(directory) if n.endswith(_SERVER_SUFFIX))
+        names = files.names_in(directory) if names is None else names
+        names = (name for name in names if name.endswith(_SERVER_SUFFIX))
         found = {name.removesuffix(_SERVER_SUFFIX).replace(_COLON, ":"): name for name in names}
         return {server: directory / found[server] for server in found if trusted_by_file(server)}
 
@@ -244,7 +246,7 @@ def read_secrets(path: Path) -> dict[str, Any] | None:
 
     :raises TokenFileError: if it can't be read or is not a JSON object.
     """
-    document = _open(path)
+    document = _read(path)
     return None if document is None else _parse(document, path)
 
 
@@ -255,13 +257,22 @@ def read_named(path: Path) -> dict[str, Any] | None:
         newline; None if there is no such file.
     :raises TokenFileError: if it can't be read, or holds something else.
     """
-    document = _open(path)
-    if document is None or document.text.lstrip().startswith("{"):
-        return None if document is None else _parse(document, path)
+    document = _read(path)
+    if document is None:
+        return None
+    if document.text.lstrip().startswith("{"):
+        return _parse(document, path)
     try:
         return Secrets(token=check_token(document.text.rstrip("\r\n"), "the token in it"))
     except InvalidToken as error:
         raise TokenFileError(path, str(error).rstrip("."), _NAMED_FILE) from None
+
+
+def _read(path: Path) -> Document | None:
+    document = _open(path)
+    if document is not None:  # not in _open, which is called under a lock; a log handler may wait
+        permissions.warn_if_exposed(path)
+    return document
 
 
 # The errors below are not chained: a JSONDecodeError and a UnicodeDecodeError carry the whole
@@ -314,10 +325,10 @@ def token_in(secrets: Mapping[str, Any], key: str, path: Path) -> str | None:
 
 
 _EXPECTED = (
-    'A secret file holds one JSON object: {"token": "…"}. Mend it by hand, or move it away '
+    'A secret file holds one JSON object: {"token": "…"}. Fix the file, or delete it '
     "and log in again: cave-auth login."
 )
-_NAMED_FILE = 'The file holds the token and nothing else, or a JSON object: {"token": "…"}.'
+_NAMED_FILE = 'Save the token to it and nothing else, or a JSON object: {"token": "…"}.'
 _KEEP_ONE = "No change is safe. Edit the file so that each key is there once."
 
 

@@ -305,6 +305,12 @@ def _(bench: Bench) -> None:
         bench.save()
 
 
+@case("a key is there twice")
+def _(bench: Bench) -> None:
+    bench.file.write_text(f'{{"a": 1, "a": 2, "token": "{TOKEN}"}}')
+    bench.save(overwrite=True)
+
+
 @case("another process writes it and does not end")
 def _(bench: Bench) -> None:
     bench.monkeypatch.setattr(files, "_LOCK_TIMEOUT", 0.01)
@@ -341,6 +347,12 @@ def _(bench: Bench) -> None:
 def _(bench: Bench) -> None:
     bench.monkeypatch.setenv("CAVE_TOKEN_FILE", str(bench.file))
     CaveAuth().token_for(CAVE)
+
+
+@case("a file that you named holds something else")
+def _(bench: Bench) -> None:
+    bench.file.write_text(f'"{TOKEN}"')
+    CaveAuth(token_file=bench.file).token_for(CAVE)
 
 
 @case("no file has the key that you named")
