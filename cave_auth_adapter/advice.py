@@ -9,8 +9,8 @@ import os
 import time
 from typing import NamedTuple
 
-from .answers import printable
 from .origins import auth_server_of, parse_origin
+from .plain import printable
 from .tokens import Kind, Token
 
 #: How long a service remembers whom a token belongs to, or that it belongs to nobody.

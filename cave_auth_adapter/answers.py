@@ -17,8 +17,8 @@ from requests.models import REDIRECT_STATI
 from urllib3.exceptions import ResponseError
 
 from .origins import parse_origin
+from .plain import printable
 
-SHOWN = 300  # characters of a server's word that are shown
 _LOGIN_PAGE = "/api/v1/authorize"  # of the auth service, under whatever prefix it is deployed
 _TERMS_PAGE = re.compile(r"/api/v1/tos/\w{1,20}/accept\Z", re.ASCII)
 _CHALLENGE = 4096  # characters of a WWW-Authenticate header that are looked at
@@ -101,17 +101,6 @@ def all_covered(value: Any, secrets: Iterable[str]) -> Any:
     if isinstance(value, dict):
         return {covered(k, secrets): all_covered(each, secrets) for k, each in value.items()}
     return value
-
-
-def printable(word: object, limit: int = SHOWN) -> str:
-    """A server's word made fit for a terminal: one line of printable characters, not too long.
-
-    >>> printable("Eve\\x1b]0;your title\\x07")
-    'Eve�]0;your title�'
-    """
-    text = str(word)[: limit + 1]
-    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 # --- Headers -----------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from requests import PreparedRequest, RequestException, Response, Session
 from urllib3.exceptions import HTTPError as Urllib3Error
 
 from .adapter import mount
-from .answers import covered, parsed, printable, redirect_target
+from .answers import covered, parsed, redirect_target
 from .auth import CaveAuth
 from .bodies import TooLong, decoded, take
 from .errors import (
@@ -27,6 +27,7 @@ from .errors import (
     UnexpectedAnswer,
 )
 from .origins import HostSpec, parse_origin
+from .plain import printable
 from .refusals import raise_for_auth, source_of
 from .unreachable import CAPTIVE, describe_failure
 

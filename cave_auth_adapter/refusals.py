@@ -26,7 +26,6 @@ from .answers import (
     is_terms_page,
     login_page,
     parsed,
-    printable,
     realm,
     scheme_of,
     sent_to,
@@ -37,6 +36,7 @@ from .errors import PermissionMissing, Refusal, TermsNotAccepted, TokenNotFound,
 from .headers import bearer_token
 from .hosts import KnownHosts
 from .origins import auth_server_of, parse_origin
+from .plain import printable
 from .tokens import Source, Token
 
 _AUTH_SERVICE = ("/auth/api/", "/sticky_auth/")  # paths of an auth server

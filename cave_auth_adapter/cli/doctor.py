@@ -6,7 +6,9 @@ import sys
 
 import click
 
-from ..diagnose.doctor import Finding, examine, mended
+from ..diagnose.doctor import examine
+from ..diagnose.findings import Finding, mended
+from ..login.dialogue import Dialogue
 from ..words import labelled, say, short
 from .common import FAILED, as_json, print_json
 
@@ -17,9 +19,10 @@ from .common import FAILED, as_json, print_json
 def doctor(fix: bool, as_json: bool) -> None:
     """Look for what could keep you from being authenticated.
 
-    Secret files and their permissions, variables, clock, certificates, versions. With --fix,
-    permissions are tightened, and the deprecated secret file gets its new name if there is no
-    other. The exit code is 1 if a problem is left.
+    Secret files, whether their tokens work and who gets them, variables, netrc, proxies, clock,
+    certificates, versions. With --fix, permissions are tightened, and the deprecated secret file
+    gets its new name if there is no other. A token is replaced only if you say yes. The exit code
+    is 1 if a problem is left.
 
     \b
     cave-auth doctor
@@ -27,16 +30,23 @@ def doctor(fix: bool, as_json: bool) -> None:
     """
     findings = list(examine())
     if fix:
-        findings = [mended(finding) for finding in findings]
+        findings = [mended(each) if _is_agreed(each) else each for each in findings]
     if as_json:
         print_json([{"level": each.level, "text": each.text} for each in findings])
     else:
         for finding in findings:
             _show(finding)
-        if any(finding.mend for finding in findings):
-            say("\nSome of this can be mended: cave-auth doctor --fix")
+        if not fix and any(finding.mend for finding in findings):
+            say("\nSome of this can be fixed: cave-auth doctor --fix")
     if any(finding.level == "problem" for finding in findings):
         sys.exit(FAILED)
+
+
+def _is_agreed(finding: Finding) -> bool:
+    """Whether a finding may be dealt with: what loses something takes a person's yes."""
+    if finding.mend is None or finding.question is None:
+        return True
+    return Dialogue().confirm(finding.question)
 
 
 def _show(finding: Finding) -> None:

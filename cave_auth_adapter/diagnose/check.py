@@ -9,13 +9,14 @@ from urllib.parse import unquote, urlsplit
 import requests
 
 from ..adapter import mount
-from ..answers import covered, parsed, printable, redirect_target
+from ..answers import covered, parsed, redirect_target
 from ..auth import CaveAuth
 from ..bodies import peek
 from ..errors import CaveAuthError, InvalidToken, Refusal, ServerUnreachable, TokenFileError
 from ..hosts import trusted_hosts
 from ..jsonapi import DEFAULT_TIMEOUT, within
 from ..origins import Origin, TrustedHosts, auth_server_of, parse_origin
+from ..plain import printable
 from ..refusals import Verdict, judge
 from ..shapes import Permissions
 from ..sources import Credentials

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import stat
@@ -10,8 +11,11 @@ from email.utils import formatdate
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from cave_auth_adapter import TokenStore, programs
+from cave_auth_adapter.cli import main
+from cave_auth_adapter.login.dialogue import Dialogue
 from cave_auth_adapter.sandbox import Sandbox
 
 from ..support.answering import StubServer
@@ -42,7 +46,9 @@ def test_all_is_well(run: Run, logged_in: Sandbox) -> None:
     for part in ("has a token", "certificate checks out", "requests 2.", "cave-auth enable: o"):
         assert part in " ".join(result.stdout.split())
     assert "problem" not in result.stdout
-    assert logged_in.token not in repr(logged_in.requests())  # no token is sent
+    assert "works at" in " ".join(result.stdout.split())
+    others = (logged_in.foreign_server, logged_in.other_data_server)
+    assert logged_in.token not in repr([logged_in.requests(server) for server in others])
 
 
 def test_nothing_is_there_yet(
@@ -114,8 +120,10 @@ def test_the_deprecated_name(run: Run, logged_in: Sandbox, secrets: Path) -> Non
     [
         ("a b", "is not the name of a server"),
         ("*.daf-apis.com", "is not the name of a server"),
-        ("Global.DAF-apis.com", "would have to be global.daf-apis.com-cave-secret.json"),
+        ("Global.DAF-apis.com", "rename it to global.daf-apis.com-cave-secret.json"),
         ("www.dynamicannotationframework.com", "that domain is retired"),
+        ("backup", "has no dot, and so is a label and not a server"),
+        ("global.daf-apis.com_auth", "rename it to global.daf-apis.com-cave-secret.json"),
     ],
 )
 def test_names_that_nobody_reads(
@@ -129,6 +137,7 @@ def test_conflicting_files(
     run: Run, stub_server: StubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cave_auth_adapter.diagnose.doctor._servers", lambda store: [])
+    monkeypatch.setattr("cave_auth_adapter.diagnose.doctor._tokens", list)
     TokenStore().save(TOKEN, "global.daf-apis.com")
     TokenStore().save(TOKEN, "minnie.microns-daf.com")
     assert not any("another token" in text for text in told(run))
@@ -202,3 +211,214 @@ def test_a_directory_that_is_a_file(
     secrets.parent.mkdir()
     secrets.write_text("")
     assert level_of(told(run), "is not a directory") == "problem"
+
+
+# --- What --fix may not touch --------------------------------------------------------------
+
+
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No server is asked."""
+    monkeypatch.setattr("cave_auth_adapter.diagnose.doctor._servers", lambda store: [])
+    monkeypatch.setattr("cave_auth_adapter.diagnose.doctor._tokens", list)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX")
+@pytest.mark.parametrize("name", ["x.example-cave-secret.json", "cave-secret.json"])
+@pytest.mark.parametrize("kind", ["file", "directory", "hard link", "link to a link"])
+def test_what_a_link_leads_to_keeps_its_mode(
+    run: Run, secrets: Path, tmp_path: Path, name: str, kind: str
+) -> None:
+    secrets.mkdir(parents=True, mode=0o700)
+    victim = tmp_path / "victim"
+    if kind == "directory":
+        victim.mkdir()
+    else:
+        victim.write_text("{}")
+    victim.chmod(0o755)
+    if kind == "hard link":
+        os.link(victim, secrets / name)
+    elif kind == "link to a link":
+        (secrets / "link").symlink_to(victim)
+        (secrets / name).symlink_to(secrets / "link")
+    else:
+        (secrets / name).symlink_to(victim)
+    found = told(run, "--fix")
+    assert mode(victim) == 0o755
+    assert level_of(found, "if it is yours: chmod 600 ") == "problem"
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX")
+def test_links_within_the_directory_are_followed(run: Run, secrets: Path) -> None:
+    path = TokenStore().save(TOKEN, "x.example")
+    path.chmod(0o644)
+    (secrets / "y.example-cave-secret.json").symlink_to(path.name)
+    told(run, "--fix")
+    assert mode(path) == 0o600
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX")
+def test_a_directory_that_is_a_link_keeps_its_mode(run: Run, secrets: Path, tmp_path: Path) -> None:
+    public = tmp_path / "public_html"
+    public.mkdir(mode=0o755)
+    public.chmod(0o755)
+    secrets.parent.mkdir()
+    secrets.symlink_to(public)
+    told(run, "--fix")
+    assert mode(public) == 0o755
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.skipif(os.name == "nt", reason="has no such names")
+def test_the_name_of_a_file_does_nothing_to_the_terminal(secrets: Path) -> None:
+    secrets.mkdir(parents=True)
+    (secrets / "\x1b]0;owned\x07\x1b[2J-cave-secret.json").write_text("{}")
+    result = CliRunner().invoke(main, ["doctor"], color=True)
+    assert "owned" in result.output
+    assert "\x1b]0" not in result.output
+    assert "\x07" not in result.output
+
+
+# --- Files that nobody reads, and who gets which token -------------------------------------
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize(
+    ("name", "better"),
+    [
+        ("cave-secret (1).json", "cave-secret.json"),
+        ("cave-secret.json.txt", "cave-secret.json"),
+        ("cave_secrets.json", "cave-secret.json"),
+        ("Cave-Secret.JSON", "cave-secret.json"),
+        ("cave.my-lab.org-cave-secret (2).json", "cave.my-lab.org-cave-secret.json"),
+        ("cave.my-lab.org_sticky_auth-cave-secret.json", "cave.my-lab.org-cave-secret.json"),
+    ],
+)
+def test_a_name_that_is_nearly_right(run: Run, secrets: Path, name: str, better: str) -> None:
+    secrets.mkdir(parents=True)
+    (secrets / name).write_text("{}")
+    assert level_of(told(run), f"never read. To use it, rename it to {better}.") == "note"
+
+
+@pytest.mark.usefixtures("quiet")
+def test_files_in_another_directory(
+    run: Run, secrets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    TokenStore().save(TOKEN)
+    (secrets.parent / "x.example-cave-secret.json").write_text("{}")
+    found = told(run)
+    assert level_of(found, f"x.example-cave-secret.json in {secrets.parent} is not read") == "note"
+    monkeypatch.setenv("CLOUD_VOLUME_DIR", str(tmp_path / "other"))
+    assert level_of(told(run), f"cave-secret.json in {secrets} is not read") == "note"
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_relative_directory(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUD_VOLUME_DIR", "somewhere")
+    assert level_of(told(run), "is a relative path") == "problem"
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX")
+def test_a_file_that_anybody_may_have_made(run: Run, secrets: Path) -> None:
+    TokenStore().save(TOKEN, "x.example")
+    secrets.chmod(0o777)
+    found = told(run)
+    assert level_of(found, "makes x.example no trusted host: everybody can write") == "problem"
+    assert level_of(found, "x.example is not trusted any more") == "note"
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_default_file_of_which_nobody_knows_whose_it_is(run: Run) -> None:
+    TokenStore().save(TOKEN)
+    assert level_of(told(run), "each trusted host gets it, as in CAVEclient") == "note"
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_stale_default_file(run: Run, secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = TokenStore()
+    store.save("0" * 32)
+    store.save(TOKEN, "global.daf-apis.com")
+    found = told(run, "--fix")
+    assert level_of(found, "CloudVolume uses it for each host without a file of its own") == "note"
+    assert saved(secrets)["cave-secret.json"] == "0" * 32  # nobody was there to say yes
+
+    # As on a terminal.
+    monkeypatch.setattr(Dialogue, "__init__", functools.partialmethod(Dialogue.__init__, True))
+    assert "No other file has it" in run("doctor", "--fix", input="n\n").stderr
+    assert saved(secrets)["cave-secret.json"] == "0" * 32
+    run("doctor", "--fix", input="y\n")
+    assert saved(secrets)["cave-secret.json"] == TOKEN
+    assert level_of(told(run), "holds a token of global.daf-apis.com, and only hosts there") == "ok"
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_token_of_another_deployment_is_told_and_not_taken(run: Run, secrets: Path) -> None:
+    store = TokenStore()
+    store.save("0" * 32)
+    store.save("0" * 32, "proofreading.zetta.ai")
+    store.save(TOKEN, "global.daf-apis.com")
+    found = told(run)
+    assert level_of(found, "holds a token of proofreading.zetta.ai") == "ok"
+
+
+# --- Whether the token works ---------------------------------------------------------------
+
+
+def test_a_dead_token(run: Run, logged_in: Sandbox) -> None:
+    for server in (None, logged_in.auth_server, logged_in.data_server):
+        TokenStore().save("0" * 32, server, overwrite=True)
+    assert level_of(told(run), "it is invalid or has expired") == "problem"
+
+
+def test_terms_that_are_missing(run: Run, sandbox: Sandbox) -> None:
+    user = sandbox.create_user("A Reader", permissions={"sandbox_terms": ["view"]})
+    TokenStore().save(sandbox.create_token(user), sandbox.auth_server)
+    found = told(run)
+    assert level_of(found, "A Reader") == "ok"
+    assert level_of(found, "waits for you to accept") == "note"
+
+
+# --- Surroundings --------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("hosts", ["a.example b.example", "a.example;b.example"])
+def test_hosts_without_commas(run: Run, monkeypatch: pytest.MonkeyPatch, hosts: str) -> None:
+    monkeypatch.setenv("CAVE_AUTH_HOSTS", hosts)
+    assert level_of(told(run), "export CAVE_AUTH_HOSTS=a.example,b.example") == "problem"
+    monkeypatch.setenv("CAVE_AUTH_HOSTS", " a.example , b.example,")
+    assert not any("CAVE_AUTH_HOSTS" in text for text in told(run))
+
+
+@pytest.mark.usefixtures("quiet")
+def test_passwords_in_netrc(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "netrc"
+    monkeypatch.setenv("NETRC", str(path))
+    path.write_text(
+        "machine github.com login me password x\n"
+        "machine minnie.microns-daf.com login me password x\n"
+        "default login me password x\n"
+    )
+    found = told(run)
+    assert level_of(found, "every host that it does not name (entry 'default')") == "note"
+    assert level_of(found, "(entry 'minnie.microns-daf.com')") == "note"
+    assert not any("github" in text for text in found)
+    path.write_text("nonsense here")
+    assert level_of(told(run), f"{path} can't be read") == "note"
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_socks_proxy_without_its_package(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "socks5h://127.0.0.1:9")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert level_of(told(run), "pip install 'requests[socks]'") == "problem"
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    assert not any("SOCKS" in text for text in told(run))
