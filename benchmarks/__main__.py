@@ -11,12 +11,20 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-from . import charts, connections, growth, rotation, signing, startup
+from . import charts, connections, growth, rotation, signing, startup, tools
 from .measure import Row
 from .sessions import OURS, PEERS
 
 DOCS = Path(__file__).parent.parent / "docs"
-_VERSIONS = ("requests", "urllib3", "caveclient", "google-auth", "requests-oauthlib", "Authlib")
+_VERSIONS = (
+    "requests",
+    "urllib3",
+    "caveclient",
+    "cloud-volume",
+    "google-auth",
+    "requests-oauthlib",
+    "Authlib",
+)
 _TEXT = Path(__file__).with_name("page.md")
 _HEAD = "| what | measured (quartiles) | bound | held |\n| --- | --- | --- | --- |\n"
 
@@ -58,7 +66,7 @@ def _sections() -> Iterable[tuple[str, list[Row]]]:
     charts.bars(DOCS / "images/benchmarks-signing.svg", values, own, label)
 
     yield _told("other", [signing.other_hosts()[1]])
-    near, far = connections.get(), connections.get(delay=0.005, rounds=8, calls=4)
+    near, far = connections.get(), connections.get(delay=0.02, rounds=8, calls=4)
     yield _told("get", [*connections.rows(near), *connections.rows_with_delay(far)])
     titles = {
         "plain": "requests.get()",
@@ -68,6 +76,7 @@ def _sections() -> Iterable[tuple[str, list[Row]]]:
     values = {t: near.seconds(n) for n, t in titles.items()}
     values = {t: type(s)(*(each * 1e3 for each in s)) for t, s in values.items()}
     charts.bars(DOCS / "images/benchmarks-get.svg", values, {titles["installed"]}, "ms, over TLS")
+    yield _told("tools", tools.rows(tools.caveclient(), tools.cloudvolume()))
     yield _told("threads", connections.throughput())
     yield _told("rotation", rotation.rows())
     yield _told("startup", startup.rows())

@@ -12,13 +12,15 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import certifi
 import trustme
+import urllib3
+
+from .relay import free_ports, relaying
 
 _BODY = b'{"datastacks": ["minnie65_public"]}'
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
@@ -36,39 +38,43 @@ class Server(NamedTuple):
 def running(directory: Path, delay: float = 0.0) -> Iterator[Server]:
     """A server for the length of a `with` block.
 
-    :param delay: seconds between a packet's arrival and its delivery, each way: half a round trip.
+    :param delay: seconds from one side to the other: half a round trip.
     """
     authority = trustme.CA()
     bundle, certificate = directory / "bundle.pem", directory / "server.pem"
     bundle.write_bytes(Path(certifi.where()).read_bytes() + authority.cert_pem.bytes())
     authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(certificate)
-    command = [sys.executable, "-m", __name__, str(certificate), str(delay)]
+    command = [sys.executable, "-m", __name__, str(certificate)]
     root = Path(__file__).parent.parent
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as process:
         try:
             assert process.stdout is not None
-            yield Server(f"https://localhost:{int(process.stdout.readline())}", str(bundle))
+            port = int(process.stdout.readline())
+            with contextlib.ExitStack() as stack:
+                if delay:
+                    [entrance] = free_ports(1)
+                    stack.enter_context(relaying(delay, {entrance: port}))
+                    port = entrance
+                yield Server(f"https://localhost:{port}", str(bundle))
         finally:
             process.kill()
 
 
-def main(certificate: str, delay: str) -> None:
+def bare_pool(url: str, bundle: str) -> urllib3.HTTPSConnectionPool:
+    """One connection of urllib3, with nothing around it."""
+    host, port = url.removeprefix("https://").split(":")
+    return urllib3.HTTPSConnectionPool(host, int(port), maxsize=1, ca_certs=bundle)
+
+
+def main(certificate: str) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     listener = socket.create_server(("localhost", 0), backlog=256)
-    entrance, port = listener, listener.getsockname()[1]
-    if float(delay):
-        entrance = socket.create_server(("localhost", 0), backlog=256)
-        _start(_accept, entrance, lambda client: _relay(client, port, float(delay)))
-    print(entrance.getsockname()[1], flush=True)
-    _accept(listener, lambda client: _serve(client, context))
-
-
-def _accept(listener: socket.socket, serve) -> None:
+    print(listener.getsockname()[1], flush=True)
     while True:
         client, _ = listener.accept()
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        _start(serve, client)
+        threading.Thread(target=_serve, args=(client, context), daemon=True).start()
 
 
 def _serve(plain: socket.socket, context: ssl.SSLContext) -> None:
@@ -79,35 +85,6 @@ def _serve(plain: socket.socket, context: ssl.SSLContext) -> None:
             while b"\r\n\r\n" in received:  # only requests without a body come here
                 received = received.partition(b"\r\n\r\n")[2]
                 connection.sendall(_ANSWER)
-
-
-def _relay(client: socket.socket, port: int, delay: float) -> None:
-    """Pass bytes on as a network would whose round trip takes twice the delay."""
-    time.sleep(2 * delay)  # the handshake of TCP, which the kernel has done without us
-    with (
-        contextlib.suppress(OSError),
-        client,
-        socket.create_connection(("localhost", port)) as server,
-    ):
-        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        back = threading.Thread(target=_pump, args=(client, server, delay), daemon=True)
-        back.start()
-        _pump(server, client, delay)
-        back.join(timeout=10)
-
-
-def _pump(source: socket.socket, target: socket.socket, delay: float) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(1 << 20):
-            time.sleep(delay)
-            target.sendall(data)
-    for each in (source, target):
-        with contextlib.suppress(OSError):
-            each.shutdown(socket.SHUT_RDWR)
-
-
-def _start(target, *arguments: object) -> None:
-    threading.Thread(target=target, args=arguments, daemon=True).start()
 
 
 if __name__ == "__main__":
