@@ -12,10 +12,9 @@ from cave_auth_adapter import CaveAuth, InvalidHostSpec, testing
 from cave_auth_adapter.bridges import keyring
 from cave_auth_adapter.origins import DEPLOYMENTS, HostSpec
 
+from ..unit.test_rooms import ASIDE, ORDER
 from .blocks import ROOT
 
-#: Rooms that the drawing shows.
-DOORS = {"adapter.py", "auth.py", "install.py"}
 PAGE = (ROOT / "docs" / "tokens-and-hosts.md").read_text("utf-8")
 
 
@@ -82,10 +81,10 @@ def test_every_public_name_is_in_the_reference() -> None:
     assert sorted(kit) == sorted(testing.__all__)
 
 
-def test_every_room_is_on_the_map() -> None:
+def test_the_map_has_every_room_in_its_order() -> None:
     page = (ROOT / "docs" / "how-it-works.md").read_text("utf-8")
-    told = "".join(line for line in page.splitlines() if line.startswith("|"))
-    package = Path(cave_auth_adapter.__file__).parent
-    files = {path.name for path in package.glob("[a-z]*.py")}
-    rooms = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
-    assert {room for room in files | rooms if f"`{room}`" not in told} == DOORS
+    table = page.partition("| room | its question |\n")[2].partition("\n\n")[0]
+    cells = [line.split("|")[1] for line in table.splitlines()[1:]]
+    rooms = [name.rstrip("/").removesuffix(".py") for name in re.findall("`(.+?)`", "".join(cells))]
+    assert rooms == ORDER
+    assert all(f"`{name}/`" in page for name in ASIDE - {"__init__"})

@@ -1,0 +1,101 @@
+"""The modules of the package are rooms on floors: each imports only what is below it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import cave_auth_adapter
+
+PACKAGE = Path(cave_auth_adapter.__file__).parent
+NAME = PACKAGE.name
+
+#: From the top down, as in docs/how-it-works.md. A folder is one room.
+ORDER = [
+    # for people
+    *("__main__", "cli", "login", "diagnose", "caveclient", "programs", "integrations"),
+    # calls of CAVE's own services
+    *("service", "shapes", "jsonapi", "unreachable"),
+    # a request walks down
+    *("install", "tools", "adapter", "auth", "exchange", "asked"),
+    *("refusals", "advice", "answers", "bodies"),
+    # which token, and which hosts
+    *("saving", "sources", "hosts", "watch", "bridges", "ownership"),
+    *("store", "document", "files", "permissions"),
+    # what it is about, and how it travels
+    *("keepalive", "connections", "headers", "words", "tokens", "origins"),
+    # under all of them
+    *("runtime", "errors", "plain", "redaction", "_version"),
+]
+#: The package's own page of names; a CAVE to test against, and fixtures for other people's tests.
+ASIDE = {"__init__", "sandbox", "testing"}
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def rooms() -> set[str]:
+    return {room_of(path) for path in PACKAGE.rglob("*.py")}
+
+
+def imported(path: Path, source: str) -> Iterator[str]:
+    """The rooms that a module imports, in its functions too; not what only type checkers see."""
+    package = [NAME, *path.relative_to(PACKAGE).parent.parts]
+    for node in _seen_at_runtime(ast.parse(source)):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            module = ".".join(filter(None, [base, node.module]))
+            # `from . import store` names a room; `from .store import TokenStore` does not.
+            names = [f"{module}.{alias.name}" for alias in node.names]
+        for name in names:
+            if name.startswith(f"{NAME}."):
+                room = name.split(".")[1]
+                yield room if room in rooms() else "__init__"
+
+
+def _seen_at_runtime(node: ast.AST) -> Iterator[ast.AST]:
+    if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+        return
+    yield node
+    for child in ast.iter_child_nodes(node):
+        yield from _seen_at_runtime(child)
+
+
+def test_every_room_has_its_place() -> None:
+    assert sorted(ORDER) == sorted(rooms() - ASIDE)
+
+
+@pytest.mark.parametrize("room", ORDER)
+def test_a_room_imports_only_rooms_below_it(room: str) -> None:
+    floor = {name: number for number, name in enumerate(ORDER)}
+    up = [
+        f"{path.relative_to(PACKAGE)} imports {other}"
+        for path in PACKAGE.rglob("*.py")
+        if room_of(path) == room
+        for other in imported(path, path.read_text("utf-8"))
+        if other != room and floor.get(other, -1) <= floor[room]
+    ]
+    assert up == []
+
+
+def test_an_import_within_a_function_is_seen() -> None:
+    source = """
+if TYPE_CHECKING:
+    from ..auth import CaveAuth
+
+def look():
+    from .. import store
+    from ..tokens import Token
+    from . import keys
+    from cave_auth_adapter.hosts import KnownHosts
+    import cave_auth_adapter.origins, requests
+"""
+    found = list(imported(PACKAGE / "cli" / "look.py", source))
+    assert found == ["store", "tokens", "cli", "hosts", "origins"]
