@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from . import advice, bridges
 from .auth import CaveAuth
-from .bridges import caveclient, cloudvolume
+from .bridges import Answers, caveclient, cloudvolume, neuroglancer
 from .errors import CaveAuthError
 from .origins import auth_server_of, parse_origin
 from .runtime import warn_once
@@ -20,11 +20,17 @@ def attach(auth_in_effect: Callable[[], CaveAuth | None]) -> None:
     bridges.attach(_Answers(auth_in_effect))
     cloudvolume.listen()
     caveclient.listen()
+    neuroglancer.listen()
 
 
 def detach() -> None:
     """Leave other libraries with what they find themselves."""
     bridges.detach()
+
+
+def answers_from(auth: CaveAuth) -> Answers:
+    """What one auth answers, whatever is installed."""
+    return _Answers(lambda: auth)
 
 
 class _Answers:

@@ -37,6 +37,11 @@ def detach() -> None:
     _answers = None
 
 
+def in_effect() -> Answers | None:
+    """Who answers; None after ``uninstall()``."""
+    return _answers
+
+
 def token_for(url: str) -> str | None:
     """The token that a library finds here for a URL."""
     return _answers.token_for(url) if _answers else None

@@ -425,3 +425,12 @@ def test_all_tools_of_a_process_act_as_one_person(
         received = sandbox.requests()
         assert len({urlsplit(each.url).path.split("/")[1] for each in received}) >= 3
         assert {each.header("Authorization") for each in received} == {f"Bearer {bot}"}
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_neuroglancer_has_a_provider_whenever_it_is_imported(run: Run, place: str) -> None:
+    script = """
+        import neuroglancer.default_credentials_manager as theirs
+        print(theirs.default_credentials_manager.get("middleauthapp", "https://example.org"))
+    """
+    assert run(script, **{place: INSTALL}).stdout == "None\n"  # without us, a KeyError

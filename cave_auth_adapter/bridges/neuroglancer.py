@@ -1,0 +1,70 @@
+"""neuroglancer's Python viewer gets our tokens for ``middleauth+https://`` sources.
+
+The page in the browser asks the Python server for credentials, by a kind and an origin; for CAVE's
+kind the server has no provider (https://github.com/google/neuroglancer/issues/392). One is put in
+its own registry (neuroglancer/default_credentials_manager.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from types import ModuleType
+from typing import Any
+
+from cave_auth_startup.imports import when_imported
+
+from ..runtime import logger
+from . import Answers, in_effect
+
+KIND = "middleauthapp"  # of src/kvstore/middleauth/common.ts; its parameter is an origin
+
+
+def listen() -> None:
+    """Register a provider, whenever neuroglancer was or will be imported."""
+    when_imported("neuroglancer.default_credentials_manager", _register)
+
+
+def register(manager: Any, answers: Callable[[], Answers | None]) -> None:
+    """Register a provider in a ``neuroglancer.credentials_provider.CredentialsManager``.
+
+    :param answers: asked at each request of a page; None: nothing is answered.
+    """
+    from neuroglancer.credentials_provider import (
+        CredentialsProvider,
+    )
+
+    class MiddleauthProvider(CredentialsProvider):  # type: ignore[misc]
+        def __init__(self, token: str):
+            super().__init__()
+            self._token = token
+
+        def get_new(self) -> Future[dict[str, str]]:
+            future: Future[dict[str, str]] = Future()
+            future.set_result({"tokenType": "Bearer", "accessToken": self._token})
+            return future
+
+    def provider(origin: Any) -> MiddleauthProvider | None:
+        """A new one for each request, so that each is answered from the sources as they are.
+
+        None is a status of 400.
+        """
+        found = answers()
+        if found is None or not isinstance(origin, str):
+            return None
+        token = found.token_for(origin)
+        if token is None:
+            found.tell_missing(origin)
+            return None
+        return MiddleauthProvider(token)
+
+    manager.register(KIND, provider)
+
+
+def _register(module: ModuleType) -> None:
+    manager = getattr(module, "default_credentials_manager", None)
+    try:
+        if KIND not in manager._providers:  # type: ignore[union-attr]  # a tool's own one stays
+            register(manager, in_effect)
+    except (AttributeError, ImportError, TypeError) as error:
+        logger.warning("neuroglancer's viewer gets no CAVE token: it has another shape, %s.", error)
