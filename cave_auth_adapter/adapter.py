@@ -16,6 +16,7 @@ from .asked import note_answer
 from .auth import CaveAuth, checked
 from .exchange import Exchange, Options, is_direct
 from .origins import Origin
+from .refusals import warn_of_stranger
 from .tokens import Token
 
 _OWN = ("auth", "wrapped")
@@ -98,6 +99,8 @@ class CaveAdapter(HTTPAdapter):
         self, request: PreparedRequest, response: Response, origin: Origin | None, options: Options
     ) -> None:
         """Note where the answer leads, for the hops of a redirect."""
+        if origin is None:
+            warn_of_stranger(response)
         note_answer(request, response, origin, self.auth.hosts.trusted_origin, options.verify)
 
     def _options(

@@ -21,6 +21,7 @@ from .exchange import PROGRAMMATIC, Exchange, Options, Send, is_direct
 from .headers import SignedHeaders, bearer_token, unsign, without_signature
 from .hosts import KnownHosts
 from .origins import Origin, TrustedHosts
+from .refusals import warn_of_stranger
 from .sources import Credentials
 from .tokens import DEFAULT_KEY, Source, Token
 
@@ -157,6 +158,8 @@ class CaveAuth(AuthBase):
         except RequestException as error:
             error.request = seen
             raise
+        if origin is None:
+            warn_of_stranger(response)
         self._prepare_next_hop(sent, origin, response)
         note_answer(sent, response, origin, self.hosts.trusted_origin, ways.verify)
         response.request = seen

@@ -25,6 +25,7 @@ from .errors import CaveAuthError
 from .exchange import Options, origin_of
 from .headers import holds, strip, strip_values
 from .origins import Origin, parse_origin
+from .refusals import warn_of_stranger
 from .runtime import after_fork, log_decisions, logger, on_reset, switched_off
 from .tokens import Token
 
@@ -294,6 +295,8 @@ def _noting(
 
     def note(hop: PreparedRequest, response: Response) -> None:
         origin, trusted = origin_of(auth, hop.url or "", options), auth.hosts.trusted_origin
+        if origin is None:
+            warn_of_stranger(response)
         note_answer(hop, response, origin, trusted, options.verify, request)
 
     try:

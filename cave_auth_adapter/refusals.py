@@ -37,6 +37,7 @@ from .headers import bearer_token
 from .hosts import KnownHosts
 from .origins import auth_server_of, parse_origin
 from .plain import printable
+from .runtime import warn_once
 from .tokens import Source, Token
 
 _AUTH_SERVICE = ("/auth/api/", "/sticky_auth/")  # paths of an auth server
@@ -218,17 +219,20 @@ def _terms(about: About, name: str, url: str) -> _Found:
     return "missing_tos", TermsNotAccepted, advice.terms(about, name, form), {"form_url": form}
 
 
-def told_by_stranger(response: Response) -> Verdict | None:
-    """The verdict on the answer of a CAVE service that is not trusted; None for any other answer.
+def warn_of_stranger(response: Response) -> None:
+    """Say in one warning that a CAVE service is not trusted; nothing for any other answer.
 
     Its redirect or its challenge to log in gives it away; its body is not touched.
+
+    :param response: the answer of a host that is not trusted.
     """
     if response.status_code not in (401, *REDIRECT_STATI):
-        return None
+        return
     if not login_page(response) and not realm(response):
-        return None
+        return
     verdict = judge(response, b"")
-    return verdict if verdict and verdict.cause == "not_trusted" else None
+    if verdict and verdict.cause == "not_trusted":
+        warn_once(verdict.sentence, *verdict.key)
 
 
 # --- What a door notes on an answer ------------------------------------------------------------

@@ -33,7 +33,7 @@ from cave_auth_adapter import (
 )
 from cave_auth_adapter.answers import covered, parsed
 from cave_auth_adapter.bodies import PEEKED, decoded
-from cave_auth_adapter.refusals import judge, remember_token, told_by_stranger
+from cave_auth_adapter.refusals import judge, remember_token, warn_of_stranger
 from cave_auth_adapter.tokens import Kind, Source, Token
 
 from .stub import TOKEN
@@ -147,7 +147,7 @@ def test_nothing_in_an_answer_raises(status: Any, body: bytes, headers: Any, url
         sentence = explain(response)
         assert sentence is None or sentence.isprintable()
     judge(response, None)  # type: ignore[arg-type]
-    told_by_stranger(response)
+    warn_of_stranger(response)
 
 
 # --- Bodies are bounded, and stay ----------------------------------------------------------
@@ -306,22 +306,41 @@ def test_the_service_that_redirects_to_the_login_is_the_one_that_refuses(
     assert caught.value.host == first.partition("//")[2]
 
 
-def test_a_service_that_is_not_trusted_gives_itself_away() -> None:
-    for response in (
-        answer(302, LAB, Location=LOGIN_PAGE),
-        answer(401, LAB, WWW_Authenticate=f'Bearer realm="{LOGIN_PAGE}"'),
-    ):
-        verdict = told_by_stranger(response)
-        assert verdict is not None
-        assert "is not trusted" in verdict.sentence
-        assert f"cave-auth trust {LAB[8:]} --server global.daf-apis.com" in verdict.sentence
-    for response in (
-        answer(302, MINNIE, Location=LOGIN_PAGE),
-        answer(302, LAB, Location=f"{LAB}/elsewhere"),
-        answer(401, LAB, WWW_Authenticate='Basic realm="x"'),
-        answer(200, LAB),
-    ):
-        assert told_by_stranger(response) is None
+STRANGER = {"location": LOGIN_PAGE}
+CHALLENGE = {"www-authenticate": f'Bearer realm="{LOGIN_PAGE}"'}
+
+
+@pytest.mark.parametrize(("status", "headers"), [(302, STRANGER), (401, CHALLENGE)])
+def test_a_service_that_is_not_trusted_is_told_once(
+    door: Through,  # noqa: F811
+    warnings: Callable[[], list[str]],
+    status: int,
+    headers: dict[str, str],
+) -> None:
+    for _ in range(3):
+        door(Server(status=status, headers=headers)).get(LAB, allow_redirects=False)
+    (warning,) = warnings()
+    assert "is not trusted" in warning
+    assert f"cave-auth trust {LAB[8:]} --server global.daf-apis.com" in warning
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (302, {"location": f"{LAB}/elsewhere"}),
+        (401, {"www-authenticate": 'Basic realm="x"'}),
+        (200, CHALLENGE),
+        (None, {}),
+    ],
+)
+def test_other_hosts_are_nobodys_business(
+    door: Through,  # noqa: F811
+    warnings: Callable[[], list[str]],
+    status: int,
+    headers: dict[str, str],
+) -> None:
+    door(Server(status=status, headers=headers)).get(LAB, allow_redirects=False)
+    assert warnings() == []
 
 
 @pytest.mark.parametrize(
