@@ -151,7 +151,7 @@ class JsonApi:
             except TooLong:
                 raise self.unexpected(f"more than {_LONGEST >> 20} MiB") from None
             except (RequestException, Urllib3Error, OSError) as error:
-                problem = describe_failure(error, self.timeout)
+                problem = describe_failure(error, self.timeout, self.server_address)
         # Raised out here so that the cause, whose text and request have the URL, is not chained.
         if problem:
             raise ServerUnreachable(f"{self.server_address} {problem}")

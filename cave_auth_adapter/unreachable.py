@@ -7,7 +7,8 @@ import socket
 from collections.abc import Iterator
 
 from requests.exceptions import InvalidSchema, ProxyError, SSLError, Timeout
-from urllib3.exceptions import ReadTimeoutError
+from requests.utils import get_environ_proxies, select_proxy
+from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # in the order in which requests asks them
 PROXIES = ("HTTPS_PROXY", "ALL_PROXY")  # and in small letters, which count first
@@ -20,13 +21,14 @@ CAPTIVE = (
 _CHECK = "Check the address and your network connection, and try again."
 
 
-def describe_failure(error: BaseException, timeout: float) -> str:
+def describe_failure(error: BaseException, timeout: float, url: str) -> str:
     """Why a server gave no answer, as the end of a sentence that begins with its name.
 
     :param timeout: in seconds, that was waited.
+    :param url: what was asked for.
     """
-    text = str(error)
-    if missing := missing_bundle():
+    text, is_proxied = str(error), bool(select_proxy(url, get_environ_proxies(url)))
+    if url.startswith("https") and (missing := missing_bundle()):
         name, path = missing
         return (
             f"was not asked: the variable {name} names {path}, which does not exist. Name an "
@@ -37,19 +39,27 @@ def describe_failure(error: BaseException, timeout: float) -> str:
             f"was not asked: {proxy_variable()} names a SOCKS proxy, which takes a package that is "
             "not installed: pip install 'requests[socks]'"
         )
-    if isinstance(error, ProxyError) or "407" in text:
+    if isinstance(error, ProxyError) or (is_proxied and _is_no_connection(error)):
         return _describe_proxy(error, text)
     if isinstance(error, (Timeout, TimeoutError, ReadTimeoutError)):
         return f"did not answer within {timeout:g} seconds. Try again later. {_CHECK}"
     if isinstance(error, SSLError):
         return _describe_certificate(text)
-    if any(isinstance(each, socket.gaierror) or "NameResolution" in type(each).__name__
-           for each in _causes(error)):  # fmt: skip
+    if any(_is_unknown_name(each) for each in _causes(error)):
         return (
             "can't be found: its name does not resolve. Check the spelling of the address, and "
             "that you are on the right network or VPN."
         )
     return f"can't be reached: {_reason(error)}. {_CHECK}"
+
+
+def _is_no_connection(error: BaseException) -> bool:
+    return any(isinstance(each, NewConnectionError) for each in _causes(error))
+
+
+def _is_unknown_name(error: BaseException) -> bool:
+    # urllib3 has a class of its own for that since 2.0.
+    return isinstance(error, socket.gaierror) or type(error).__name__ == "NameResolutionError"
 
 
 def _describe_proxy(error: BaseException, text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 
 import click
 
@@ -28,18 +29,29 @@ def doctor(fix: bool, as_json: bool) -> None:
     cave-auth doctor
     cave-auth doctor --fix
     """
-    findings = list(examine())
-    if fix:
-        findings = [mended(each) if _is_agreed(each) else each for each in findings]
+    findings = []
+    for finding in _looking(examine()):
+        findings.append(mended(finding) if fix and _is_agreed(finding) else finding)
+        if not as_json:
+            _show(findings[-1])
     if as_json:
         print_json([{"level": each.level, "text": each.text} for each in findings])
-    else:
-        for finding in findings:
-            _show(finding)
-        if not fix and any(finding.mend for finding in findings):
-            say("\nSome of this can be fixed: cave-auth doctor --fix")
+    elif not fix and any(finding.mend for finding in findings):
+        say("\nSome of this can be fixed: cave-auth doctor --fix")
     if any(finding.level == "problem" for finding in findings):
         sys.exit(FAILED)
+
+
+def _looking(findings: Iterator[Finding]) -> Iterator[Finding]:
+    """Each finding as soon as there is one; while a server is waited for, a terminal says so."""
+    talk = Dialogue()
+    while True:
+        talk.working("Looking …")
+        finding = next(findings, None)
+        talk.waited()
+        if finding is None:
+            return
+        yield finding
 
 
 def _is_agreed(finding: Finding) -> bool:

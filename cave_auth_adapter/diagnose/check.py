@@ -257,7 +257,7 @@ def unreachable(url: str, error: BaseException) -> ServerUnreachable:
     """The error for a server that could not be asked, in the words of the auth service's API."""
     origin = parse_origin(url)
     where = f"{origin.scheme}://{origin.server}" if origin else without_query(url)
-    return ServerUnreachable(f"{where} {describe_failure(error, DEFAULT_TIMEOUT)}")
+    return ServerUnreachable(f"{where} {describe_failure(error, DEFAULT_TIMEOUT, url)}")
 
 
 def _covers(host: str, origin: Origin) -> bool:
