@@ -305,7 +305,10 @@ class AuthClient:
         if files.is_default:
             return [shared, own] if to_server_file else [own if own.exists() else shared]
         if to_server_file or own.exists():
-            return [own]
+            # What another server's --default put there follows, and so does not outlive its key.
+            present = _token_under(shared, key)
+            is_copy = present is not None and present == _token_under(own, key)
+            return [shared, own] if is_copy and files.owns(present) else [own]
         if _token_under(shared, key) is not None:
             raise TokenExists(
                 shared,

@@ -256,6 +256,14 @@ class TestSaveToken:
         assert content(secrets / "cave-secret.json") == {"token": NEW}
         assert len(list(secrets.glob("*.json"))) == 1
 
+    def test_a_copy_of_another_servers_token_in_the_default_file_follows(
+        self, write: Write, secrets: Path
+    ) -> None:
+        for name in ("cave-secret.json", "proofreading.zetta.ai-cave-secret.json"):
+            write(name, token=OLD)
+        AuthClient(server_address="proofreading.zetta.ai").save_token(NEW, overwrite=True)
+        assert content(secrets / "cave-secret.json") == {"token": NEW}
+
     def test_a_stale_default_file_is_replaced_with_the_default_servers_own(
         self, write: Write, secrets: Path
     ) -> None:
