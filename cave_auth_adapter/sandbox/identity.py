@@ -21,7 +21,7 @@ class IdentityProvider:
 
     def __init__(self, accounts: Accounts, address: str, callback: str) -> None:
         self._accounts = accounts
-        self._codes: dict[str, int | None] = {}
+        self._codes: dict[str, str] = {}
         self.address = address + PATH
         self.callback = callback  #: where people are sent back to: the auth service
 
@@ -32,9 +32,9 @@ class IdentityProvider:
         app.add_url_rule(PATH, view_func=self._answer, methods=["POST"])
         return app
 
-    def redeem(self, code: str) -> tuple[int | None] | None:
-        """Return whose code it is, once: a user or, if the auth service knows no such, None."""
-        return (self._codes.pop(code),) if code in self._codes else None
+    def redeem(self, code: str) -> str | None:
+        """Return, once, whose code it is: the id of a user, or `NEW_ACCOUNT`."""
+        return self._codes.pop(code, None)
 
     def _ask(self) -> ResponseReturnValue:
         if flask.request.args.get("redirect_uri") != self.callback:
@@ -61,5 +61,5 @@ class IdentityProvider:
             answer["error"] = "access_denied"
         else:
             answer["code"] = code = secrets.token_urlsafe(16)
-            self._codes[code] = None if who == NEW_ACCOUNT else int(who)
+            self._codes[code] = who
         return flask.redirect(f"{self.callback}?{urlencode(answer)}")

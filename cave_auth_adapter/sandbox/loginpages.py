@@ -13,10 +13,10 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 import flask
 from flask.typing import ResponseReturnValue
 
-from .accounts import LOGIN_SECONDS, Token
+from .accounts import LOGIN_SECONDS, Token, User
 from .catalog import TERMS
 from .html import page
-from .identity import IdentityProvider
+from .identity import NEW_ACCOUNT, IdentityProvider
 from .privileges import accounts, me
 from .protect import auth_required
 
@@ -60,20 +60,18 @@ def oauth2callback() -> ResponseReturnValue:
         return flask.jsonify("authorization error")
     if "code" not in asked:
         flask.abort(500)  # somebody said no, which the real service does not expect
-    found = _identity().redeem(asked["code"])
-    return flask.jsonify("authorization error") if found is None else _logged_in(*found)
-
-
-def _logged_in(number: int | None) -> ResponseReturnValue:
-    if number is not None:
-        return _finish(_login_token(number).token)
-    user = accounts().create_user("New User", groups=["default"])
+    who = _identity().redeem(asked["code"])
+    if who is None:
+        return flask.jsonify("authorization error")
+    if who != NEW_ACCOUNT:
+        return _finish(_login_token(accounts().user(int(who))))
+    token = _login_token(accounts().create_user("New User", groups=["default"]))
     address = "/sticky_auth/settings/username?new_account=true"
-    return _with_cookie(flask.redirect(address), _login_token(user.id).token)
+    return _with_cookie(flask.redirect(address), token)
 
 
-def _login_token(number: int) -> Token:
-    return accounts().create_token(accounts().user(number), ttl=LOGIN_SECONDS)
+def _login_token(user: User) -> str:
+    return accounts().create_token(user, ttl=LOGIN_SECONDS).token
 
 
 @pages.get("/settings/username")

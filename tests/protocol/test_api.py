@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import pytest
@@ -16,6 +16,90 @@ from cave_auth_adapter.sandbox import Sandbox
 from .conftest import bearer, sticky
 
 HEX = re.compile(r"[0-9a-f]{32}")
+
+
+KEY = {"id", "user_id", "token", "description", "created", "updated", "last_used"}
+PROFILE = {"id", "service_account", "name", "created", "pi", "affiliations"}
+FULL = PROFILE | {"gdpr_consent", "admin_datasets", "admin", "email"}
+CACHE = {"id", "parent_id", "service_account", "name", "email", "admin", "pi", "affiliations"} | {
+    *("groups", "permissions", "permissions_v2", "permissions_v2_ignore_tos", "missing_tos"),
+    *("datasets_admin", "groups_admin"),
+}
+
+
+class Call(NamedTuple):
+    """A call of the API, by an admin who has one key, and the answer."""
+
+    path: str
+    status: int
+    answer: Any  # the fields of an object or of the first of a list, a pattern, or the value
+    method: str = "GET"
+    sent: Any = None
+
+
+CALLS = (
+    Call("user/me", 200, FULL),
+    Call("user/cache", 200, CACHE),
+    Call("user/token", 200, KEY),
+    Call("user/token", 200, HEX, "POST", {"description": "a laptop"}),
+    Call("user/token", 500, None, "POST", {"description": "x" * 121}),
+    Call("create_token", 200, HEX),
+    Call("user/token/{id}", 200, "success", "DELETE"),
+    Call("user/token/99999", 404, None, "DELETE"),
+    Call("user/token/{token}/ttl", 200, -1),
+    Call("user/token/0000/ttl", 404, {"error", "message"}),
+    Call("refresh_token", 200, HEX),
+    Call("logout", 422, None),
+    Call("logout_all", 200, "success"),
+    Call("user?id=1", 200, FULL),
+    Call("user?id=", 200, {"pages", "items"}),
+    Call("username?id=1", 200, {"id", "name"}),
+    Call("group/1/user", 200, {"id", "name", "admin"}),
+    Call("tos", 200, {"id", "name", "text"}),
+    Call("user/missing", 200, {"dataset_id", "dataset_name", "tos_id", "tos_name"}),
+    Call("my_permissions", 200, CACHE),
+    Call("service/pychunkedgraph/table/sandbox/dataset", 200, "sandbox"),
+    Call("service/pychunkedgraph/table/unknown/dataset", 404, None),
+    Call("table/sandbox_public/has_public", 200, True),
+    Call("table/sandbox_public/root/1/is_public", 200, False),
+    Call("service_account", 200, PROFILE),
+    Call("service_account/2", 200, FULL | {"parent_id", "parent"}),
+)
+
+
+@pytest.fixture
+def admin(own_sandbox: Sandbox) -> str:
+    """The only key of a user who may do everything but has yet to accept terms."""
+    user = own_sandbox.create_user(
+        "Almighty User", admin=True, groups=["default"], permissions={"sandbox_terms": ["view"]}
+    )
+    return own_sandbox.create_token(user)
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.method} {call.path}")
+def test_each_call(api: Any, admin: str, call: Call) -> None:
+    [key] = api("GET", "user/token", admin).json()
+    answer = api(call.method, call.path.format(**key), admin, json=call.sent)
+    assert answer.status_code == call.status
+    if isinstance(call.answer, set):
+        told = answer.json()
+        assert set(told[0] if isinstance(told, list) else told) == call.answer
+    elif isinstance(call.answer, re.Pattern):
+        assert call.answer.fullmatch(answer.json())
+    elif call.answer is not None:
+        assert answer.json() == call.answer
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.method} {call.path}")
+def test_no_call_without_a_token(
+    own_sandbox: Sandbox, session: requests.Session, call: Call
+) -> None:
+    before = own_sandbox.issued_tokens()
+    url = f"{own_sandbox.auth_server}/auth/api/v1/{call.path.format(id=1, token=own_sandbox.token)}"
+    program = {"X-Requested-With": "x"}
+    refused = session.request(call.method, url, headers=program, json=call.sent)
+    assert (refused.status_code, refused.json()["error"]) == (401, "no_token")
+    assert own_sandbox.issued_tokens() == before
 
 
 def test_user_me(own_sandbox: Sandbox, api: Any) -> None:
@@ -58,9 +142,6 @@ def test_api_keys_are_made_listed_and_deleted(
     listed = api("GET", "user/token", login).json()
     assert login not in {each["token"] for each in listed}
     [mine] = [each for each in listed if each["token"] == key]
-    assert set(mine) == {
-        "id", "user_id", "token", "description", "created", "updated", "last_used",
-    }  # fmt: skip
     assert mine["description"] == description.get("description")
     assert api("GET", f"user/token/{key}/ttl", key).json() == -1
     deleted = api("DELETE", f"user/token/{mine['id']}", login)
