@@ -112,6 +112,17 @@ def test_a_killed_process_leaves_nothing_behind() -> None:
     assert not Path(sandbox.ca_bundle).parent.exists()
 
 
+def greeting_of(process: subprocess.Popen[str]) -> str:
+    """What it shows before it waits for Ctrl-C, or before it fails."""
+    assert process.stdout
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("Ctrl-C"):
+            break
+    return "".join(lines)
+
+
 @pytest.fixture
 def browser(tmp_path: Path) -> str:
     """A browser whose user pushes the first button at the identity provider."""
@@ -148,11 +159,7 @@ def test_for_a_person(number: signal.Signals, browser: str) -> None:
     with subprocess.Popen(
         PERSON, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True
     ) as process:
-        assert process.stdout
-        lines: list[str] = []
-        while not lines or "Ctrl-C" not in lines[-1]:
-            lines.append(process.stdout.readline())
-        text = "".join(lines)
+        text = greeting_of(process)
         ca_bundle = text.split("REQUESTS_CA_BUNDLE=")[1].split()[0]
         token = text.split("Bearer ")[1].split("'")[0]
         url = text.split("data services")[1].split()[0] + "/echo"
@@ -186,8 +193,7 @@ def test_a_person_chooses_names_and_ports() -> None:
     with subprocess.Popen(
         [*PERSON, *chosen], stdout=subprocess.PIPE, env=environment(), text=True
     ) as process:
-        assert process.stdout
-        shown = "".join(iter(process.stdout.readline, "Ctrl-C ends it.\n"))
+        shown = greeting_of(process)
         process.terminate()
     assert f"auth and info service  https://cave.test:{port}\n" in shown
 
