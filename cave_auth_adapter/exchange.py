@@ -32,6 +32,7 @@ from .headers import (
     unsign,
     without_signature,
 )
+from .identity import warn_of_two
 from .origins import Origin
 from .refusals import judge, raise_for_auth, remember_token
 from .runtime import forget_warning, logger, warn_once
@@ -205,10 +206,15 @@ class Exchange:
             return True
         # Its token may be in a file that was not read yet. If that file is bad, that is no reason
         # to fail a request which brings its own header.
+        ours = None
         with contextlib.suppress(CaveAuthError):
             if bearer_token(headers):
-                self.auth.credentials.token_for(self.origin)
-        return self.auth.our_token(self.request, self.origin) is not None
+                ours = self.auth.credentials.token_for(self.origin)
+        if self.auth.our_token(self.request, self.origin) is not None:
+            return True
+        if ours:
+            warn_of_two(self.origin, bearer_token(headers) or "", ours)
+        return False
 
     def _look(self, find: Callable[..., T | None], *arguments: Any) -> T | None:
         try:

@@ -23,7 +23,7 @@ ORDER = [
     *("install", "tools", "adapter", "auth", "exchange", "asked"),
     *("refusals", "advice", "answers", "bodies"),
     # which token, and which hosts
-    *("saving", "sources", "hosts", "watch", "bridges", "ownership"),
+    *("saving", "sources", "hosts", "watch", "bridges", "ownership", "identity"),
     *("store", "document", "files", "permissions"),
     # what it is about, and how it travels
     *("keepalive", "connections", "headers", "words", "tokens", "origins"),
