@@ -235,9 +235,10 @@ class View(HTTPSConnectionPool):
         """Do nothing: others use it, too."""
 
 
-# Messages of errors name the class.
-View.__name__ = HTTPSConnectionPool.__name__
-_Connection.__name__ = HTTPSConnection.__name__
+for _own, _theirs in ((View, HTTPSConnectionPool), (_Connection, HTTPSConnection)):
+    # The messages of urllib3's errors name the class.
+    _own.__name__ = _own.__qualname__ = _theirs.__name__
+    _own.__module__ = _theirs.__module__
 
 
 @functools.lru_cache(maxsize=256)

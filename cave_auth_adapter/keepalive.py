@@ -80,12 +80,13 @@ def _lender(
         return None
     names = ("stream", "timeout", "verify", "cert", "proxies")  # of HTTPAdapter.send
     options = {**dict(zip(names, args, strict=False)), **kwargs}
-    url, tls = request.url or "", _tls(options.get("verify", True))
+    url, proxies = request.url or "", options.get("proxies")
+    tls = _tls(options.get("verify", True))
     if (
         tls is None
         or options.get("cert")
         or url[:6].lower() != "https:"
-        or select_proxy(url, options.get("proxies"))
+        or (proxies and select_proxy(url, proxies))
         or "close" in str(request.headers.get("Connection", "")).lower()
     ):
         return None
