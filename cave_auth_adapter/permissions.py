@@ -134,7 +134,7 @@ class DoubtfulFile(NamedTuple):
         advice = f'If you trust it: export CAVE_AUTH_HOSTS="$CAVE_AUTH_HOSTS,{self.server}"'
         if self.remedy:
             advice = f"Close it: {self.remedy}"
-        return f"{self.path} makes {self.server} no trusted host: {self.reason}. {advice}"
+        return f"{self.path} does not make {self.server} trusted: {self.reason}. {advice}"
 
 
 def doubt_about(path: Path, server: str, owners: Set[int]) -> DoubtfulFile | None:

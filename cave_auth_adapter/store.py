@@ -78,7 +78,7 @@ class TokenStore:
 
     def _usable_directory(self) -> Path:
         if self._directory is None and not (base := self._cloud_volume_dir()).is_absolute():
-            problem = "is a relative path, in the variable CLOUD_VOLUME_DIR"
+            problem = "a relative path in the variable CLOUD_VOLUME_DIR"
             remedy = (
                 f"Name the whole path: export CLOUD_VOLUME_DIR={shlex.quote(os.path.abspath(base))}"
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import time
 import warnings
@@ -14,7 +15,7 @@ from typing import Any
 import filelock
 import pytest
 
-from cave_auth_adapter import TokenFileError, TokenStore, files
+from cave_auth_adapter import TokenFileError, TokenStore, files, runtime
 
 from ..support.stub import OTHER_TOKEN, TOKEN, Write
 
@@ -132,6 +133,28 @@ class TestFileSystemsThatLackSomething:
         with pytest.raises(TokenFileError):
             store.save(TOKEN)
         assert time.monotonic() - started < 5
+
+
+def test_a_log_handler_that_saves_waits_for_no_lock(
+    store: TokenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_LOCK_TIMEOUT", 0.5)
+
+    class Saving(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            store.save(OTHER_TOKEN, key="by the handler")
+
+    handler = Saving()
+    runtime.logger.addHandler(handler)
+    try:
+        for change in (store.delete, lambda: store.save(TOKEN, key="b", overwrite=True)):
+            runtime._given.clear()
+            store.save(TOKEN).chmod(0o644)
+            change()
+            store.load()
+    finally:
+        runtime.logger.removeHandler(handler)
+    assert store.load(key="by the handler") == OTHER_TOKEN
 
 
 class TestNames:

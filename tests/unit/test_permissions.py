@@ -115,6 +115,22 @@ def test_a_group_that_can_not_be_kept_gets_no_rights_for_another() -> None:
         assert whose(path) == (STRANGER, STRANGER, "0o600")
 
 
+@as_root
+def test_a_user_with_any_umask_can_use_the_directory_again() -> None:
+    script = (
+        "import os, sys, filelock, cave_auth_adapter as c\n"
+        f"os.setgroups([]); os.setgid({STRANGER}); os.setuid({STRANGER}); os.umask(0o777)\n"
+        "store = c.TokenStore(sys.argv[1] + '/a/secrets')\n"
+        f"store.save({TOKEN!r}); store.save({TOKEN!r}, key='other'); print(store.load())"
+    )
+    with tempfile.TemporaryDirectory() as name:  # only its owner may enter tmp_path
+        give(Path(name), STRANGER)
+        command = [sys.executable, "-c", script, name]
+        result = subprocess.run(command, check=True, capture_output=True, text=True)
+        assert result.stdout == TOKEN + "\n"
+        assert whose(Path(name, "a", "secrets"))[2] == "0o700"
+
+
 class TestTrust:
     """Which files make their server a trusted one."""
 
@@ -151,7 +167,7 @@ class TestTrust:
         opened = path if place == "file" else path.parent
         opened.chmod(opened.stat().st_mode | 0o002)
         assert not trusted()
-        (warning,) = [m for m in caplog.messages if EVIL in m and "no trusted host" in m]
+        (warning,) = [m for m in caplog.messages if EVIL in m and "does not make" in m]
         command = warning.partition("Close it: ")[2]
         assert command == f"chmod o-w {opened}"
         subprocess.run(command, shell=True, check=True)
@@ -207,7 +223,7 @@ class TestTrust:
     ) -> None:
         give(path if place == "file" else path.parent, STRANGER)
         assert not trusted()
-        (warning,) = [m for m in caplog.messages if "no trusted host" in m]
+        (warning,) = [m for m in caplog.messages if "does not make" in m]
         assert f"uid {STRANGER}" in warning
         assert CaveAuth().token_for("https://global.daf-apis.com/") is None
 
