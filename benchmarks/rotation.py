@@ -13,7 +13,7 @@ from unittest import mock
 import requests
 from requests.adapters import HTTPAdapter
 
-from cave_auth_adapter import TokenStore, installed, sources
+from cave_auth_adapter import TokenStore, installed, reading
 from cave_auth_adapter.exchange import Exchange
 from cave_auth_adapter.sandbox import Sandbox
 
@@ -39,7 +39,7 @@ def _change(sandbox: Sandbox) -> tuple[int, int, int]:
     path = TokenStore().save(old, sandbox.data_server, overwrite=True)
     reads: list[Path] = []
     repeats: list[object] = []
-    read, sign_again = sources.read_secrets, Exchange._sign_again
+    read, sign_again = reading.read_secrets, Exchange._sign_again
 
     def read_and_count(where: Path) -> Any:
         reads.extend([where] if where == path else [])
@@ -59,7 +59,7 @@ def _change(sandbox: Sandbox) -> tuple[int, int, int]:
         sandbox.revoke(old)
 
     with (
-        mock.patch.object(sources, "read_secrets", read_and_count),
+        mock.patch.object(reading, "read_secrets", read_and_count),
         mock.patch.object(Exchange, "_sign_again", repeat_and_count),
         installed(),
     ):

@@ -26,6 +26,7 @@ from .errors import (
 from .install import acting_as, install, installed, is_installed, uninstall
 from .integrations.ipython import load_ipython_extension, unload_ipython_extension
 from .login import login
+from .providers import TokenSource, set_token_source, tokens_changed
 from .refusals import explain, raise_for_auth
 from .store import TokenStore
 
@@ -39,6 +40,10 @@ __all__ = [
     "is_installed",
     "installed",
     "acting_as",
+    # tokens from code of one's own
+    "TokenSource",
+    "set_token_source",
+    "tokens_changed",
     # the secret files
     "TokenStore",
     # logging in, and the names of the CAVE tutorial

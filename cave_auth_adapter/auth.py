@@ -19,8 +19,9 @@ from .answers import redirect_target
 from .asked import Trail, note_answer
 from .exchange import PROGRAMMATIC, Exchange, Options, Send, is_direct
 from .headers import SignedHeaders, bearer_token, unsign, without_signature
-from .hosts import KnownHosts
-from .origins import Origin, TrustedHosts
+from .hosts import KnownHosts, NamedHosts
+from .origins import Origin
+from .providers import ByName, TokenSource, name_of
 from .refusals import warn_of_stranger
 from .sources import Credentials
 from .tokens import DEFAULT_KEY, Source, Token
@@ -37,6 +38,9 @@ class CaveAuth(AuthBase):
     :param hosts: the hosts to trust, exactly: ``host``, ``*.suffix``, ``host:port``,
         ``https://host:port`` or ``http://loopback:port``. None: the known CAVE deployments, every
         server that has a secret file of its own, and those in the variable ``CAVE_AUTH_HOSTS``.
+    :param source: a function ``(server, refused)`` that returns a token, or None if it has none, as
+        for :func:`set_token_source`. It outranks ``CAVE_TOKEN`` and the secret files. It is
+        pickled by its name, so define it at the top of a module if the object is to be pickled.
     :param raise_errors: whether a refusal is raised as :class:`TokenNotFound`,
         :class:`TokenRefused`, :class:`TermsNotAccepted` or :class:`PermissionMissing`, and not
         returned as the answer that it is.
@@ -64,16 +68,20 @@ class CaveAuth(AuthBase):
         token_file: str | os.PathLike[str] | None = None,
         token_key: str = DEFAULT_KEY,
         hosts: Iterable[str] | None = None,
+        source: TokenSource | None = None,
         raise_errors: bool = False,
     ):
         if hosts is not None and not isinstance(hosts, (str, bytes)):
             hosts = tuple(hosts)
-        self.hosts = KnownHosts() if hosts is None else TrustedHosts(hosts)
-        self.credentials = Credentials(token, token_file, token_key)
+        self.hosts = KnownHosts() if hosts is None else NamedHosts(hosts)
+        self.credentials = Credentials(
+            token, token_file, token_key, source=source, trusted=self.hosts
+        )
         hidden = None if token is None else Token(token, Source("token="))
         file = None if token_file is None else os.fspath(token_file)
         self.raise_errors = raise_errors
         self._configuration = (hidden, file, token_key, hosts, raise_errors)
+        self._source = source
 
     def trusts(self, url: str) -> bool:
         """Whether a URL may see a token.
@@ -193,6 +201,7 @@ class CaveAuth(AuthBase):
             "token_file": file,
             "token_key": None if key == DEFAULT_KEY else key,
             "hosts": hosts,
+            "source": self._source and name_of(self._source),
             "raise_errors": raise_errors or None,
         }
         arguments = (f"{name}={value!r}" for name, value in shown.items() if value is not None)
@@ -201,20 +210,29 @@ class CaveAuth(AuthBase):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, CaveAuth):
             return NotImplemented
-        return self._configuration == other._configuration
+        is_alike = self._configuration == other._configuration
+        return is_alike and bool(self._source == other._source)
 
     def __hash__(self) -> int:
-        return hash(self._configuration)
+        return hash(self._configuration)  # a source need not have one
 
     def __reduce__(self) -> tuple[Any, ...]:
         token, *configuration = self._configuration
-        return _rebuild, (type(self), token.value if token else None, *configuration)
+        source = None if self._source is None else ByName(self._source)
+        return _rebuild, (type(self), token.value if token else None, *configuration, source)
 
 
 def _rebuild(
-    cls: type[CaveAuth], token: str | None, file: str | None, key: str, hosts: Any, errors: bool
+    cls: type[CaveAuth],
+    token: str | None,
+    file: str | None,
+    key: str,
+    hosts: Any,
+    errors: bool,
+    named: ByName | None = None,
 ) -> CaveAuth:
-    return cls(token, token_file=file, token_key=key, hosts=hosts, raise_errors=errors)
+    source: dict[str, Any] = {"source": named.source} if named else {}
+    return cls(token, token_file=file, token_key=key, hosts=hosts, raise_errors=errors, **source)
 
 
 def checked(auth: CaveAuth | None) -> CaveAuth:

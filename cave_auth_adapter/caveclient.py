@@ -10,7 +10,7 @@ import errno
 import functools
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,11 @@ from requests import Session
 from .adapter import mount
 from .auth import CaveAuth
 from .errors import CaveAuthError, InvalidToken, TokenExists, TokenFileError
-from .hosts import KnownHosts
+from .hosts import KnownHosts, NamedHosts
 from .origins import (
     DEPLOYMENTS,
     HostSpec,
     Origin,
-    TrustedHosts,
     deployment_of,
     is_retired,
     parse_origin,
@@ -488,7 +487,9 @@ class _ClientAuth(CaveAuth):
         self, token: str | None, token_file: str | os.PathLike[str] | None, token_key: str
     ) -> None:
         server = HostSpec.parse(self._client._server_address).origin
-        self.credentials = _ClientCredentials(server, token, token_file, token_key)
+        self.credentials = Credentials(
+            token, token_file, token_key, trusted=self.hosts, server=server
+        )
 
     def __repr__(self) -> str:
         return f"<the signature of {self._client!r}>"
@@ -503,7 +504,7 @@ class _ClientAuth(CaveAuth):
         return getattr, (self._client, "_auth")
 
 
-class _ClientHosts(TrustedHosts):
+class _ClientHosts(NamedHosts):
     """One server, and its local server where that is one of the known hosts."""
 
     def __init__(self, server: str, find_local: Callable[[], str | None]):
@@ -518,27 +519,12 @@ class _ClientHosts(TrustedHosts):
             return known if known == parse_origin(self._find_local() or "") else None
         return origin
 
+    def names(self, origin: Origin) -> bool:
+        return super().names(origin) or self._known.names(origin)
+
     def trust_known(self, url: str) -> bool:
         """Whether the server or the known hosts include that of a URL."""
         return bool(super().trusted_origin(url) or self._known.trusted_origin(url))
-
-
-class _ClientCredentials(Credentials):
-    """The local server takes the tokens of the server, where it has no secret file of its own."""
-
-    def __init__(
-        self,
-        server: Origin,
-        token: str | None,
-        token_file: str | os.PathLike[str] | None,
-        token_key: str,
-    ):
-        super().__init__(token, token_file, token_key)
-        self._server = server
-
-    def _files_for(self, origin: Origin) -> Iterator[Path]:
-        yield self._store.path_for(origin.server)
-        yield from super()._files_for(self._server)
 
 
 class _SecretFile(TokenStore):

@@ -1,4 +1,4 @@
-"""Which hosts are trusted, and why."""
+"""Which hosts are trusted, and why: the table, the secret files, the variable, and ``hosts=``."""
 
 from __future__ import annotations
 
@@ -6,14 +6,64 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 from . import store
 from .errors import InvalidHostSpec, TokenFileError
 from .origins import DEPLOYMENTS, HostSpec, Origin, TrustedHosts
-from .runtime import warn_once
+from .providers import changed
+from .runtime import on_reset, warn_once
 from .store import TokenStore
-from .watch import Watch, environment
+from .watch import HOST_VARIABLES, Variables, Watch, Watched, environment
+
+
+class Trust(NamedTuple):
+    """A host specification that makes hosts trusted, and the reason.
+
+    :ivar host: the specification: ``host``, ``*.suffix``, ``host:port``, …
+    :ivar by: what it stands in.
+    :ivar of: the auth server of the deployment, or the name of the secret file.
+    """
+
+    host: str
+    by: Literal["table", "file", "CAVE_AUTH_HOSTS", "hosts="]
+    of: str = ""
+
+    @property
+    def why(self) -> str:
+        """The reason in words."""
+        if self.by == "table":
+            return f"known deployment of {self.of}"
+        if self.by == "file":
+            return f"has a secret file, {self.of}"
+        if self.by == "CAVE_AUTH_HOSTS":
+            return "named in the variable CAVE_AUTH_HOSTS"
+        return "named in code, by hosts="
+
+    def covers(self, origin: Origin) -> bool:
+        """Whether the specification is one of this host."""
+        return TrustedHosts([self.host]).include(origin)
+
+
+class NamedHosts(TrustedHosts):
+    """Exactly the hosts that the caller names, by ``hosts=``."""
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, NamedHosts) or type(other) is not type(self):
+            return False
+        return (other._origins, other._suffixes) == (self._origins, self._suffixes)
+
+    def __hash__(self) -> int:
+        return hash((frozenset(self._origins), frozenset(self._suffixes)))
+
+    def names(self, origin: Origin) -> bool:
+        """Whether the caller named a host."""
+        return self.include(origin)
+
+    def why(self, origin: Origin) -> Trust | None:
+        """Why a host is trusted; None if it is not."""
+        return Trust(origin.server, "hosts=") if self.include(origin) else None
 
 
 class KnownHosts:
@@ -22,55 +72,107 @@ class KnownHosts:
     The known deployments, every server that has a secret file of its own, and the hosts in the
     variable ``CAVE_AUTH_HOSTS`` (comma separated). An entry of the variable that is not a host
     specification is left out, with one warning in the log.
-    """
 
-    def __init__(self) -> None:
-        self._store = TokenStore()
-        self._current: _Hosts | None = None
+    All objects are equal, and share what was found.
+    """
 
     def trusted_origin(self, url: str) -> Origin | None:
         """The origin of a URL that may see a token; None for every other URL."""
-        current = self._current
-        if current is None or not current.is_current():
-            current = self._current = self._look()
-        return current.hosts.trusted_origin(url)
+        return _known().hosts.trusted_origin(url)
 
-    def _look(self) -> _Hosts:
-        now, watch = environment(), Watch(self._store.directory)
-        version = watch.look()  # before the directory is listed, so that no change is missed
-        return _Hosts(TrustedHosts(self._specs()), now, watch, version)
+    def names(self, origin: Origin) -> bool:
+        """Whether the caller named a host, in the variable ``CAVE_AUTH_HOSTS``."""
+        return _known().named.include(origin)
 
-    def _specs(self) -> Iterator[str]:
-        for server, hosts in DEPLOYMENTS.items():
-            yield server
-            yield from hosts
-        # A directory that can't be listed makes no server trusted. Whoever needs a token from
-        # it gets the error then; a request to another host is none of our business.
-        with contextlib.suppress(TokenFileError):
-            yield from self._store.servers()
-        for entry in named_hosts():
-            try:
-                HostSpec.parse(entry)
-            except InvalidHostSpec as error:
-                # Requests go to other hosts too, and those are none of its business.
-                warn_once(f"The variable CAVE_AUTH_HOSTS: {error} It is left out.")
-            else:
-                yield entry
+    def why(self, origin: Origin) -> Trust | None:
+        """Why a host is trusted; None if it is not."""
+        return next((trust for trust in _known().reasons if trust.covers(origin)), None)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is KnownHosts
+
+    def __hash__(self) -> int:
+        return hash(KnownHosts)
 
 
-class _Hosts(NamedTuple):
+class _Known(NamedTuple):
     """The hosts that were found, and on what they rest."""
 
     hosts: TrustedHosts
-    environment: tuple[object, ...]
-    watch: Watch
-    version: int
+    named: TrustedHosts
+    reasons: tuple[Trust, ...]
+    variables: Variables
+    changed: int
+    watched: tuple[Watched, ...]
 
     def is_current(self) -> bool:
-        watch = self.watch
-        if time.monotonic() >= watch.look_at or watch.writes != store.writes:
-            watch.look()
-        return watch.version == self.version and self.environment == environment()
+        now, writes = time.monotonic(), store.writes
+        for watch, version in self.watched:
+            if now >= watch.look_at or watch.writes != writes:
+                watch.look()
+            if watch.version != version:
+                return False
+        return self.changed == changed() and self.variables == environment(HOST_VARIABLES)
+
+
+_current: _Known | None = None  # threads that find it old at the same time each replace it
+
+
+def _known() -> _Known:
+    global _current
+    known = _current
+    if known is None or not known.is_current():
+        known = _current = _look()
+    return known
+
+
+def _look() -> _Known:
+    # What the answer rests on comes first, so that no change is missed.
+    variables, now = environment(HOST_VARIABLES), changed()
+    watched = tuple((watch, watch.look()) for watch in map(Watch, _places()))
+    for wrong in wrongly_named_hosts():
+        # Requests go to other hosts too, and must not fail for it.
+        warn_once(f"The variable CAVE_AUTH_HOSTS: {wrong} It is left out.")
+    reasons = tuple(trusted_hosts())
+    named = TrustedHosts(trust.host for trust in reasons if trust.by == "CAVE_AUTH_HOSTS")
+    hosts = TrustedHosts(trust.host for trust in reasons)
+    return _Known(hosts, named, reasons, variables, now, watched)
+
+
+def _places() -> Iterator[Path]:
+    """The files and directories whose names, owners and modes make servers trusted."""
+    store = TokenStore()
+    yield store.directory
+    with contextlib.suppress(TokenFileError):
+        for path in store.own_files().values():
+            target = Path(os.path.realpath(path))
+            yield from {path, target, target.parent} - {store.directory}
+
+
+def trusted_hosts() -> Iterator[Trust]:
+    """What is trusted at the moment, and why."""
+    for server, patterns in DEPLOYMENTS.items():
+        for host in dict.fromkeys([server, *patterns]):
+            yield Trust(host, "table", server)
+    store = TokenStore()
+    try:
+        servers = store.servers()
+    except TokenFileError:
+        # A directory that can't be listed makes no server trusted. Callers that need a token from
+        # it get the error then; requests to other hosts must not.
+        servers = []
+    for server in servers:
+        yield Trust(server, "file", store.path_for(server).name)
+    for entry in named_hosts():
+        if not isinstance(_parsed(entry), InvalidHostSpec):
+            yield Trust(entry, "CAVE_AUTH_HOSTS")
+
+
+def wrongly_named_hosts() -> Iterator[InvalidHostSpec]:
+    """What is wrong with the entries of ``CAVE_AUTH_HOSTS`` that make no host trusted."""
+    for entry in named_hosts():
+        if isinstance(error := _parsed(entry), InvalidHostSpec):
+            yield error
 
 
 def named_hosts() -> list[str]:
@@ -79,29 +181,17 @@ def named_hosts() -> list[str]:
     return [entry for entry in entries if entry]
 
 
-class Trust(NamedTuple):
-    host: str
-    why: str
+def _parsed(entry: str) -> HostSpec | InvalidHostSpec:
+    try:
+        return HostSpec.parse(entry)
+    except InvalidHostSpec as error:
+        return error
 
 
-def trusted_hosts() -> Iterator[Trust]:
-    """What is trusted, and why."""
-    for server, patterns in DEPLOYMENTS.items():
-        for host in dict.fromkeys([server, *patterns]):
-            yield Trust(host, f"known deployment of {server}")
-    store = TokenStore()
-    for server in store.servers():
-        yield Trust(server, f"has a secret file, {store.path_for(server).name}")
-    for entry in named_hosts():
-        with contextlib.suppress(InvalidHostSpec):
-            HostSpec.parse(entry)
-            yield Trust(entry, "named in the variable CAVE_AUTH_HOSTS")
+def _forget() -> None:
+    """Forget what was found."""
+    global _current
+    _current = None
 
 
-def wrongly_named_hosts() -> Iterator[InvalidHostSpec]:
-    """What is wrong with the entries of ``CAVE_AUTH_HOSTS`` that make nobody trusted."""
-    for entry in named_hosts():
-        try:
-            HostSpec.parse(entry)
-        except InvalidHostSpec as error:
-            yield error
+on_reset(_forget)

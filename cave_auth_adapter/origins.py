@@ -56,7 +56,8 @@ SPEC_FORMS = (
 )
 
 _DEFAULT_PORTS = {"https": 443, "http": 80}
-_REMEMBERED_ORIGINS = 4096
+_REMEMBERED_ORIGINS = 2048
+_LONGEST_ORIGIN = len("https://") + 253 + len(":65535")  # RFC 1035, section 2.3.4
 
 # RFC 952 and RFC 1123 host names; RFC 3986 brackets for IPv6, without a zone (RFC 6874).
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -210,6 +211,7 @@ class TrustedHosts:
         """The origin of a URL that may see a token; None for every other URL."""
         # "https://" has 8 characters; the first slash after them ends the authority, if
         # nothing did before. The rest of the URL has no say, so the decision is kept per origin.
+        # What is longer than any origin is decided and not kept: its length is the caller's choice.
         if not isinstance(url, str):
             return None
         last, origin = self._last
@@ -217,10 +219,12 @@ class TrustedHosts:
             return origin
         end = url.find("/", 8)
         key = url if end < 0 else url[:end]
+        if len(key) > _LONGEST_ORIGIN:
+            return self._decide(key)
         try:
             origin = self._decisions[key]
         except KeyError:
-            origin = self._decide(key)
+            origin = self._remember(key, self._decide(key))
         if end >= 0:
             self._last = url[: end + 1], origin
         return origin
@@ -240,8 +244,9 @@ class TrustedHosts:
 
     def _decide(self, key: str) -> Origin | None:
         origin = parse_origin(key)
-        if origin is not None and not self.include(origin):
-            origin = None
+        return origin if origin is not None and self.include(origin) else None
+
+    def _remember(self, key: str, origin: Origin | None) -> Origin | None:
         if len(self._decisions) >= _REMEMBERED_ORIGINS:  # a crawler must not grow us without end
             self._decisions.clear()
         self._decisions[key] = origin

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 
 from .plain import printable
 from .redaction import without_token
@@ -15,6 +17,7 @@ logger = logging.getLogger("cave_auth_adapter")
 _REMEMBERED = 1024  # warnings
 
 _given: set[object] = set()
+_held: ContextVar[list[str] | None] = ContextVar("_held", default=None)
 _resets: list[Callable[[], object]] = []
 
 
@@ -29,7 +32,33 @@ def warn_once(message: str, *cause: object) -> None:
     if len(_given) >= _REMEMBERED:
         _given.clear()
     _given.add(key)
-    logger.warning("%s", printable(without_token(message), None))
+    message, held = printable(without_token(message), None), _held.get()
+    if held is None:
+        logger.warning("%s", message)
+    else:
+        held.append(message)
+
+
+@contextlib.contextmanager
+def warnings_held() -> Iterator[None]:
+    """Log the warnings that are given meanwhile at the end.
+
+    A log handler is code of others: it may make a request, and wait for what is going on here.
+
+    >>> with warnings_held():
+    ...     warn_once("this is logged when the block ends")
+    """
+    if _held.get() is not None:
+        yield
+        return
+    held: list[str] = []
+    mark = _held.set(held)
+    try:
+        yield
+    finally:
+        _held.reset(mark)
+        for message in held:
+            logger.warning("%s", message)
 
 
 def forget_warning(*cause: object) -> None:

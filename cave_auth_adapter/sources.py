@@ -1,44 +1,52 @@
-"""Which token a host gets, which hosts are trusted by default, and when to look again.
+"""Which token a host gets, and when to look again.
 
-Nothing is read before it is needed. What was read is remembered and looked at again when the
-environment changed, when this process wrote a secret file, and otherwise once a second at most.
+Nothing is read before it is needed. What was found is remembered. It is looked for again when the
+environment or a file has changed, when this process has written a secret file, when a host has
+refused it, and after :func:`~cave_auth_adapter.providers.tokens_changed`.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 import time
-import weakref
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-from . import store
-from .bridges import keyring
+from . import providers
 from .errors import TokenFileError
-from .origins import Origin, auth_server_of
-from .runtime import warn_once
-from .store import DEFAULT_FILE, DEPRECATED_FILE, TokenStore, read_named, read_secrets, token_in
-from .tokens import DEFAULT_KEY, Kind, Source, Token, check_token
-from .watch import Watch, environment
+from .hosts import KnownHosts, NamedHosts
+from .memory import Found, Memory, memory_of
+from .origins import Origin
+from .providers import TokenSource
+from .reading import REWRITE
+from .runtime import warn_once, warnings_held
+from .search import Search, Wanted
+from .tokens import DEFAULT_KEY, Source, Token, check_token
+from .turns import Turn
+from .watch import TOKEN_VARIABLES, Variables, environment
 
-_QUIET = 10.0  # seconds in which a refused token is not looked up again without any other sign
-_REWRITE = 0.02  # seconds; CAVEclient empties a file before it writes it
+_NAP = 0.1  # seconds
 
 
 class Credentials:
     """Which token a host gets: the first that exists of a stated order of sources.
 
-    ``token=`` · ``token_file=``/``token_key=`` · ``CAVE_TOKEN`` · ``CAVE_TOKEN_FILE`` · the
-    secret file of the host · that of its deployment's auth server · ``cave-secret.json`` ·
-    ``chunkedgraph-secret.json`` (deprecated) · the keyring, where ``CAVE_AUTH_KEYRING`` is set.
+    ``token=`` · ``token_file=``/``token_key=`` · ``source=``, ``set_token_source()`` ·
+    ``CAVE_TOKEN`` · ``CAVE_TOKEN_FILE`` · ``CAVE_TOKEN_COMMAND`` · the secret file of the host ·
+    that of its deployment's auth server · ``cave-secret.json`` · ``chunkedgraph-secret.json``
+    (deprecated) · the keyring, where ``CAVE_AUTH_KEYRING`` is set.
 
     :param token: given in code; outranks all else. A :class:`Token` tells where it is from.
     :param token_file: given in code; outranks all but ``token``.
     :param token_key: the key in the files; another key than the default is a choice made in
-        code, and so outranks ``CAVE_TOKEN``.
+        code, and so outranks the variables.
+    :param source: a function that gives tokens (:data:`~cave_auth_adapter.providers.TokenSource`).
+    :param trusted: the hosts that are trusted; None: the known ones.
+    :param server: an auth server whose tokens are also for hosts that are of no other known
+        deployment and have no file of their own.
     :raises InvalidToken: (also a :class:`ValueError`) if ``token`` can't be one.
+
+    Objects that are equal but for ``token`` share one memory of what was found and refused.
     """
 
     def __init__(
@@ -46,23 +54,27 @@ class Credentials:
         token: str | Token | None = None,
         token_file: str | os.PathLike[str] | None = None,
         token_key: str = DEFAULT_KEY,
+        *,
+        source: TokenSource | None = None,
+        trusted: Any = None,
+        server: Origin | None = None,
     ):
         if not isinstance(token_key, str):
             raise TypeError(f"token_key is a string, not {type(token_key).__name__}")
         if token is not None and not isinstance(token, Token):
             token = Token(check_token(token, "the token given in code"), Source("token="))
+        if source is not None:
+            providers.check_source(source)
+        # Absolute, so that equal objects mean the same file wherever the process goes.
+        file = None if token_file is None else Path(os.path.abspath(os.path.expanduser(token_file)))
         self._token = token
-        self._file = None if token_file is None else Path(os.path.expanduser(token_file))
-        self._key = token_key
-        self._store = TokenStore()
-        self._remembered: dict[Origin, _Remembered] = {}
-        self._given_out: dict[Origin, tuple[Token, ...]] = {}
-        if self._token is None:  # what the store gave out, it gave out for all who ask it alike
-            self._given_out = _given_out.setdefault((self._file, self._key), self._given_out)
-        self._quiet_until: dict[Origin, float] = {}
-        self._watches: dict[Path, Watch] = {}
-        self._lock = threading.Lock()
-        _all_credentials.add(self)
+        self._hosts = KnownHosts() if trusted is None else trusted
+        self._wanted = Wanted(file, token_key, source, server)
+        is_shared = type(self._hosts) in (KnownHosts, NamedHosts)
+        # With token= there is nothing to remember.
+        self._memory = (
+            Memory() if token else memory_of(self._wanted, self._hosts if is_shared else None)
+        )
 
     def token_for(self, origin: Origin) -> Token | None:
         """The token for a trusted host; None if no source has one.
@@ -73,23 +85,23 @@ class Credentials:
         """
         if self._token is not None:
             return self._token
-        remembered = self._remembered.get(origin)
-        if remembered is None or not remembered.is_current():
-            remembered = self._look(origin)
-        return remembered.token
+        found = self._memory.found.get(origin)
+        if found is not None and found.is_current():
+            return found.token
+        return self._look(origin)
 
     def recognise(self, origin: Origin, value: str) -> Token | None:
         """The token of that value, if it is, or was earlier in this process, one for a host."""
         if self._token is not None and self._token.value == value:
             return self._token
-        for token in self._given_out.get(origin, ()):
+        for token in self._memory.given_out.get(origin, ()):
             if token.value == value:
                 return token
         return None
 
     def known(self) -> set[str]:
         """Every token that is, or was earlier in this process, the one for some host."""
-        given_out = (token for tokens in tuple(self._given_out.values()) for token in tokens)
+        given_out = (token for tokens in tuple(self._memory.given_out.values()) for token in tokens)
         return {token.value for token in (self._token, *given_out) if token}
 
     def after_refusal(self, origin: Origin, refused: Token | None) -> Token | None:
@@ -97,159 +109,89 @@ class Credentials:
 
         The sources are consulted once for all threads that wait. Where they have nothing new, they
         are left in peace for a while; a change of a file is noticed all the same, see
-        :class:`Watch`.
+        :class:`~cave_auth_adapter.watch.Watch`.
 
         :param refused: what was sent; None if the request had no token.
         :raises InvalidToken, TokenFileError: as :meth:`token_for`.
         """
-        token = self.token_for(origin)
-        if token != refused:
-            return token
-        if self._token is not None:
+        token, memory = self.token_for(origin), self._memory
+        if token == refused and self._token is None and not memory.is_quiet(origin, refused):
+            token = self._another(origin, refused)
+        if token == refused or (refused is not None and token in memory.refused.get(origin, ())):
             return None
-        with self._lock:
-            token = self._remembered[origin].token
-            if token != refused:
-                return token  # another thread looked while this one waited
-            if time.monotonic() < self._quiet_until.get(origin, 0.0):
-                return None
-            token = self._look_now(origin).token
+        return token
+
+    def _another(self, origin: Origin, refused: Token | None) -> Token | None:
+        """Look again, for as long as a refused request waits for another token."""
+        memory, until = self._memory, time.monotonic() + providers.patience()
+        while True:
+            if memory.may_look(origin, refused):
+                self._look(origin, is_refusal=True, refused=refused)
+            token = self.token_for(origin)
             if token != refused:
                 return token
-            self._quiet_until[origin] = time.monotonic() + _QUIET
-            return None
+            if time.monotonic() >= until:
+                memory.be_quiet(origin, refused)
+                return token
+            time.sleep(_NAP)
 
-    def _look(self, origin: Origin) -> _Remembered:
-        with self._lock:
-            remembered = self._remembered.get(origin)
-            if remembered is not None and remembered.is_current():
-                return remembered  # another thread looked while this one waited
-            return self._look_now(origin)
+    def _look(
+        self, origin: Origin, *, is_refusal: bool = False, refused: Token | None = None
+    ) -> Token | None:
+        """Search the sources and remember the answer; once for all threads that want it."""
+        memory = self._memory
+        while True:
+            with warnings_held(), memory.turns.take((origin, is_refusal)) as turn:
+                if turn is Turn.MINE:
+                    return self._look_now(origin, is_refusal, refused).token
+            found = memory.found.get(origin)
+            if turn is not Turn.OVER:  # its own look, or one that takes too long
+                return found.token if found else None
+            if found is not None and (is_refusal or found.is_current()):
+                return found.token
 
-    def _look_now(self, origin: Origin) -> _Remembered:
-        """Search the sources and remember the answer; called with the lock held."""
-        found = self._search(origin)
-        given_out = self._given_out.get(origin, ())
-        if found.token is not None and found.token not in given_out:
-            # A new tuple: other threads go through the old one without a lock.
-            self._given_out[origin] = (found.token, *given_out)
-        self._remembered[origin] = found
+    def _look_now(self, origin: Origin, is_refusal: bool, refused: Token | None) -> Found:
+        memory = self._memory
+        if refused is not None:
+            memory.note_refusal(origin, refused)
+        found = self._search(origin, is_refusal)
+        memory.remember(origin, found)
+        if is_refusal and found.token == refused:
+            memory.looked_in_vain(origin, refused)
         return found
 
-    def _search(self, origin: Origin) -> _Remembered:
-        now, before = environment(), self._remembered.get(origin)
+    def _search(self, origin: Origin, is_refusal: bool) -> Found:
+        before = self._memory.found.get(origin)
         try:
-            return self._search_once(origin, now)
+            return self._search_once(origin, is_refusal)
         except TokenFileError:
-            if before is None or before.token is None or before.environment != now:
+            if before is None or before.token is None or before.variables != _variables():
                 raise
         # A job that runs is not stopped by a file that breaks meanwhile, or is being written.
-        time.sleep(_REWRITE)
+        time.sleep(REWRITE)
         try:
-            return self._search_once(origin, now)
+            return self._search_once(origin, is_refusal)
         except TokenFileError as error:
             warn_once(f"Going on with the token that was there before. {error}")
             watched = tuple((watch, watch.look()) for watch, _ in before.watched)
-            return _Remembered(before.token, now, watched)
+            return before._replace(changed=providers.changed(), watched=watched)
 
-    def _search_once(self, origin: Origin, environment: tuple[object, ...]) -> _Remembered:
-        watched = [self._watched(self._store.directory)]
-        token = self._first(origin, watched)
-        return _Remembered(token, environment, tuple(watched))
-
-    def _first(self, origin: Origin, watched: list[_Watched]) -> Token | None:
-        """Go through the sources; note which files the answer rests on."""
-        if self._file is not None:
-            return self._read(self._file, watched, "token_file=")
-        if self._key == DEFAULT_KEY and (value := os.environ.get("CAVE_TOKEN")):
-            source = Source("CAVE_TOKEN")
-            return Token(check_token(value, str(source)), source)
-        if named := os.environ.get("CAVE_TOKEN_FILE"):
-            return self._read(Path(os.path.expanduser(named)), watched, "CAVE_TOKEN_FILE")
-        for path in self._files_for(origin):
-            if token := self._read(path, watched):
-                return token
-        if self._key == DEFAULT_KEY and (found := keyring.find(self._servers_of(origin))):
-            source = Source("keyring", key=found[0])
-            return Token(check_token(found[1], str(source)), source)
-        if self._key != DEFAULT_KEY:
-            raise TokenFileError(
-                self._store.path_for(),
-                f"has no key {self._key!r}, and no other secret file for {origin.server} has it",
-                f"Save it: cave_auth_adapter.TokenStore().save(token, key={self._key!r}).",
-            )
-        return None
-
-    def _servers_of(self, origin: Origin) -> list[str]:
-        """The names under which a token for a host may be saved: its own, its auth server's."""
-        return [server for server in (origin.server, auth_server_of(origin)) if server]
-
-    def _files_for(self, origin: Origin) -> Iterator[Path]:
-        yield from map(self._store.path_for, self._servers_of(origin))
-        yield self._store.path_for()
-        yield self._store.directory / DEPRECATED_FILE
-
-    def _read(self, path: Path, watched: list[_Watched], kind: Kind = "file") -> Token | None:
-        """The token in a file; a file that the caller named must have one."""
-        named = kind != "file"
-        entry = self._watched(path)  # before the file is read, so that no change is missed
-        secrets = read_named(path) if named else read_secrets(path)
-        if secrets is None:
-            if named:
-                raise TokenFileError(path, f"is named by {kind} and does not exist", _NAMED)
-            return None
-        watched.append(entry)
-        value = token_in(secrets, self._key, path)
-        if value is None:
-            if named:
-                problem = f"is named by {kind} and has no token under the key {self._key!r}"
-                raise TokenFileError(path, problem, _NAMED)
-            return None
-        if path.name == DEPRECATED_FILE:
-            warn_once(
-                f"The token comes from {path}, a name that is deprecated. Rename the file to "
-                f"{path.with_name(DEFAULT_FILE)}."
-            )
-        return Token(value, Source(kind, path, self._key))
-
-    def _watched(self, path: Path) -> _Watched:
-        watch = self._watches.setdefault(path, Watch(path))
-        return watch, watch.look()
+    def _search_once(self, origin: Origin, is_refusal: bool) -> Found:
+        # What the answer rests on comes first, so that no change is missed.
+        variables, changed, memory = _variables(), providers.changed(), self._memory
+        look = memory.reader.look(afresh=is_refusal)
+        search = Search(
+            self._wanted,
+            origin,
+            look,
+            memory.asked,
+            is_named=self._hosts.names(origin),
+            refused=memory.refused.get(origin, ()),
+            is_refusal=is_refusal,
+        )
+        token = search.token()
+        return Found(token, variables, changed, tuple(look.watched), search.renew_at)
 
 
-_Watched = tuple[Watch, int]
-_NAMED = 'Name a file that holds {"token": "…"}, or the key under which it holds the token.'
-
-
-class _Remembered(NamedTuple):
-    """What a search found, and on what it rests."""
-
-    token: Token | None
-    environment: tuple[object, ...]
-    watched: tuple[_Watched, ...]
-
-    def is_current(self) -> bool:
-        if self.environment != environment():
-            return False
-        now, writes = time.monotonic(), store.writes
-        for watch, version in self.watched:
-            if now >= watch.look_at or watch.writes != writes:
-                watch.look()
-            if watch.version != version:
-                return False
-        return True
-
-
-_given_out: dict[tuple[Path | None, str], dict[Origin, tuple[Token, ...]]] = {}
-_all_credentials: weakref.WeakSet[Credentials] = weakref.WeakSet()
-
-
-def _renew_locks() -> None:
-    for credentials in _all_credentials:
-        credentials._lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    # A thread of the parent may hold the lock at the moment of the fork; in the child nobody
-    # would ever release it.
-    os.register_at_fork(after_in_child=_renew_locks)
+def _variables() -> Variables:
+    return environment(TOKEN_VARIABLES)

@@ -10,7 +10,8 @@ from . import store
 
 LOOK_INTERVAL = 1.0  # seconds between two looks at the same file or directory, at least
 _LOOK_SHARE = 0.001  # of the time goes into looking, at most: a stat over a network can be slow
-_LOOK_LIMIT = 60.0  # seconds between two looks, at most: one stat that hung is no rule
+_LOOK_LIMIT = 60.0  # seconds between two looks, at most, so that one slow stat doesn't stop us
+_GRAIN = 2.0  # seconds; of time stamps on FAT, the coarsest of the file systems
 
 
 class Watch:
@@ -20,17 +21,19 @@ class Watch:
     size, escapes it. A token that is refused is looked for without asking the watch.
 
     :ivar version: a number that changes when the file does.
+    :ivar is_settled: whether the next change will give it another time stamp.
     :ivar look_at: when to look again, in seconds of ``time.monotonic``.
     :ivar writes: what ``store.writes`` was at the last look; another number is a reason to look.
 
-    Whoever uses it compares the last two by itself: that is done for each request to any host, and
-    calling a method would cost more than the comparison.
+    Callers compare the last two themselves: that is done for each request to any host, and calling
+    a method would cost more than the comparison.
     """
 
     def __init__(self, path: Path):
         self._path = path
         self._signature: tuple[int, ...] | None = None
         self.version = 0
+        self.is_settled = True
         self.look_at = 0.0
         self.writes = -1
 
@@ -46,8 +49,9 @@ class Watch:
                 *(stat.st_mtime_ns, stat.st_size, stat.st_ino, stat.st_dev),
                 *(stat.st_mode, stat.st_uid),  # they count for who is trusted
             )
+            self.is_settled = stat.st_mtime + _GRAIN < _now()
         except (OSError, ValueError):  # a NUL in a name is a ValueError
-            signature = None
+            signature, self.is_settled = None, True
         if signature != self._signature:
             self._signature = signature
             self.version += 1
@@ -57,33 +61,35 @@ class Watch:
         return self.version
 
 
-_VARIABLES = (
+#: A watch, and its version when something was found.
+Watched = tuple[Watch, int]
+
+_now = time.time  # of the same kind as the time stamps of files
+
+_HOME = "USERPROFILE" if os.name == "nt" else "HOME"  # as os.path.expanduser asks
+
+#: The variables that the trusted hosts depend on.
+HOST_VARIABLES = ("CAVE_AUTH_HOSTS", "CLOUD_VOLUME_DIR", _HOME)
+#: The variables that the token of a host depends on.
+TOKEN_VARIABLES = (
     "CAVE_TOKEN",
     "CAVE_TOKEN_FILE",
-    "CAVE_AUTH_HOSTS",
+    "CAVE_TOKEN_COMMAND",
+    "CAVE_AUTH_ACCOUNT",
     "CAVE_AUTH_KEYRING",
-    "CLOUD_VOLUME_DIR",
-    "USERPROFILE" if os.name == "nt" else "HOME",  # as os.path.expanduser asks
+    *HOST_VARIABLES,
 )
-# As os.environ keeps them; it is not asked, for it may be another object by now.
-_KEPT = map(str if os.name == "nt" else os.fsencode, _VARIABLES)
-_TOKEN, _TOKEN_FILE, _HOSTS, _KEYRING, _DIRECTORY, _HOME = _KEPT
 
 
-def environment() -> tuple[object, ...]:
+class Variables(tuple["str | None", ...]):
+    """The values of some variables, to be compared. One may be a token, so none is shown."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} variables>"
+
+
+def environment(names: tuple[str, ...]) -> Variables:
     """What to compare in order to know whether a variable has changed."""
-    try:
-        # os.environ.get raises and catches an error inside for a variable that is not set, as most
-        # are, and this is asked for each request to any host: six of those would cost more than all
-        # the rest of the decision. The mapping below it is the same since Python 3.2.
-        get = os.environ._data.get  # type: ignore[attr-defined]
-        return (
-            get(_TOKEN),
-            get(_TOKEN_FILE),
-            get(_HOSTS),
-            get(_KEYRING),
-            get(_DIRECTORY),
-            get(_HOME),
-        )
-    except AttributeError:  # os.environ is another object now, in somebody's test say
-        return tuple(map(os.environ.get, _VARIABLES))
+    return Variables(map(os.environ.get, names))

@@ -12,7 +12,7 @@ import pytest
 import requests
 import trustme
 
-from cave_auth_adapter import CaveAuth, TokenStore, keepalive, runtime, sources, uninstall
+from cave_auth_adapter import CaveAuth, TokenStore, keepalive, runtime, uninstall
 from cave_auth_adapter.sandbox import Sandbox
 
 from .support.answering import StubServer
@@ -21,8 +21,8 @@ from .support.sandbox import Tokens
 from .support.servers import Authority
 
 _UNSET = (
-    *("CAVE_TOKEN", "CAVE_TOKEN_FILE", "CAVE_AUTH_HOSTS", "CLOUD_VOLUME_DIR", "NETRC"),
-    "CAVE_AUTH_KEYRING",
+    *("CAVE_TOKEN", "CAVE_TOKEN_FILE", "CAVE_TOKEN_COMMAND", "CAVE_AUTH_ACCOUNT"),
+    *("CAVE_AUTH_HOSTS", "CAVE_AUTH_KEYRING", "CLOUD_VOLUME_DIR", "NETRC"),
     *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
@@ -39,7 +39,6 @@ _REBUILD_AUTH = requests.Session.rebuild_auth
 @pytest.fixture(autouse=True)
 def fresh_environment(tmp_path: Path) -> Iterator[None]:
     runtime.reset()  # warnings are given once per process; here, once per test
-    sources._given_out.clear()
     # Not the monkeypatch of the test: its undo() must not bring back the real home directory.
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(tmp_path))

@@ -11,22 +11,27 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..errors import CaveAuthError
+from ..runtime import warn_once
+from ..tokens import Source, Token, check_token
 
 SERVICE = "cave-auth-adapter"
 ANY_SERVER = "any server"  # the name of the entry that corresponds to cave-secret.json
 
 
-def find(servers: Iterable[str]) -> tuple[str, str] | None:
-    """The first of some servers, or of :data:`ANY_SERVER`, that has a token, and the token.
+def find(servers: Iterable[str]) -> Token | None:
+    """The token of the first of some servers, or of :data:`ANY_SERVER`, that has one.
 
-    :raises CaveAuthError: if the keyring is to be asked and can't be.
+    None where the keyring is not to be asked, or can't be; the latter is logged as one warning.
     """
     if not os.environ.get("CAVE_AUTH_KEYRING"):
         return None
-    for server in (*servers, ANY_SERVER):
-        token = _call("get_password", server)
-        if token:
-            return server, str(token)
+    try:
+        for server in (*servers, ANY_SERVER):
+            if value := _call("get_password", server):
+                source = Source("keyring", key=server)
+                return Token(check_token(value, str(source)), source)
+    except CaveAuthError as error:
+        warn_once(str(error))
     return None
 
 
@@ -42,6 +47,7 @@ def save(token: str, server: str | None = None) -> None:
 def delete(server: str | None = None) -> None:
     """Delete the token of a server, or the one for any; harmless if there is none.
 
+    :param server: ``host`` or ``host:port``.
     :raises CaveAuthError: if the keyring can't be written.
     """
     if _call("get_password", server or ANY_SERVER) is not None:
@@ -51,16 +57,21 @@ def delete(server: str | None = None) -> None:
 def _call(function: str, *arguments: str) -> Any:
     try:
         import keyring
-        from keyring.errors import KeyringError
     except ModuleNotFoundError:
         raise CaveAuthError(
             "CAVE_AUTH_KEYRING is set, and the keyring library is not there: "
             "pip install 'cave-auth-adapter[keyring]'"
         ) from None
+    except Exception as error:  # a backend that is imported may need a library that is missing
+        raise _failed(error) from error
     try:
         return getattr(keyring, function)(SERVICE, *arguments)
-    except KeyringError as error:
-        raise CaveAuthError(
-            f"The keyring can't be used: {error}. Unlock it, or unset CAVE_AUTH_KEYRING and save "
-            "the token in a file."
-        ) from error
+    except Exception as error:  # backends let errors of their own out, of D-Bus for one
+        raise _failed(error) from error
+
+
+def _failed(error: Exception) -> CaveAuthError:
+    return CaveAuthError(
+        f"The keyring can't be used: {type(error).__name__}: {error}. Unlock it, or unset "
+        "CAVE_AUTH_KEYRING and save the token in a file."
+    )

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from .. import runtime, sources
+from .. import runtime
 
 _TOKEN_SOURCES = (
-    *("CAVE_TOKEN", "CAVE_TOKEN_FILE", "CAVE_AUTH_HOSTS", "CAVE_AUTH_KEYRING"),
+    *("CAVE_TOKEN", "CAVE_TOKEN_FILE", "CAVE_TOKEN_COMMAND", "CAVE_AUTH_ACCOUNT"),
+    *("CAVE_AUTH_HOSTS", "CAVE_AUTH_KEYRING"),
     *("CLOUD_FILES_DIR", "NETRC"),
 )
 # cloud-volume and cloud-files work out where their files are when they are imported, and keep
@@ -64,5 +65,4 @@ def _forget_tokens() -> None:
     """Forget what was found before, in place: ``install()`` has put its own caches there."""
     for module, attribute in _CACHES.items():
         getattr(sys.modules.get(module), attribute, {}).clear()
-    sources._given_out.clear()
-    runtime._given.clear()  # warnings are given once per process; here, once per test
+    runtime.reset()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import cave_auth_adapter
-from cave_auth_adapter import CaveAuth, InvalidHostSpec, testing
+from cave_auth_adapter import CaveAuth, InvalidHostSpec, testing, tokens_changed
 from cave_auth_adapter.bridges import keyring
 from cave_auth_adapter.origins import DEPLOYMENTS, HostSpec
 
@@ -57,6 +57,7 @@ def test_the_order_of_the_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         for placeholder, name in names.items():
             file = file.replace(placeholder, name)
         (secrets / file).write_text(f'{{"token": "{number:032x}"}}')
+        tokens_changed()  # a change is noticed within a second; a test can't wait
         assert CaveAuth().token_for(url) == f"{number:032x}", file
     named = tmp_path / "named.json"
     named.write_text('{"token": "aa"}')

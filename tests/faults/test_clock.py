@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from cave_auth_adapter import CaveAuth, TokenStore, sources, watch
+from cave_auth_adapter import CaveAuth, TokenStore, memory, sources, watch
 
 from ..support.doors import DOORS, session_through
 from ..support.faulty import GOOD
@@ -47,7 +47,8 @@ def test_a_new_token_is_noticed_though_the_clock_jumps(
 def test_a_refused_token_is_left_in_peace_for_no_longer_though_the_clock_jumps(
     monkeypatch: pytest.MonkeyPatch, jump: float
 ) -> None:
-    monkeypatch.setattr(sources, "_QUIET", 0.05)
+    monkeypatch.setattr(memory, "_QUIET", 0.05)
+    monkeypatch.setattr(memory, "_POLL", 0.0)
     auth, now = CaveAuth(hosts=["cave.example.org"]), time.time
     origin = auth.hosts.trusted_origin("https://cave.example.org/")
     TokenStore().save(TOKEN)

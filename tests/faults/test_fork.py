@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from cave_auth_adapter import CaveAuth, TokenStore, install, sources
+from cave_auth_adapter import CaveAuth, TokenStore, install, reading, sources
 
 from ..support.doors import DOORS, session_through
 from ..support.faulty import GOOD, REFUSAL, Fault, FaultyServer
@@ -94,7 +94,7 @@ def test_a_fork_while_a_token_is_looked_up(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, door: str
 ) -> None:
     """The thread that looks holds a lock, which nobody would release in the child."""
-    held, parent, real = Held(serve), os.getpid(), sources.read_secrets
+    held, parent, real = Held(serve), os.getpid(), reading.read_secrets
     looking = threading.Event()
 
     def slow(path: Path) -> Any:
@@ -104,7 +104,7 @@ def test_a_fork_while_a_token_is_looked_up(
         return real(path)
 
     TokenStore().save(TOKEN)
-    monkeypatch.setattr(sources, "read_secrets", slow)
+    monkeypatch.setattr(reading, "read_secrets", slow)
     session = session_through(door, CaveAuth(hosts=[held.server.host]))
     other = threading.Thread(target=works, args=(session, f"{held.url}parent"))
     other.start()

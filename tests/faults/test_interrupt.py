@@ -155,7 +155,7 @@ class Bench:
 
     def check(self) -> None:
         """After an interrupt: nothing is locked, and all goes on."""
-        assert not self.auth.credentials._lock.locked()
+        assert not self.auth.credentials._memory.turns._gates
         assert is_free(install_module._lock)
         TokenStore().save(self.good, overwrite=True)
         assert still_works(self.door, self.auth, self.session, self.server.url)

@@ -25,7 +25,7 @@ from cave_auth_adapter import (
     install,
     installed,
     mount,
-    sources,
+    reading,
 )
 from cave_auth_adapter.sandbox import Sandbox
 
@@ -58,7 +58,7 @@ def store(sandbox: Sandbox) -> Store:
 def reads(monkeypatch: pytest.MonkeyPatch) -> collections.Counter[str]:
     """How often each secret file that exists was read, and how often one that was half written."""
     counter: collections.Counter[str] = collections.Counter()
-    real = sources.read_secrets
+    real = reading.read_secrets
 
     def read_secrets(path: Path) -> dict[str, object] | None:
         try:
@@ -69,7 +69,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> collections.Counter[str]:
         counter.update([path.name] if secrets is not None else [])
         return secrets
 
-    monkeypatch.setattr(sources, "read_secrets", read_secrets)
+    monkeypatch.setattr(reading, "read_secrets", read_secrets)
     return counter
 
 

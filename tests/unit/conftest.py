@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import responses
 
-from cave_auth_adapter import TokenStore, hosts, runtime, sources, watch
+from cave_auth_adapter import TokenStore, hosts, memory, reading, runtime, sources, watch
 
 from ..support.stub import Clock
 
@@ -17,7 +17,6 @@ from ..support.stub import Clock
 def nothing_remembered() -> None:
     """What is remembered for the life of a process is remembered for one test."""
     runtime.reset()
-    sources._given_out.clear()
 
 
 @pytest.fixture
@@ -51,6 +50,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The time as the credentials see it; it stands still until a test moves it."""
     clock = Clock()
     fake = SimpleNamespace(monotonic=clock, sleep=clock.advance)
-    for module in (sources, watch, hosts):
+    for module in (sources, memory, reading, watch, hosts):
         monkeypatch.setattr(module, "time", fake)
     return clock

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import keyring
 import pytest
 from keyring.backend import KeyringBackend
 from keyring.errors import KeyringLocked
 
-from cave_auth_adapter import CaveAuth, CaveAuthError, TokenStore
+from cave_auth_adapter import CaveAuth, TokenStore, tokens_changed
 from cave_auth_adapter.bridges import keyring as ours
 
 from ..support.stub import OTHER_TOKEN, TOKEN
@@ -23,13 +25,13 @@ class InMemory(KeyringBackend):
     def __init__(self) -> None:
         super().__init__()
         self.entries: dict[tuple[str, str], str] = {}
-        self.locked = False
+        self.failure: BaseException | None = None
         self.asked = 0
 
     def get_password(self, service: str, username: str) -> str | None:
         self.asked += 1
-        if self.locked:
-            raise KeyringLocked("it is locked")
+        if self.failure is not None:
+            raise self.failure
         return self.entries.get((service, username))
 
     def set_password(self, service: str, username: str, password: str) -> None:
@@ -108,13 +110,54 @@ def test_a_deleted_token_is_gone(backend: InMemory) -> None:
     assert CaveAuth().token_for(URL) is None
 
 
-def test_a_locked_keyring_is_said(backend: InMemory) -> None:
-    backend.locked = True
-    with pytest.raises(CaveAuthError, match="Unlock it, or unset CAVE_AUTH_KEYRING"):
-        CaveAuth().token_for(URL)
+# A backend lets errors of D-Bus, of ctypes or of its own out, beside those of the library.
+FAILURES = [KeyringLocked("it is locked"), RuntimeError("no session"), OSError("x"), KeyError("x")]
 
 
-def test_a_missing_library_is_said(backend: InMemory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "keyring", None)
-    with pytest.raises(CaveAuthError, match=r"pip install 'cave-auth-adapter\[keyring\]'"):
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: type(failure).__name__)
+def test_whatever_a_keyring_raises_is_one_warning(
+    backend: InMemory, failure: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend.failure = failure
+    assert [CaveAuth().token_for(URL) for _ in range(3)] == [None] * 3
+    assert CaveAuth().token_for("https://proofreading.zetta.ai/") is None
+    (warning,) = caplog.messages
+    assert type(failure).__name__ in warning
+    assert "Unlock it, or unset CAVE_AUTH_KEYRING" in warning
+
+
+def test_a_bad_token_in_the_keyring_is_one_warning(
+    backend: InMemory, caplog: pytest.LogCaptureFixture
+) -> None:
+    ours.save(f"Bearer {TOKEN}")
+    assert CaveAuth().token_for(URL) is None
+    (warning,) = caplog.messages
+    assert "the keyring, entry 'any server'" in warning
+    assert TOKEN not in warning
+
+
+def test_an_exit_is_not_swallowed(backend: InMemory) -> None:
+    backend.failure = SystemExit(3)
+    with pytest.raises(SystemExit):
         CaveAuth().token_for(URL)
+    backend.failure = None
+    ours.save(TOKEN)
+    tokens_changed()
+    assert CaveAuth().token_for(URL) == TOKEN
+
+
+@pytest.mark.parametrize("name", ["keyring", "secretstorage"])
+def test_a_missing_library_is_one_warning(
+    backend: InMemory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    def find(module: str, *_: object) -> None:
+        if module == "keyring":
+            error = ModuleNotFoundError if name == module else ImportError
+            raise error(f"{name} is missing", name=name)
+
+    monkeypatch.delitem(sys.modules, "keyring")
+    monkeypatch.setattr(sys, "meta_path", [SimpleNamespace(find_spec=find), *sys.meta_path])
+    assert CaveAuth().token_for(URL) is None
+    (warning,) = caplog.messages
+    remedy = "pip install 'cave-auth-adapter[keyring]'" if name == "keyring" else "unset CAVE_AUTH"
+    assert remedy in warning

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cave_auth_adapter import CaveAuth, TokenStore
+from cave_auth_adapter import CaveAuth, TokenStore, tokens_changed
 
 from ..support.stub import OTHER_TOKEN, TOKEN, Write
 
@@ -142,6 +142,7 @@ class TestTrust:
     def trusted(self, store: TokenStore) -> Callable[[], bool]:
         def trusted() -> bool:
             (doubt,) = store.doubtful() or [None]
+            tokens_changed()  # a change is noticed within a second; a test can't wait
             is_trusted = CaveAuth().trusts(f"https://{EVIL}/")
             assert is_trusted is (doubt is None) is (store.servers() == [EVIL])
             return is_trusted

@@ -23,8 +23,9 @@ ORDER = [
     *("install", "tools", "adapter", "auth", "exchange", "asked"),
     *("refusals", "advice", "answers", "bodies"),
     # which token, and which hosts
-    *("saving", "sources", "hosts", "watch", "bridges", "ownership", "identity"),
-    *("store", "document", "files", "permissions"),
+    *("saving", "sources", "search", "memory", "hosts", "command", "reading", "watch"),
+    *("bridges", "ownership", "identity", "store", "document", "files", "permissions"),
+    *("providers", "turns"),
     # what it is about, and how it travels
     *("keepalive", "connections", "headers", "words", "tokens", "origins"),
     # under all of them

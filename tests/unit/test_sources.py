@@ -25,7 +25,7 @@ from cave_auth_adapter import (
     InvalidToken,
     TokenFileError,
     TokenStore,
-    sources,
+    reading,
     watch,
 )
 from cave_auth_adapter.origins import Origin, parse_origin
@@ -114,10 +114,52 @@ class TestSources:
         write("proofreading.zetta.ai-cave-secret.json", token=TOKEN)
         assert value(Credentials()) is None
 
-    def test_a_host_of_no_deployment_gets_the_default_file(self, write: Write) -> None:
-        write("cave-secret.json", token=TOKEN)
+    @pytest.mark.parametrize("file", ["cave-secret.json", "chunkedgraph-secret.json"])
+    @pytest.mark.parametrize("named_by", ["hosts=", "CAVE_AUTH_HOSTS", ""])
+    def test_a_host_of_no_deployment_gets_the_default_file_if_it_is_named(
+        self, write: Write, monkeypatch: pytest.MonkeyPatch, file: str, named_by: str
+    ) -> None:
+        write(file, token=TOKEN)
         write(f"{AUTH_SERVER}-cave-secret.json", token=OTHER_TOKEN)
+        host = "cave.example.org"
+        if named_by.isupper():
+            monkeypatch.setenv(named_by, host)
+        auth = CaveAuth(hosts=[host] if named_by == "hosts=" else None)
+        assert value(auth.credentials, Origin("https", host, 443)) == (TOKEN if named_by else None)
+
+    def test_a_host_of_no_deployment_gets_the_default_file_if_nobody_knows_whose_it_is(
+        self, write: Write
+    ) -> None:
+        write("cave-secret.json", token=TOKEN)
         assert value(Credentials(), parse_origin("https://cave.example.org/")) == TOKEN
+
+    @pytest.mark.parametrize("owner", [AUTH_SERVER, "proofreading.zetta.ai", "cave.my-lab.org"])
+    def test_the_default_file_is_for_the_deployments_that_have_its_token(
+        self, write: Write, owner: str
+    ) -> None:
+        write("cave-secret.json", token=TOKEN)
+        write(f"{owner}-cave-secret.json", token=TOKEN)
+        hosts = (
+            HOST.host,
+            "data.proofreading.zetta.ai",
+            "cave.my-lab.org",
+            "h.brain-wire-test.org",
+        )
+        got = {h for h in hosts if value(Credentials(), Origin("https", h, 443))}
+        expected = {AUTH_SERVER: hosts[0], "proofreading.zetta.ai": hosts[1], hosts[2]: hosts[2]}
+        assert got == {expected[owner]}
+
+    def test_an_owners_file_that_changes_in_place_is_noticed(
+        self, write: Write, clock: Clock
+    ) -> None:
+        write("cave-secret.json", token=TOKEN)
+        path = write("proofreading.zetta.ai-cave-secret.json", token=OTHER_TOKEN)
+        v1dd = Origin("https", "global.em.brain.allentech.org", 443)
+        credentials = Credentials()
+        assert value(credentials, v1dd) == TOKEN
+        path.write_text(json.dumps({"token": TOKEN}))
+        clock.advance(LOOK_INTERVAL)
+        assert value(credentials, v1dd) is None
 
     def test_a_file_without_the_key_is_passed_over(self, write: Write) -> None:
         write(f"{HOST.host}-cave-secret.json", other=OTHER_TOKEN)
@@ -438,14 +480,14 @@ class TestThrift:
     def reads(self, monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
         """How often each file was read."""
         count: Counter[Path] = Counter()
-        original = sources.read_secrets
+        original = reading.read_secrets
 
         def read(path: Path) -> object:
             count[path] += 1
             time.sleep(0.01)  # so that threads that look at the same time do meet
             return original(path)
 
-        monkeypatch.setattr(sources, "read_secrets", read)
+        monkeypatch.setattr(reading, "read_secrets", read)
         return count
 
     def test_nothing_is_looked_at_before_it_is_needed(
@@ -560,17 +602,30 @@ class TestRecognition:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
-def test_a_fork_while_the_lock_is_held_does_not_deadlock(write: Write) -> None:
+def test_a_fork_forgets_the_look_under_way(write: Write) -> None:
     write("cave-secret.json", token=TOKEN)
     credentials = Credentials()
-    with credentials._lock:  # as another thread of the parent may
+    looking, go = threading.Event(), threading.Event()
+
+    def look() -> None:
+        with credentials._memory.turns.take((HOST, False)):
+            looking.set()
+            go.wait()
+
+    other = threading.Thread(target=look)
+    other.start()
+    looking.wait()
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads
             child = os.fork()
         if child == 0:
             signal.alarm(5)
             os._exit(0 if value(credentials) == TOKEN else 1)
-    assert os.waitpid(child, 0)[1] == 0
+        assert os.waitpid(child, 0)[1] == 0
+    finally:
+        go.set()
+        other.join()
 
 
 class TestKnownHosts:

@@ -1,0 +1,223 @@
+"""Tokens from a command: the variable ``CAVE_TOKEN_COMMAND``.
+
+As git's credential helpers and AWS's ``credential_process``: the command is split by
+:func:`shlex.split` and run without a shell. Its last argument is the server (``host``, or
+``host:port``). It prints the token, or a JSON object with the token and the time when it expires::
+
+    {"token": "…", "expires": "2030-01-31T12:00:00Z"}
+
+``expires`` may also be a number of seconds since 1970. What it printed is kept in memory only, and
+the command runs again shortly before that time and after a refusal. It runs for 30 seconds at
+most, one at a time in a process. What it writes to stderr is not read, as it may show a token.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import signal
+import subprocess
+import threading
+import time
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+from .errors import InvalidToken
+from .providers import changed
+from .runtime import on_reset, warn_once
+from .tokens import Source, Token, check_token
+from .turns import Turn, Turns
+
+VARIABLE = "CAVE_TOKEN_COMMAND"
+LIMIT = 30.0  # seconds
+_MAX_BYTES = 1 << 16  # of output
+_EARLY = 60.0  # seconds before a token expires
+_AGAIN = 10.0  # seconds until a command that failed is run again for a token that still lives
+_REMEMBERED = 256  # answers
+
+_turns = Turns()
+
+
+class Answer(NamedTuple):
+    """What a command printed.
+
+    :ivar changed: what :func:`~cave_auth_adapter.providers.changed` said before.
+    :ivar renew_at: when to run it again, in seconds of ``time.monotonic``.
+    :ivar ends_at: when the token expires, likewise.
+    """
+
+    token: Token
+    changed: int
+    renew_at: float = float("inf")
+    ends_at: float = float("inf")
+
+    def is_good(self, refused: Token | None) -> bool:
+        """Whether the command need not run again."""
+        is_asked_for = self.token == refused or self.changed != changed()
+        return not is_asked_for and time.monotonic() < self.renew_at
+
+
+class _Failed(Exception):
+    """Why a command gave no token, as the second half of a sentence."""
+
+
+_answers: dict[tuple[str, str], Answer] = {}
+
+
+def ask(server: str, refused: Token | None) -> Answer | None:
+    """The token that the command gives; None if there is no command, or it gives none.
+
+    :param server: ``host`` or ``host:port``.
+    :param refused: what that server refused: an answer with another token is not asked for again.
+    """
+    command = os.environ.get(VARIABLE)
+    if not command:
+        return None
+    until = time.monotonic() + LIMIT
+    while True:
+        with _turns.take(VARIABLE) as turn:
+            present = _answers.get((command, server))
+            if present and present.is_good(refused):
+                return present
+            if turn is Turn.MINE:
+                return _renewed(command, server, present, refused)
+        if turn is not Turn.OVER or time.monotonic() >= until:
+            return None
+
+
+def _renewed(
+    command: str, server: str, present: Answer | None, refused: Token | None
+) -> Answer | None:
+    """Run the command, and remember what it printed."""
+    now = changed()
+    try:
+        answer = _parsed(_output_of(command, server))._replace(changed=now)
+    except _Failed as failure:
+        warn_once(f"{VARIABLE}: the command {failure}. Run it by hand to see why.", str(failure))
+        if present and present.token != refused and time.monotonic() < present.ends_at:
+            answer = present._replace(changed=now, renew_at=time.monotonic() + _AGAIN)
+        else:
+            _answers.pop((command, server), None)
+            return None
+    if refused is not None and answer.token == refused:
+        warn_once(
+            f"{VARIABLE}: the command gave the token that {server} refused. Renew what it reads.",
+            *(VARIABLE, server),
+        )
+    if len(_answers) >= _REMEMBERED:
+        _answers.clear()
+    _answers[command, server] = answer
+    return answer
+
+
+def _output_of(command: str, server: str) -> bytes:
+    """What a command prints for a server."""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise _Failed(f"can't be split into words ({error})") from None
+    # Without the variable, so that `cave-auth token` as the command does not run itself.
+    environ = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    try:
+        process = subprocess.Popen(  # noqa: S603 - the person's own command
+            [*words, server],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environ,
+            start_new_session=True,  # so that all that it starts can be ended
+        )
+    except (OSError, ValueError) as error:
+        raise _Failed(f"can't be run ({getattr(error, 'strerror', None) or error})") from None
+    output, is_late = _read(process)
+    if is_late:
+        raise _Failed(f"did not end in {LIMIT:.0f} seconds")
+    if len(output) > _MAX_BYTES:
+        raise _Failed(f"printed more than {_MAX_BYTES} bytes")
+    if process.returncode:
+        raise _Failed(f"ended with exit status {process.returncode}")
+    return output
+
+
+def _read(process: subprocess.Popen[bytes]) -> tuple[bytes, bool]:
+    """The output of a process, up to a limit, and whether the process took too long."""
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        _kill(process)
+
+    timer = threading.Timer(LIMIT, end)
+    timer.daemon = True
+    assert process.stdout is not None  # noqa: S101 - it is a pipe
+    try:
+        timer.start()
+        with process.stdout as stream:
+            output = stream.read(_MAX_BYTES + 1)
+        if len(output) > _MAX_BYTES:
+            _kill(process)
+        process.wait()
+        return output, late.is_set()
+    except BaseException:
+        _kill(process)
+        process.wait()
+        raise
+    finally:
+        timer.cancel()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a process and, where there are process groups, all that it started."""
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(OSError):
+        if os.name == "posix":
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+
+
+def _parsed(output: bytes) -> Answer:
+    """The token in what a command printed, and when to renew it."""
+    text = output.decode("utf-8", "replace").strip()
+    expires: Any = None
+    if text.startswith("{"):
+        try:
+            document = json.loads(text)
+        except (ValueError, RecursionError):
+            raise _Failed("printed something that is not JSON") from None
+        text, expires = document.get("token"), document.get("expires")
+    try:
+        token = Token(check_token(text, "its output"), Source("CAVE_TOKEN_COMMAND"))
+    except InvalidToken as error:
+        raise _Failed(f"printed no token: {str(error).rstrip('.')}") from None
+    if expires is None:
+        return Answer(token, 0)
+    now, left = time.monotonic(), _seconds_until(expires)
+    if not left > 0:
+        raise _Failed("printed a token that has expired")
+    return Answer(token, 0, now + max(left - _EARLY, left / 2, 1.0), now + left)
+
+
+def _seconds_until(expires: object) -> float:
+    try:
+        if isinstance(expires, (int, float)) and not isinstance(expires, bool):
+            return float(expires) - time.time()
+        if isinstance(expires, str):
+            moment = datetime.fromisoformat(expires.replace("Z", "+00:00"))  # Python 3.10
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=timezone.utc)
+            return moment.timestamp() - time.time()
+    except (ValueError, OverflowError):
+        pass
+    raise _Failed("gave a time in 'expires' that is neither ISO 8601 nor seconds since 1970")
+
+
+def _forget() -> None:
+    """Forget what commands printed."""
+    _answers.clear()
+
+
+on_reset(_forget)

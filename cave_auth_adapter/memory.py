@@ -1,0 +1,175 @@
+"""What equal credentials share: what was found, given out and refused, and when to look again."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Hashable
+from typing import NamedTuple, TypeVar
+
+from . import store
+from .origins import Origin
+from .providers import Asked, changed
+from .reading import Reader
+from .runtime import on_reset
+from .tokens import Token
+from .turns import Turns
+from .watch import TOKEN_VARIABLES, Variables, Watched, environment
+
+_QUIET = 10.0  # seconds after a first look in vain, twice as long after each further one, until …
+_LONGEST_QUIET = 60.0
+_SPREAD = 0.6  # of the quiet time, more or less: thousands of workers must not look at once
+_POLL = 1.0  # seconds between two looks while a refused request waits for another token
+_MEMORIES = 256
+_HOSTS = 1024  # for which a memory has something
+_TOKENS = 16  # of one host
+# Not the generator that programs seed: its numbers are theirs, and forked workers share them.
+_random = random.SystemRandom()
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Found(NamedTuple):
+    """What a search found, and on what it rests.
+
+    :ivar changed: what :func:`~cave_auth_adapter.providers.changed` said before.
+    :ivar renew_at: when to look again in any case, in seconds of ``time.monotonic``.
+    """
+
+    token: Token | None
+    variables: Variables
+    changed: int
+    watched: tuple[Watched, ...]
+    renew_at: float = float("inf")
+
+    def is_current(self) -> bool:
+        """Whether nothing has changed since."""
+        now, writes = time.monotonic(), store.writes
+        if self.changed != changed() or now >= self.renew_at:
+            return False
+        for watch, version in self.watched:
+            if now >= watch.look_at or watch.writes != writes:
+                watch.look()
+            if watch.version != version:
+                return False
+        return self.variables == environment(TOKEN_VARIABLES)
+
+
+class _Rest(NamedTuple):
+    """After a look in vain: until when the sources are left in peace.
+
+    :ivar refused: the token that the host refused.
+    :ivar look_at: when a request that waits for another token may look again.
+    :ivar quiet_until: until when a refused request is given back at once.
+    :ivar span: the quiet time, in seconds, before it was spread by chance.
+    """
+
+    refused: Token | None
+    changed: int
+    look_at: float
+    quiet_until: float = 0.0
+    span: float = 0.0
+
+
+class Memory:
+    """What one identity has found so far."""
+
+    def __init__(self, given_out: dict[Origin, tuple[Token, ...]] | None = None):
+        self.found: dict[Origin, Found] = {}
+        self.given_out = {} if given_out is None else given_out
+        self.refused: dict[Origin, tuple[Token, ...]] = {}
+        self.reader = Reader()
+        self.asked = Asked()
+        self.turns = Turns()
+        self._rests: dict[Origin, _Rest] = {}
+
+    def remember(self, origin: Origin, found: Found) -> None:
+        """Remember what was found for a host, and that its token was given out."""
+        put(self.found, origin, found, _HOSTS)
+        given_out = self.given_out.get(origin, ())
+        if found.token is not None and found.token not in given_out:
+            # A new tuple: other threads go through the old one.
+            put(self.given_out, origin, (found.token, *given_out)[:_TOKENS], _HOSTS)
+
+    def note_refusal(self, origin: Origin, token: Token) -> None:
+        """Remember that a host refused a token."""
+        others = tuple(other for other in self.refused.get(origin, ()) if other != token)
+        put(self.refused, origin, (token, *others)[:_TOKENS], _HOSTS)
+
+    def may_look(self, origin: Origin, refused: Token | None) -> bool:
+        """Whether nobody has just looked for another token than the refused one in vain."""
+        rest = self._rest(origin, refused)
+        return rest is None or time.monotonic() >= rest.look_at
+
+    def is_quiet(self, origin: Origin, refused: Token | None) -> bool:
+        """Whether a refused request is to be given back at once, without another look."""
+        rest = self._rest(origin, refused)
+        return rest is not None and time.monotonic() < rest.quiet_until
+
+    def looked_in_vain(self, origin: Origin, refused: Token | None) -> None:
+        """Keep others from looking for the same at the same time."""
+        now = time.monotonic()
+        rest = self._rest(origin, refused) or _Rest(refused, changed(), now)
+        put(self._rests, origin, rest._replace(look_at=now + _POLL), _HOSTS)
+
+    def be_quiet(self, origin: Origin, refused: Token | None) -> None:
+        """Leave the sources in peace for a while, each time in a row for longer."""
+        if self.is_quiet(origin, refused):
+            return
+        now = time.monotonic()
+        rest = self._rest(origin, refused) or _Rest(refused, changed(), now)
+        is_in_a_row = rest.span and now < rest.quiet_until + _LONGEST_QUIET
+        span = min(2 * rest.span, _LONGEST_QUIET) if is_in_a_row else _QUIET
+        longest = min((1 + _SPREAD) * span, _LONGEST_QUIET)
+        until = now + _random.uniform((1 - _SPREAD) * span, longest)
+        put(self._rests, origin, rest._replace(quiet_until=until, span=span), _HOSTS)
+
+    def _rest(self, origin: Origin, refused: Token | None) -> _Rest | None:
+        rest = self._rests.get(origin)
+        is_same = rest is not None and rest.refused == refused and rest.changed == changed()
+        return rest if is_same else None
+
+
+_memories: dict[Hashable, Memory] = {}
+_given_out: dict[Hashable, dict[Origin, tuple[Token, ...]]] = {}
+
+
+def memory_of(wanted: Hashable, hosts: Hashable) -> Memory:
+    """The memory that all who want the same token for the same hosts share.
+
+    :param wanted: what was asked for in code.
+    :param hosts: which hosts are trusted; None: a memory that nobody shares.
+    """
+    try:
+        given_out = _given_out.get(wanted)
+    except TypeError:  # a token source that has no hash
+        return Memory()
+    if given_out is None:
+        given_out = put(_given_out, wanted, {}, _MEMORIES)
+    if hosts is None:
+        return Memory(given_out)
+    memory = _memories.get((wanted, hosts))
+    return memory or put(_memories, (wanted, hosts), Memory(given_out), _MEMORIES)
+
+
+def put(table: dict[K, V], key: K, value: V, limit: int) -> V:
+    """Put a value into a table of limited size; the oldest entry goes first.
+
+    Without a lock: each step is one operation of the dictionary.
+    """
+    if key not in table and len(table) >= limit:
+        with contextlib.suppress(StopIteration, RuntimeError, KeyError):
+            del table[next(iter(table))]
+    table[key] = value
+    return value
+
+
+def _forget() -> None:
+    """Forget everything that was found in this process."""
+    _memories.clear()
+    _given_out.clear()
+
+
+on_reset(_forget)

@@ -1,0 +1,168 @@
+"""Read secret files again only where they may have changed."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from .errors import TokenFileError
+from .origins import DEPLOYMENTS
+from .store import TokenStore, read_named, read_secrets, token_in
+from .tokens import Kind, Source, Token
+from .watch import Watch, Watched
+
+REWRITE = 0.02  # seconds; CAVEclient empties a file before it writes it
+_REMEMBERED = 512  # files
+
+
+class _Listing(NamedTuple):
+    """What is in the directory of secret files.
+
+    :ivar names: in lower case, as file systems that ignore case take them; None if the directory
+        can't be listed, so that each file has to be tried.
+    :ivar own: each server that has a file of its own, or may have one -> the file.
+    """
+
+    watched: Watched
+    names: frozenset[str] | None
+    own: dict[str, Path]
+
+
+class Reader:
+    """The secret files, as read for one identity.
+
+    A file that its directory does not list is not opened; nor is one that has not changed since it
+    was read.
+    """
+
+    def __init__(self) -> None:
+        self._store = TokenStore()
+        self._watches: dict[Path, Watch] = {}
+        self._tokens: dict[tuple[Path, str], tuple[Watched, Token | None]] = {}
+        self._listing: _Listing | None = None
+
+    def path_for(self, server: str | None = None) -> Path:
+        """The secret file of a server; the default file without one."""
+        return self._store.path_for(server)
+
+    def look(self, *, afresh: bool) -> Look:
+        """Begin to look at the files.
+
+        :param afresh: whether to open the host's own files even if no time stamp has changed.
+        """
+        return Look(self, self._list(), afresh)
+
+    def watch(self, path: Path) -> Watched:
+        """Look at a path before it is read, so that no change is missed."""
+        watch = self._watches.get(path)
+        if watch is None:
+            if len(self._watches) >= _REMEMBERED:
+                self._watches.clear()
+            watch = self._watches.setdefault(path, Watch(path))
+        return watch, watch.look()
+
+    def _list(self) -> _Listing:
+        watched, listing = self.watch(self._store.directory), self._listing
+        if listing is None or listing.watched != watched or not watched[0].is_settled:
+            names: list[str] | None = []
+            try:
+                names = os.listdir(self._store.directory)
+            except FileNotFoundError:
+                pass
+            except OSError:
+                names = None
+            self._listing = listing = self._listing_of(names, watched)
+        return listing
+
+    def _listing_of(self, names: list[str] | None, watched: Watched) -> _Listing:
+        if names is None:
+            own = {server: self._store.path_for(server) for server in DEPLOYMENTS}
+            return _Listing(watched, None, own)
+        lower = frozenset(name.casefold() for name in names)
+        return _Listing(watched, lower, self._store.own_files(names))
+
+    def read(self, path: Path, key: str, *, afresh: bool) -> tuple[Watched, Token | None]:
+        """The token under a key of a secret file, None without one, and what it rests on."""
+        watched, known = self.watch(path), self._tokens.get((path, key))
+        if known is None or known[0] != watched or afresh or not watched[0].is_settled:
+            value = token_in(read_secrets(path) or {}, key, path)
+            token = None if value is None else Token(value, Source("file", path, key))
+            if len(self._tokens) >= _REMEMBERED:
+                self._tokens.clear()
+            known = self._tokens[path, key] = watched, token
+        return known
+
+
+class Look:
+    """One look at the secret files.
+
+    :ivar watched: the files that the answer rests on.
+    """
+
+    def __init__(self, reader: Reader, listing: _Listing, afresh: bool):
+        self._reader = reader
+        self._listing = listing
+        self._afresh = afresh
+        self.watched = [listing.watched]
+
+    def path_for(self, server: str | None = None) -> Path:
+        """The secret file of a server; the default file without one."""
+        return self._reader.path_for(server)
+
+    def token(self, path: Path, key: str, *, afresh: bool | None = None) -> Token | None:
+        """The token under a key of a file in the directory; None if there is none.
+
+        :raises TokenFileError: if the file can't be read, or holds no token where it should.
+        """
+        names = self._listing.names
+        if names is not None and path.name.casefold() not in names:
+            return None
+        afresh = self._afresh if afresh is None else afresh
+        watched, token = self._reader.read(path, key, afresh=afresh)
+        self.watched.append(watched)
+        return token
+
+    def own_tokens(self, key: str) -> dict[str, Token | None]:
+        """Each server that has a file of its own with a token -> the token.
+
+        None stands for a file that can't be read, even after a moment.
+        """
+        found: dict[str, Token | None] = {}
+        for server, path in self._listing.own.items():
+            try:
+                token = self._read_twice(path, key)
+            except TokenFileError:
+                found[server] = None
+            else:
+                if token is not None:
+                    found[server] = token
+        return found
+
+    def _read_twice(self, path: Path, key: str) -> Token | None:
+        try:
+            return self.token(path, key, afresh=False)
+        except TokenFileError:
+            time.sleep(REWRITE)
+            return self.token(path, key, afresh=False)
+
+    def named(self, path: Path, key: str, kind: Kind) -> Token:
+        """The token in a file that the caller named.
+
+        :raises TokenFileError: if there is no such file, or no token in it.
+        """
+        self.watched.append(self._reader.watch(path))
+        content = read_named(path)
+        value = token_in(content or {}, key, path)
+        if value is not None:
+            return Token(value, Source(kind, path, key))
+        is_there = content is not None
+        del content  # it may hold other tokens, and tracebacks can show the variables of a frame
+        if is_there:
+            problem = f"is named by {kind} and has no token under the key {key!r}"
+            raise TokenFileError(path, problem, _NAMED)
+        raise TokenFileError(path, f"is named by {kind} and does not exist", _NAMED)
+
+
+_NAMED = 'Name a file that holds {"token": "…"}, or the key under which it holds the token.'
