@@ -114,37 +114,33 @@ def no_table(about: About, error: str) -> str:
     return f"{about.host}: {TABLES[error]}. Your token is good; check the address."
 
 
-def terms(about: About, name: str, form: str) -> str:
+def terms(about: About, name: str, form: str, is_own: bool) -> str:
+    """:param is_own: whether the form is on the deployment's own auth server."""
     named = f" {name!r}" if name else ""
+    where = f"Open their form in a browser: {form}"
     if not form:
         where = f"See the pages of your account: https://{about.auth_server or about.host}"
-    else:
-        where = f"Open their form in a browser{_whose_word(about, form)}: {form}"
+    elif not is_own:
+        where = (
+            "Open their form in a browser (the address is the server's word; look at it before "
+            f"you open it): {form}"
+        )
     return f"{about.host}: your account has yet to accept the terms of service{named}. {where}"
 
 
-def form_address(url: str, auth_server: str) -> str:
+def form_address(url: str) -> str:
     """The address of a form for terms of service, so that it works in a browser.
 
     Without an address to go on to, the auth server records that the terms are accepted, but then
     answers 500. It puts the token in that address, so that only a page of its own will do.
 
-    >>> url = "https://global.daf-apis.com/sticky_auth/api/v1/tos/1/accept"
-    >>> form_address(url, "global.daf-apis.com").partition("accept")[2]
-    '?redirect=https://global.daf-apis.com/sticky_auth/settings/tokens'
+    >>> form_address("https://global.daf-apis.com/sticky_auth/api/v1/tos/1/accept")
+    'https://global.daf-apis.com/sticky_auth/api/v1/tos/1/accept?redirect=https://global...'
     """
-    origin, form = parse_origin(url), url.partition("?")[0]
-    if origin is None or origin.server != auth_server or not form.endswith("/accept"):
+    form = url.partition("?")[0]
+    if not form.endswith("/accept"):
         return url
     return f"{form}?redirect={form.partition('/api/v1/')[0]}/settings/tokens"
-
-
-def _whose_word(about: About, url: str) -> str:
-    """A note on an address that the service named, if it is not the deployment's own."""
-    origin = parse_origin(url)
-    if origin is not None and origin.server in (about.host, about.auth_server):
-        return ""
-    return " (the address is the server's word; look at it before you open it)"
 
 
 def lacking(about: About, kind: str, name: str, dataset: str) -> str:

@@ -90,6 +90,8 @@ def _put_back(start: bytes, rest: Any, failure: Exception | None) -> Any:
         reason=rest.reason,
         preload_content=False,
         decode_content=rest.decode_content,
+        # requests takes cookies from there (cookies.py, extract_cookies_to_jar).
+        original_response=getattr(rest, "_original_response", None),
     )
 
 

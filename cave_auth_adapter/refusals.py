@@ -215,8 +215,14 @@ def _forbidden(about: About, error: str, data: dict[str, Any], text: str) -> _Fo
 
 
 def _terms(about: About, name: str, url: str) -> _Found:
-    form = advice.form_address(url, about.auth_server or about.host)
-    return "missing_tos", TermsNotAccepted, advice.terms(about, name, form), {"form_url": form}
+    origin = parse_origin(url)
+    is_own = origin is not None and (
+        origin.server in (about.host, about.auth_server)
+        or KnownHosts().trusted_origin(url) is not None
+    )
+    form = advice.form_address(url) if is_own else url
+    sentence = advice.terms(about, name, form, is_own)
+    return "missing_tos", TermsNotAccepted, sentence, {"form_url": form}
 
 
 def warn_of_stranger(response: Response) -> None:

@@ -23,6 +23,7 @@ from cave_auth_adapter import (
     mount,
     raise_for_auth,
 )
+from cave_auth_adapter.errors import Refusal
 from cave_auth_adapter.sandbox import Sandbox
 
 from ..support.doors import Door
@@ -55,9 +56,21 @@ CASES = {
         PermissionMissing,
         {"permission": "view", "dataset": "sandbox_restricted"},
     ),
+    "missing role": Case(
+        "/needs-role",
+        "good",
+        {},
+        PermissionMissing,
+        {"role": "dataset_admin", "dataset": "sandbox_restricted"},
+    ),
     "missing group": Case(
         "/needs-group", "good", {}, PermissionMissing, {"group": "sandbox_insiders"}
     ),
+    "missing privilege": Case(
+        "/needs-superadmin", "good", {}, PermissionMissing, {"privilege": "superadmin"}
+    ),
+    "unknown table": Case("/needs-table/unknown", "good", {}, Refusal, {}),
+    "no table": Case("/needs-table", "good", {}, Refusal, {}),
 }
 
 
@@ -158,15 +171,31 @@ def test_one_warning_per_host_and_cause(
     assert sandbox.token not in warnings[0]
 
 
-def test_a_login_page_that_a_redirect_ended_at_is_recognised(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("is_trusted", [True, False])
+def test_the_service_that_led_to_the_login_is_blamed_and_not_where_it_ended(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, is_trusted: bool
+) -> None:
+    service, auth_server = (
+        server.removeprefix("https://") for server in (sandbox.data_server, sandbox.auth_server)
+    )
+    if is_trusted:
+        monkeypatch.setenv("CAVE_AUTH_HOSTS", service)
     response = requests.get(f"{sandbox.data_server}/echo")
 
     assert response.status_code == 200
-    with pytest.raises(TokenNotFound):
+    assert response.url.startswith(sandbox.identity_provider)
+    with pytest.raises(TokenNotFound) as caught:
         raise_for_auth(response)
+    assert caught.value.host == service
+    trust = f"cave-auth trust {service} --server {auth_server}"
+    login = f"cave-auth login {auth_server}, then {trust}"
+    assert str(caught.value).endswith(f": {login if is_trusted else trust}")
+    assert ("is not trusted" in str(caught.value)) == (not is_trusted)
+    assert sandbox.identity_provider.removeprefix("https://") not in str(caught.value)
 
 
-def test_a_login_redirect_is_recognised(sandbox: Sandbox) -> None:
+def test_a_login_redirect_is_recognised(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAVE_AUTH_HOSTS", sandbox.data_server)
     cookie = {"middle_auth_token": "0" * 32}  # a bad token in the cookie alone
     response = requests.get(f"{sandbox.data_server}/echo", cookies=cookie, allow_redirects=False)
 
@@ -174,13 +203,29 @@ def test_a_login_redirect_is_recognised(sandbox: Sandbox) -> None:
     assert "the request had none" in (explain(response) or "")
 
 
-def test_a_form_on_another_host_is_marked_as_the_servers_word(
-    sandbox: Sandbox, auth: CaveAuth
+def test_terms_that_a_cookie_alone_is_led_to_are_recognised(sandbox: Sandbox) -> None:
+    cookie = {"middle_auth_token": sandbox.token}
+    url = f"{sandbox.data_server}/needs-tos"
+    response = requests.get(url, cookies=cookie, allow_redirects=False)
+
+    assert response.status_code == 302
+    with pytest.raises(TermsNotAccepted, match=r"/tos/1/accept"):
+        raise_for_auth(response)
+
+
+@pytest.mark.parametrize("has_token", [True, False])
+def test_a_form_on_a_host_that_is_not_trusted_is_marked_as_the_servers_word(
+    sandbox: Sandbox, auth: CaveAuth, has_token: bool
 ) -> None:
     TokenStore().save(sandbox.token, sandbox.data_server)
+    if has_token:
+        TokenStore().save(sandbox.token, sandbox.auth_server)
     sentence = explain(ask(sandbox, CASES["missing terms"], mount(requests.Session(), auth)))
 
-    assert "the address is the server's word" in (sentence or "")
+    assert sentence is not None
+    assert ("the address is the server's word" in sentence) == (not has_token)
+    settings = f"accept?redirect={sandbox.auth_server}/sticky_auth/settings/tokens"
+    assert sentence.endswith(settings if has_token else "accept")
 
 
 def test_a_stream_is_left_to_its_reader(sandbox: Sandbox, auth: CaveAuth) -> None:

@@ -39,9 +39,6 @@ CALLS = {
     "users": lambda server: server.users([1]),
     "usernames": lambda server: server.usernames([1]),
     "group_users": lambda server: server.group_users(1),
-}
-# Calls that the sandbox has no answer to.
-OTHER_CALLS = {
     "my_permissions": lambda server: server.permissions(fresh=True),
     "terms": lambda server: server.terms(),
     "missing_terms": lambda server: server.missing_terms(),
@@ -49,7 +46,6 @@ OTHER_CALLS = {
     "has_public": lambda server: server.has_public("minnie3_v1"),
     "is_public_root": lambda server: server.is_public_root("minnie3_v1", 864691135000000000),
 }
-ALL_CALLS = {**CALLS, **OTHER_CALLS}
 # What a call makes nothing of: whatever is in JSON will do for those that only want success.
 NEEDS_NO_CONTENT = ("revoke_key", "log_out")
 
@@ -100,6 +96,27 @@ class TestAnswers:
         assert said["permissions_v2"] == {"sandbox": ["view"]}
         assert [terms["tos_id"] for terms in said["missing_tos"]] == [1]
         assert said["datasets_admin"] == []
+
+    def test_terms_are_listed_missed_and_accepted(self, sandbox: Sandbox) -> None:
+        user = sandbox.create_user("A Reader", permissions={"sandbox_terms": ["view"]})
+        server = server_for(sandbox.auth_server, sandbox.create_token(user))
+        (terms,) = [each for each in server.terms() if each["id"] == 1]
+        assert terms["name"] == "Sandbox Terms of Service"
+        assert terms["text"]
+        missing = server.missing_terms()
+        assert [each["tos_id"] for each in missing] == [1]
+        assert server.permissions(fresh=True)["missing_tos"] == missing
+
+        server.accept_terms(1)
+        assert server.missing_terms() == []
+
+    def test_tables(self, server: AuthServer, sandbox: Sandbox) -> None:
+        assert server.dataset_of("pychunkedgraph", "sandbox_public") is not None
+        assert server.dataset_of("pychunkedgraph", "unknown") is None
+        public, hidden = sandbox.roots[:2]
+        assert server.has_public("sandbox_public") is True
+        assert server.is_public_root("sandbox_public", public) is True
+        assert server.is_public_root("sandbox_public", hidden) is False
 
     def test_a_key_is_made_listed_used_and_revoked(
         self, server: AuthServer, sandbox: Sandbox
@@ -219,7 +236,7 @@ class TestRefusals:
 
 
 class TestMisbehaviour:
-    @pytest.mark.parametrize("call", ALL_CALLS.values(), ids=ALL_CALLS)
+    @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
     def test_a_server_that_is_down(self, call: object) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
@@ -230,7 +247,7 @@ class TestMisbehaviour:
         assert isinstance(caught.value, requests.ConnectionError)
         assert TOKEN not in all_of(caught.value)
 
-    @pytest.mark.parametrize("call", ALL_CALLS.values(), ids=ALL_CALLS)
+    @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
     def test_a_server_that_takes_too_long(self, stub_server: StubServer, call: object) -> None:
         stub_server.answer = Answer(delay=0.5)
         with pytest.raises(ServerUnreachable, match=r"did not answer within 0\.1 sec") as caught:
@@ -282,7 +299,7 @@ class TestMisbehaviour:
         ],
         ids=range(7),
     )
-    @pytest.mark.parametrize("call", ALL_CALLS.values(), ids=ALL_CALLS)
+    @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
     def test_what_is_not_json(self, stub_server: StubServer, call: object, body: bytes) -> None:
         stub_server.answer = Answer(body=body, content_type="text/html")
         with pytest.raises(UnexpectedAnswer, match="not JSON") as caught:
@@ -294,7 +311,7 @@ class TestMisbehaviour:
         ("name", "content"),
         [
             (name, content)
-            for name in ALL_CALLS
+            for name in CALLS
             if name not in NEEDS_NO_CONTENT
             for content in (None, 5, "", "two words", [1], [None], {}, [[[]]], {"id": [1]})
             if not isinstance(content, {"time_to_live": int, "dataset_of": str}.get(name, ()))
@@ -306,7 +323,7 @@ class TestMisbehaviour:
     ) -> None:
         stub_server.answer = Answer(body=json.dumps(content).encode())
         with pytest.raises(UnexpectedAnswer) as caught:
-            ALL_CALLS[name](server_for(stub_server.address))
+            CALLS[name](server_for(stub_server.address))
         assert stub_server.address in str(caught.value)
 
     @pytest.mark.parametrize("name", ["api_keys", "usernames"])
@@ -318,10 +335,10 @@ class TestMisbehaviour:
     ) -> None:
         stub_server.answer = Answer(body=json.dumps([content]).encode())
         with pytest.raises(UnexpectedAnswer) as caught:
-            ALL_CALLS[name](server_for(stub_server.address))
+            CALLS[name](server_for(stub_server.address))
         assert TOKEN not in all_of(caught.value)
 
-    @pytest.mark.parametrize("call", ALL_CALLS.values(), ids=ALL_CALLS)
+    @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
     def test_a_server_error(self, stub_server: StubServer, call: object) -> None:
         stub_server.answer = Answer(502, f"Bad\n gateway {TOKEN}".encode(), "text/plain")
         with pytest.raises(
@@ -337,7 +354,7 @@ class TestMisbehaviour:
             server_for(stub_server.address).me()
         assert TOKEN[:4] not in str(caught.value)
 
-    @pytest.mark.parametrize("call", ALL_CALLS.values(), ids=ALL_CALLS)
+    @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
     def test_a_redirect_is_not_followed(
         self, stub_server: StubServer, sandbox: Sandbox, call: object
     ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import socket
 import threading
 import time
@@ -12,8 +13,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import requests
 
-from cave_auth_adapter import CaveAuth, PermissionMissing
+from cave_auth_adapter import CaveAuth, PermissionMissing, explain, mount
 from cave_auth_adapter.bodies import take
 from cave_auth_adapter.service import (
     AuthServer,
@@ -232,3 +234,19 @@ def test_the_login_page_of_a_network_is_named(plain_server: StubServer) -> None:
     plain_server.answer = Answer(body=b"<html>Welcome to the hotel", content_type="text/html")
     with pytest.raises(UnexpectedAnswer, match="login page of its own, as in hotels"):
         server_for(plain_server.address).me()
+
+
+@pytest.mark.parametrize("raise_errors", [False, True])
+def test_an_answer_that_was_looked_at_is_whole(
+    plain_server: StubServer, raise_errors: bool
+) -> None:
+    body = os.urandom(200_000)
+    plain_server.answer = Answer(403, body, headers=(("Set-Cookie", "seen=1"),))
+    auth = CaveAuth(TOKEN, hosts=[plain_server.address], raise_errors=raise_errors)
+    session = mount(requests.Session(), auth)
+    response = session.get(plain_server.address, stream=True)
+    assert explain(response) is None
+    assert session.cookies["seen"] == "1"
+    assert response.raw.headers["Content-Length"] == "200000"
+    assert b"".join(response.iter_content(999)) == body
+    assert session.get(plain_server.address).content == body  # the connection is free again

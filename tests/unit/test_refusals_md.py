@@ -76,10 +76,10 @@ ANSWERS: dict[str, Callable[[], requests.Response]] = {
         answer(302, SERVICE, Location=f"{STICKY}/tos/1/accept?redirect={SERVICE}")
     ),
     "missing role": lambda: refusal(
-        403, "missing_role", required_role="dataset_admin", auth_dataset="sandbox"
+        403, "missing_role", required_role="dataset_admin", auth_dataset="sandbox_restricted"
     ),
     "missing group": lambda: said("Requires membership of group: sandbox_insiders"),
-    "missing privilege": lambda: said("Requires dataset admin privilege."),
+    "missing privilege": lambda: said("Requires superadmin privilege."),
     "unknown table": lambda: refusal(400, "invalid_table_id"),
     "no table": lambda: refusal(400, "missing_table_id"),
 }
