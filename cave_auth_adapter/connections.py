@@ -12,7 +12,6 @@ import functools
 import http.client
 import inspect
 import io
-import os
 import queue
 import ssl
 import time
@@ -21,6 +20,7 @@ from typing import Any, NamedTuple
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPSConnectionPool
 
+from .runtime import after_fork, on_reset
 from .tokens import Token
 
 MAX_CONNECTIONS = 64  # idle ones, to all hosts together
@@ -247,7 +247,6 @@ def view(key: Key, terms: Terms) -> View:
     return View(key, terms)
 
 
-if hasattr(os, "register_at_fork"):
-    # A child closes its copies of the sockets. That sends nothing, so the parent's stay open.
-    os.register_at_fork(after_in_child=reset)
+after_fork(reset)  # a child closes its copies of the sockets; the parent's stay open
+on_reset(reset)
 atexit.register(reset)  # else the interpreter warns of open sockets in development mode
