@@ -1,4 +1,4 @@
-"""Read, lock and replace a file, so that others see the old one or the new one, whole.
+"""Read, lock and replace a file, so that readers see the old one or the new one, whole.
 
 Everything that the operating system refuses becomes a :class:`TokenFileError`.
 """
@@ -23,8 +23,8 @@ from .errors import TokenFileError
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-# Seconds. A write takes milliseconds; who waits for longer than this waits for a stuck process. It
-# allows for a crowd: whoever finds the lock free gets it, not whoever has waited longest.
+# Seconds. A write takes milliseconds, so a longer wait means that a process hangs. It allows for a
+# crowd: a lock that comes free goes to any process that waits, not to the first.
 _LOCK_TIMEOUT = 30.0
 _LOCK_POLL = 0.01
 _PATIENCE = 1.0  # seconds in which Windows may refuse, because another process has the file open
@@ -152,7 +152,7 @@ def _lock_of(target: Path) -> BaseFileLock:
     descriptor = os.open(path, flags, 0o600)
     try:
         state = os.fstat(descriptor)
-        if state.st_nlink == 1:  # else it is a name that somebody gave to another file
+        if state.st_nlink == 1:  # else somebody linked another file to this name
             permissions.adopt(descriptor, target, at_least=0o600)  # who may write it may lock it
         mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
         has_locks = _has_locks(descriptor)
@@ -224,7 +224,7 @@ def _sync(descriptor: int) -> None:
 
 def _sync_directory(directory: Path) -> None:
     """Make a rename last (fsync(2)): the new name is in the directory, not in the file."""
-    if os.name == "nt":  # a directory can't be opened there, and needs not be
+    if os.name == "nt":  # a directory can't be opened there, and need not be
         return
     with contextlib.suppress(OSError):  # some file systems can't; the rename has been done
         descriptor = os.open(directory, os.O_RDONLY)

@@ -1,7 +1,7 @@
 """Whose a file is, and who else can write it.
 
-What is written keeps owner, group and mode of what it replaces. A file makes its server a trusted
-one only where no other user had a hand in it. All of it is for POSIX: access on Windows is by lists
+A new file gets owner, group and mode of the one that it replaces. A file makes its server a trusted
+one only if no other user can have made it. All of it is for POSIX: access on Windows is by lists
 that the mode does not show, and a user's profile there is closed to others.
 """
 
@@ -173,7 +173,7 @@ def _can_be_written_by_everybody(place: Path, state: os.stat_result) -> bool:
 
 
 def owners(home: Path, *named: Path) -> frozenset[int]:
-    """The users whose files are as good as our own: this one, root, and the owners of places.
+    """The users whose files are trusted like our own: this one, root, and the owners of places.
 
     :param home: the home directory. It may be on a volume of another user, as with ``docker -v``;
         and so may ``.cloudvolume`` in it, where nobody else can make one.

@@ -33,7 +33,7 @@ _MAX_BYTES = 1 << 20  # a secret file is some hundred bytes; nothing bigger is r
 # What cloud-volume takes for a token (GrapheneMetadata.parse_token); it refuses any other.
 _CLOUD_VOLUME_TOKEN = re.compile(r"[0-9a-f]+\Z|[A-Za-z0-9+/]+={0,2}\Z", re.ASCII)
 
-#: Counts the writes of this process, so that whoever remembers a file knows at once to look again.
+#: Counts the writes of this process, so that rooms which remember a file look at it again at once.
 writes = 0
 
 
@@ -41,7 +41,7 @@ class TokenStore:
     """The directory of secret files.
 
     :param directory: where the files are; None: ``$CLOUD_VOLUME_DIR/secrets``, else
-        ``~/.cloudvolume/secrets``, looked up anew at each call.
+        ``~/.cloudvolume/secrets``, looked up at each call.
     :raises ValueError: if ``directory`` is empty: that would be the current directory.
 
     >>> import tempfile
@@ -72,8 +72,8 @@ class TokenStore:
     def _cloud_volume_dir(self) -> Path:
         if named := os.environ.get("CLOUD_VOLUME_DIR"):
             return Path(os.path.expanduser(named))  # "~" in a .env file, no shell has seen it
-        # For a user of no name and without HOME (a container), "~" stays as it is. Below the
-        # current directory, which may be anybody's, it would make whom they please a trusted host.
+        # For a user of no name and without HOME (a container), "~" stays as it is. A directory of
+        # that name below the current one may be anybody's, and its files would make hosts trusted.
         return Path(os.sep, os.path.expanduser("~/.cloudvolume"))
 
     def _usable_directory(self) -> Path:

@@ -322,7 +322,7 @@ def test_files_in_another_directory(
 @pytest.mark.usefixtures("quiet")
 def test_a_relative_directory(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLOUD_VOLUME_DIR", "somewhere")
-    assert level_of(told(run), "is a relative path") == "problem"
+    assert level_of(told(run), "a relative path") == "problem"
 
 
 @pytest.mark.usefixtures("quiet")
@@ -331,7 +331,7 @@ def test_a_file_that_anybody_may_have_made(run: Run, secrets: Path) -> None:
     TokenStore().save(TOKEN, "x.example")
     secrets.chmod(0o777)
     found = told(run)
-    assert level_of(found, "makes x.example no trusted host: everybody can write") == "problem"
+    assert level_of(found, "does not make x.example trusted: everybody can write") == "problem"
     assert level_of(found, "x.example is not trusted any more") == "note"
 
 
