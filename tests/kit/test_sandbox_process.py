@@ -170,11 +170,11 @@ def test_for_a_person(number: signal.Signals, browser: str) -> None:
                 shown = what_the_greeting_proposes(text, browser)
                 for proof in (
                     "Logged in to",  # cave-auth login
-                    "You are in.",  # cave-auth check
+                    "You are in, as Sandbox User",  # cave-auth check
                     '"user_id"',  # curl
                     "['minisandbox', ",  # CAVEclient
                 ):
-                    assert proof in shown
+                    assert proof in shown, shown
         finally:  # else a test that fails would wait for it for ever
             process.send_signal(number)
         _, errors = process.communicate(timeout=10)
