@@ -28,6 +28,7 @@ class Door(NamedTuple):
     opened: Callable[[], Any]
     brings_its_own: bool = False
     is_a_tool: bool = False
+    sees_strangers: bool = True  # an adapter on the prefix of a host can't know who led there
 
 
 @contextmanager
@@ -123,7 +124,9 @@ def _cave_client(token: str | None) -> Iterator[Ask]:
 DOORS = [
     Door("auth", lambda: _session(_set_auth)),
     Door("adapter mounted on https:// and http://", lambda: _session(_mount_adapter)),
-    Door("adapter mounted on hosts", lambda: _session(_mount_on_hosts)),
+    Door(
+        "adapter mounted on hosts", lambda: _session(_mount_on_hosts), sees_strangers=False
+    ),
     Door("wrapped adapters", lambda: _session(_wrap)),
     Door("install", _install),
     Door("install, requests.get", _install_and_get),
