@@ -12,7 +12,7 @@ from requests.adapters import HTTPAdapter
 
 from cave_auth_adapter import CaveAdapter, CaveAuth, installed, mount
 
-from .places import GLOBAL, MINNIE, OTHER, TOKENS
+from .places import GLOBAL, MINNIE, OTHER, TOKENS, V1DD, ZETTA, ZETTA_DATA
 
 Ask = Callable[[str, str], "requests.Response | None"]  # method and URL
 
@@ -55,7 +55,7 @@ def _mount_adapter(session: requests.Session) -> None:
 
 def _mount_on_hosts(session: requests.Session) -> None:
     """As people do; requests takes these for all URLs that begin so, the look-alikes' too."""
-    for host in (GLOBAL, MINNIE, OTHER, "localhost", "xn--", "a.a."):
+    for host in (GLOBAL, MINNIE, OTHER, ZETTA, ZETTA_DATA, V1DD, "localhost", "xn--", "a.a."):
         session.mount(f"https://{host}", CaveAdapter())
         session.mount(f"http://{host}", CaveAdapter())
 

@@ -196,7 +196,7 @@ class Departure(NamedTuple):
             return target.direct
         end = target.redirected
         if end is BACK:
-            end = ABROAD if self.over[-1] == FOREIGN else HOME
+            end = ABROAD if self.over[-1] in (FOREIGN, V1DD) else HOME
         return BARE if end is HOME and self.is_led else end
 
 
