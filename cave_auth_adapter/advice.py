@@ -20,12 +20,15 @@ CACHED = 300.0  # seconds
 class About(NamedTuple):
     """The facts about the service that refused.
 
+    :ivar host: for people; of an unusual URL, what looks like the host.
+    :ivar server: for commands: ``host`` or ``host:port``, or a word for it.
     :ivar auth_server: where to log in for it, as far as anybody says.
     :ivar token: the token of ours that the request bore.
     :ivar led_by: the host whose redirect led there, if the request went unsigned for it.
     """
 
     host: str
+    server: str
     url: str
     auth_server: str | None
     is_trusted: bool
@@ -49,10 +52,10 @@ def not_trusted(about: About) -> str:
         return f"{host} wants a token, but tokens travel over https only. Use https:// there."
     start = f"{host} wants a CAVE token, but is not trusted, so the request had none."
     if server in (None, host):
-        return f"{start} If you know who runs it, log in there: cave-auth login {host}"
+        return f"{start} If you know who runs it, log in there: cave-auth login {about.server}"
     return (
         f"{start} It says that it takes the tokens of {server}. If you know who runs it: "
-        f"cave-auth trust {host} --server {server}"
+        f"cave-auth trust {about.server} --server {server}"
     )
 
 
@@ -170,10 +173,10 @@ def _article(word: str) -> str:
 
 def _login(about: About) -> str:
     """The commands that get a token for a service, and save it."""
-    server = about.auth_server or about.host
-    if server == about.host or _same_deployment(about):
+    server = about.auth_server or about.server
+    if server == about.server or _same_deployment(about):
         return f"cave-auth login {server}"
-    return f"cave-auth login {server}, then cave-auth trust {about.host} --server {server}"
+    return f"cave-auth login {server}, then cave-auth trust {about.server} --server {server}"
 
 
 def _same_deployment(about: About) -> bool:

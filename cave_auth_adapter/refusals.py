@@ -269,10 +269,11 @@ def _about(response: Response, led_by: Response | None) -> About:
 
     :param led_by: the answer that redirected there, where it is known.
     """
-    url = url_of(response)
+    url, origin = url_of(response), parse_origin(url_of(response))
     asked = getattr(response, "_cave_asked", None)
     return About(
         host=_host(response) or "the server",
+        server=origin.server if origin else "SERVER",
         url=url.partition("?")[0],
         auth_server=_auth_server(response),
         is_trusted=asked is not None or KnownHosts().trusted_origin(url) is not None,

@@ -51,6 +51,7 @@ class _Answers:
             return
         about = advice.About(
             host=origin.server,
+            server=origin.server,
             url=url,
             auth_server=auth_server_of(origin),
             is_trusted=auth.trusts(url),

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..redaction import without_token
+
 
 @dataclass
 class Finding:
@@ -23,6 +25,9 @@ class Finding:
     text: str
     mend: Callable[[], str] | None = None
     question: str | None = None
+
+    def __post_init__(self) -> None:
+        self.text = without_token(self.text)  # a variable may hold one in place of a path
 
 
 def mended(finding: Finding) -> Finding:

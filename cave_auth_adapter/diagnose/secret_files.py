@@ -118,11 +118,12 @@ def _deprecated(path: Path, new: Path) -> Finding:
         return Finding("note", f"{path} is an old name, and {new.name} outranks it. Remove it.")
 
     def mend() -> str:
-        os.link(path, new, follow_symlinks=False)  # unlike rename(2), it never replaces a file
+        os.link(path, new)  # unlike rename(2), it never replaces a file that came meanwhile
         path.unlink()
         return f"{path} is now {new.name}."
 
-    return Finding("problem", f"{path} has a deprecated name. Rename it to {new.name}.", mend)
+    text = f"{path} has a deprecated name. Rename it to {new.name}."
+    return Finding("problem", text, None if path.is_symlink() else mend)
 
 
 def _elsewhere(store: TokenStore) -> Iterator[Finding]:

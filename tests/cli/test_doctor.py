@@ -322,7 +322,7 @@ def test_files_in_another_directory(
 @pytest.mark.usefixtures("quiet")
 def test_a_relative_directory(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLOUD_VOLUME_DIR", "somewhere")
-    assert level_of(told(run), "a relative path") == "problem"
+    assert level_of(told(run), "a relative path in the variable CLOUD_VOLUME_DIR") == "problem"
 
 
 @pytest.mark.usefixtures("quiet")
@@ -348,6 +348,7 @@ def test_a_stale_default_file(run: Run, secrets: Path, monkeypatch: pytest.Monke
     store.save(TOKEN, "global.daf-apis.com")
     found = told(run, "--fix")
     assert level_of(found, "CloudVolume uses it for each host without a file of its own") == "note"
+    assert level_of(found, "proofreading.zetta.ai gets no token any more") == "note"
     assert saved(secrets)["cave-secret.json"] == "0" * 32  # nobody was there to say yes
 
     # As on a terminal.
@@ -367,6 +368,7 @@ def test_a_token_of_another_deployment_is_told_and_not_taken(run: Run, secrets: 
     store.save(TOKEN, "global.daf-apis.com")
     found = told(run)
     assert level_of(found, "holds a token of proofreading.zetta.ai") == "ok"
+    assert level_of(found, "global.em.brain.allentech.org gets no token any more") == "note"
 
 
 # --- Whether the token works ---------------------------------------------------------------

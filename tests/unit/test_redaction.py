@@ -104,3 +104,12 @@ def test_a_command_does_not_show_it_nor_look_it_up(
 def test_what_is_no_token_stays(text: str) -> None:
     assert not is_like_token(text)
     assert without_token(text) == text
+
+
+@pytest.mark.parametrize("name", ["CAVE_TOKEN_FILE", "CAVE_AUTH_HOSTS", "REQUESTS_CA_BUNDLE"])
+def test_doctor_does_not_show_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, TOKEN)
+    result = CliRunner().invoke(main, ["doctor"])
+    assert result.exit_code == 1
+    assert TOKEN not in result.output
+    assert "<token>" in result.output

@@ -456,6 +456,8 @@ def test_the_answers_of_other_libraries(body: Any) -> None:
     sentence = explain(status=403, headers={"x-y": "z"}, body=body, url=f"{MINNIE}/x")
     assert (sentence or "").startswith("minnie.microns-daf.com: your account lacks the role")
     assert explain(status=200, url=MINNIE) is None
+    refusal = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+    assert (explain(status=401, headers=refusal) or "").endswith("cave-auth login SERVER")
     challenge = {"www-authenticate": f'Bearer realm="{LOGIN_PAGE}"', "content-encoding": "gzip"}
     assert "wants a token" in (explain(status=401, headers=challenge, url=MINNIE) or "")
 
