@@ -18,7 +18,7 @@ import requests
 from cave_auth_adapter import CaveAuth, TokenStore
 from cave_auth_adapter.errors import PermissionMissing, TokenFileError, TokenRefused
 from cave_auth_adapter.login import pages
-from cave_auth_adapter.login.steps import key_name
+from cave_auth_adapter.login.keys import key_name
 from cave_auth_adapter.sandbox import Sandbox
 from cave_auth_adapter.service import ServerUnreachable
 
