@@ -6,6 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY := $(VENV)/.ready
 SUITES := $(VENV)-suites
+TOOLS := $(VENV)-tools
 
 # One worker for each processor; each has a sandbox of its own, and every test a home directory.
 WORKERS ?= auto
@@ -14,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --maxprocesses=8 --d
 # from its caller to a real protected service.
 QUICK := cave_auth_adapter cave_auth_startup/imports.py tests/unit tests/cli tests/integration/test_doors.py
 
-.PHONY: help demo test proof nightly mutations leaks suites bench docs pictures lint format \
+.PHONY: help demo test proof nightly mutations leaks suites tools bench docs pictures lint format \
     package lowest prereleases clean
 
 help:
@@ -62,6 +63,9 @@ leaks: $(READY)
 
 suites: $(SUITES)/.ready
 	$(SUITES)/$(notdir $(BIN))/python -m tests.suites
+
+tools: $(TOOLS)/.ready
+	$(TOOLS)/$(notdir $(BIN))/python -m pytest tests/tools --numprocesses=2
 
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
@@ -111,6 +115,13 @@ $(SUITES)/.ready: $(READY)
 	$(BIN)/python -m pip freeze | grep -E '^(requests|responses|urllib3)==' > $(SUITES)/same.txt
 	$(SUITES)/$(notdir $(BIN))/python -m pip install --quiet --disable-pip-version-check \
 	    --constraint $(SUITES)/same.txt --editable '.[suites]'
+	@touch $@
+
+$(TOOLS)/.ready: setup.cfg
+	$(PYTHON) -m venv $(TOOLS)
+	@echo "Installing the tools of the field into $(TOOLS); this takes some minutes ..."
+	$(TOOLS)/$(notdir $(BIN))/python -m pip install --quiet --disable-pip-version-check \
+	    --editable '.[field]'
 	@touch $@
 
 clean:

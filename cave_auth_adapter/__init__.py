@@ -18,14 +18,10 @@ from .errors import (
     InvalidToken,
     LoginFailed,
     PermissionMissing,
-    Refusal,
-    ServerUnreachable,
     TermsNotAccepted,
-    TokenExists,
     TokenFileError,
     TokenNotFound,
     TokenRefused,
-    UnexpectedAnswer,
 )
 from .install import acting_as, install, installed, is_installed, uninstall
 from .integrations.ipython import load_ipython_extension, unload_ipython_extension
@@ -57,7 +53,6 @@ __all__ = [
     # refusals
     "explain",
     "raise_for_auth",
-    "Refusal",
     "TokenNotFound",
     "TokenRefused",
     "TermsNotAccepted",
@@ -67,10 +62,7 @@ __all__ = [
     "InvalidHostSpec",
     "InvalidToken",
     "LoginFailed",
-    "ServerUnreachable",
-    "TokenExists",
     "TokenFileError",
-    "UnexpectedAnswer",
     # %load_ext cave_auth_adapter
     "load_ipython_extension",
     "unload_ipython_extension",

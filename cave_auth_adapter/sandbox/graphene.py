@@ -22,6 +22,8 @@ from .volume import (
     volume_info,
 )
 
+CREATED = 1577836800.0  # when all nodes were made: the oldest timestamp, in seconds
+
 # Table -> the protocol of its bulk data. CloudVolume signs requests to the second only.
 TABLES = {
     "sandbox": "https",
@@ -165,8 +167,16 @@ def valid_nodes(table: str) -> ResponseReturnValue:
 @segmentation.get("/api/v1/table/<table>/node/<int:node>/lvl2_graph")
 @may_view_node
 def lvl2_graph(table: str, node: int) -> ResponseReturnValue:
-    edges = [[*pair, 1.0] for pair in pairwise(descendants(node, 2))]
+    edges = [list(pair) for pair in pairwise(descendants(node, 2))]
     return flask.jsonify({"edge_graph": edges})
+
+
+@segmentation.post("/api/v1/table/<table>/root_timestamps")
+@may_view_nodes
+def root_timestamps(table: str) -> ResponseReturnValue:
+    latest = flask.request.args.get("latest") == "True"
+    asked = float(flask.request.args.get("timestamp") or CREATED)
+    return flask.jsonify({"timestamp": [asked if latest else CREATED for _ in _node_ids()]})
 
 
 @segmentation.get("/api/v1/table/<table>/oldest_timestamp")

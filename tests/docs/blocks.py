@@ -24,7 +24,9 @@ _ELSEWHERE = {"pip", "sbatch", "srun", "kubectl", "docker", "make", "git", "gh"}
 if not shutil.which("curl"):
     _ELSEWHERE.add("curl")
 _COMMAND = re.compile(r"(?:^|\|)\s*(?:\w+=(?:\$\(.*?\)|\S*)\s+)*([\w.-]+)", re.MULTILINE)
-LANGUAGES = {"python", "console", "bash", "yaml", "json", "toml", "text"}
+#: Languages that are shown, and not run: nothing here runs them.
+_FOREIGN = {"r", "matlab", "julia"}
+LANGUAGES = {"python", "console", "bash", "yaml", "json", "toml", "text", *_FOREIGN}
 
 
 class Block(NamedTuple):
@@ -66,6 +68,8 @@ def _action(language: str, code: str, before: Block | None) -> str:
     if language == "text":
         is_output = before is not None and (before.language, before.action) == ("python", "run")
         return "output" if is_output else "unknown"
+    if language in _FOREIGN:
+        return "elsewhere"
     if language in ("yaml", "json"):
         return "parse"
     if language == "bash":

@@ -101,8 +101,8 @@ class Reader:
         self._environ = {
             "HOME": str(home),
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-            "PYTHONPATH": str(HERE / "hooks"),
-            "DOCS_PORTS": json.dumps(world.ports),
+            "PYTHONPATH": str(HERE.parent / "support" / "names"),
+            "TEST_PORTS": json.dumps(world.ports),
             "REQUESTS_CA_BUNDLE": str(world.bundle),
             "SSL_CERT_FILE": str(world.bundle),
             "CURL_CA_BUNDLE": str(world.bundle),

@@ -12,6 +12,7 @@ from cave_auth_adapter import CaveAuth, InvalidHostSpec, testing, tokens_changed
 from cave_auth_adapter.bridges import keyring
 from cave_auth_adapter.origins import DEPLOYMENTS, HostSpec
 
+from ..tools.programs import PROGRAMS
 from ..unit.test_rooms import ASIDE, ORDER
 from .blocks import ROOT
 
@@ -89,3 +90,15 @@ def test_the_map_has_every_room_in_its_order() -> None:
     rooms = [name.rstrip("/").removesuffix(".py") for name in re.findall("`(.+?)`", "".join(cells))]
     assert rooms == ORDER
     assert all(f"`{name}/`" in page for name in ASIDE - {"__init__"})
+
+
+def test_the_tools_that_were_tried_are_those_that_make_tools_runs() -> None:
+    page = (ROOT / "docs" / "other-tools.md").read_text("utf-8")
+    row = r"^\| ([\w-]+) \| ([\d.]+) \| (.+) \| all of its requests \|$"
+    rows = re.findall(row, page, re.MULTILINE)
+    pins = dict(
+        re.findall(
+            r"^    ([\w-]+)==([\d.]+)$", (ROOT / "setup.cfg").read_text("utf-8"), re.MULTILINE
+        )
+    )
+    assert rows == [(each.tool, pins[each.tool], each.what) for each in PROGRAMS]

@@ -1,6 +1,6 @@
-"""Imported by every interpreter of a page: its names lead to the sandboxes on this machine.
+"""Imported by every interpreter of a test: names of real servers lead to sandboxes on this machine.
 
-So a page is run as it stands, with the names of real servers, and nothing leaves the machine.
+So a page, or a tool, is run as it stands, and nothing leaves the machine.
 """
 
 import json
@@ -9,7 +9,7 @@ import socket
 from typing import Any
 
 #: host -> ports there -> the port on this machine that stands for it.
-_PORTS = json.loads(os.environ.get("DOCS_PORTS", "{}"))
+_PORTS = json.loads(os.environ.get("TEST_PORTS", "{}"))
 _LOCAL = ("localhost", "127.0.0.1", "::1", "", None)
 _getaddrinfo = socket.getaddrinfo
 
@@ -19,7 +19,7 @@ def _look_up(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
     if name in _PORTS:
         return _getaddrinfo("127.0.0.1", _PORTS[name][str(port)], *args, **kwargs)
     if name not in _LOCAL:
-        raise socket.gaierror(socket.EAI_NONAME, f"{name} is not in the world of the docs")
+        raise socket.gaierror(socket.EAI_NONAME, f"{name} is not in the world of this test")
     return _getaddrinfo(host, port, *args, **kwargs)
 
 

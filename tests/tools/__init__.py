@@ -1,0 +1,1 @@
+"""Tools of the field, unmodified, with the token only in CAVE_TOKEN: `make tools`."""
