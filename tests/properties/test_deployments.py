@@ -26,7 +26,7 @@ from cave_auth_adapter.cli import main
 from cave_auth_adapter.sandbox import Sandbox
 
 from ..support.deployments import NAMES, two_deployments
-from ..support.sandbox import is_alive, saved
+from ..support.sandbox import is_alive
 from .budget import examples
 
 GLOBAL, ZETTA = NAMES
@@ -113,12 +113,12 @@ class Person(RuleBasedStateMachine):
         run: Callable[[], None],
     ) -> None:
         """Do something to one deployment, and compare the files before and after."""
-        before = saved(self.secrets)
+        before = tokens_in(self.secrets)
         if kill is None:
             run_as_it_is(run)
         elif killed(run, *kill):
             happened[f"{what}: killed"] += 1
-        after = saved(self.secrets)
+        after = tokens_in(self.secrets)
         others = {server for server in NAMES if server != at}
         for server in others:
             for name in files_of(server):
@@ -142,7 +142,7 @@ class Person(RuleBasedStateMachine):
     def working(self) -> dict[str, str]:
         """The files whose token works, and whose it is."""
         alive = {}
-        for name, token in saved(self.secrets).items():
+        for name, token in tokens_in(self.secrets).items():
             for server, sandbox in self.deployments.items():
                 if is_alive(sandbox, token):
                     alive[name] = server
@@ -181,6 +181,12 @@ def _die_at(at: int, after: bool) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     store._write = write
+
+
+def tokens_in(secrets: Path) -> dict[str, str]:
+    """The tokens by the name of their file. One whose deletion was killed may have none."""
+    content = {path.name: json.loads(path.read_text()) for path in secrets.glob("*.json")}
+    return {name: each["token"] for name, each in content.items() if each}
 
 
 def files_of(server: str) -> Iterator[str]:
