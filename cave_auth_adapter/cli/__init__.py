@@ -21,6 +21,7 @@ from .keys import keys
 from .look import check, hosts
 from .programs import disable, enable, run
 from .tokens import header, token
+from .trust import trust
 
 _SILENCE = logging.NullHandler()
 
@@ -49,7 +50,7 @@ def main() -> None:
 
 for _command in (login, logout, status, whoami, check, doctor, hosts, keys, token, header):
     main.add_command(_command)
-for _command in (run, enable, disable):
+for _command in (run, enable, disable, trust):
     main.add_command(_command)
 
 __all__ = ["main"]

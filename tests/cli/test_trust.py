@@ -1,0 +1,86 @@
+"""``cave-auth trust``: another host gets a deployment's token, if the person says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cave_auth_adapter import CaveAuth, TokenStore
+from cave_auth_adapter.login.dialogue import Dialogue
+from cave_auth_adapter.sandbox import Sandbox
+
+from ..support.sandbox import saved
+from .conftest import Run, host
+
+
+@pytest.fixture
+def home(sandbox: Sandbox) -> Sandbox:
+    TokenStore().save(sandbox.token, sandbox.auth_server)
+    return sandbox
+
+
+@pytest.mark.parametrize("how", ["--yes", "yes", "no"])
+def test_a_data_server(run: Run, home: Sandbox, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Dialogue, "confirm", lambda self, question: how == "yes")
+    data = host(home.data_server)
+    result = run("trust", data, "--server", host(home.auth_server), *["--yes"] * (how == "--yes"))
+    assert f"{data}-cave-secret.json" in result.stdout  # shown before, whatever is answered
+    assert "Sandbox User" in result.stdout
+    assert home.token not in result.output
+    assert CaveAuth().trusts(home.data_server) is (how != "no")
+    assert result.exit_code == (1 if how == "no" else 0)
+    if how != "no":
+        assert "already" in run("trust", data).stdout
+        assert run("logout", data).exit_code == 0
+        assert not CaveAuth().trusts(home.data_server)
+
+
+def test_nothing_is_saved_unasked(run: Run, home: Sandbox, secrets: Path) -> None:
+    before = saved(secrets)
+    result = run("trust", home.data_server)
+    assert result.exit_code == 1
+    assert "--yes" in result.stderr
+    assert saved(secrets) == before
+
+
+def test_another_token_is_replaced_and_that_is_told(run: Run, home: Sandbox) -> None:
+    TokenStore().save("0123456789abcdef", home.data_server)
+    server = host(home.auth_server)
+    result = run("trust", home.data_server, "--server", server, "--yes")
+    assert "is replaced" in result.stdout
+    assert TokenStore().load(home.data_server) == home.token
+
+
+def test_a_dead_token_is_not_passed_on(run: Run, sandbox: Sandbox) -> None:
+    TokenStore().save("0123456789abcdef", sandbox.auth_server)
+    result = run("trust", sandbox.data_server, "--yes")
+    assert result.exit_code == 3
+    assert TokenStore().load(sandbox.data_server) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["data.my-lab.org"], 3, "not logged in"),
+        (["minnie.microns-daf.com"], 3, "cave-auth login global.daf-apis.com"),
+        (["minnie.microns-daf.com", "--server", "proofreading.zetta.ai"], 2, "and of no other"),
+        (["*.my-lab.org"], 2, "many servers"),
+        (["http://data.my-lab.org"], 2, "https"),
+        (["cave", "--server", "global.daf-apis.com"], 2, "CAVE_AUTH_HOSTS"),
+        (["old.dynamicannotationframework.com"], 3, "cave-auth login"),
+        (["0123456789abcdef" * 2], 2, "That is a token"),
+    ],
+)
+def test_what_cant_be_trusted(run: Run, arguments: list[str], code: int, said: str) -> None:
+    result = run("trust", *arguments, "--yes")
+    assert result.exit_code == code
+    assert said in " ".join(result.stderr.split())
+
+
+def test_which_servers_token(run: Run, home: Sandbox) -> None:
+    TokenStore().save("0123456789abcdef", "cave.my-lab.org")
+    result = run("trust", home.data_server, "--yes")
+    assert result.exit_code == 2
+    assert f"--server {host(home.auth_server)}" in result.stderr
+    assert "--server cave.my-lab.org" in result.stderr
