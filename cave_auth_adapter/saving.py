@@ -134,7 +134,7 @@ class DeploymentFiles:
 
     def _holders(self, token: str) -> Iterator[str]:
         """The servers whose own file holds a token, under any key."""
-        for name in self._store.own_files():
+        for name in sorted(self._store.own_files()):
             with contextlib.suppress(TokenFileError):
                 if token in (read_secrets(self._store.path_for(name)) or {}).values():
                     yield name

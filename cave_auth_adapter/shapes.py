@@ -110,6 +110,8 @@ PERMISSIONS = {
     "permissions_v2": _maybe(_rights),
     "permissions_v2_ignore_tos": _maybe(_rights),
     "missing_tos": _maybe([MISSING_TERMS]),
+    "groups_admin": _maybe(list),
+    "datasets_admin": _maybe(list),
 }
 KEY = {
     "id": int,

@@ -20,6 +20,7 @@ from .doctor import doctor
 from .keys import keys
 from .look import check, hosts
 from .programs import disable, enable, run
+from .rights import permissions, terms
 from .tokens import header, token
 from .trust import trust
 
@@ -50,7 +51,7 @@ def main() -> None:
 
 for _command in (login, logout, status, whoami, check, doctor, hosts, keys, token, header):
     main.add_command(_command)
-for _command in (run, enable, disable, trust):
+for _command in (run, enable, disable, trust, permissions, terms):
     main.add_command(_command)
 
 __all__ = ["main"]

@@ -7,18 +7,13 @@ from email.utils import parsedate_to_datetime
 
 import click
 
-from ..diagnose.check import NotTrusted
-from ..diagnose.status import Holding, holding_for, holdings, not_logged_in, trusted
 from ..login.dialogue import default_dialogue
 from ..login.keys import key_name, rotate
-from ..service import DEFAULT_SERVER, ApiKey
+from ..service import ApiKey
 from ..tokens import Token
 from ..words import files, printable, say, table
-from .common import USAGE, Server, as_json, fail, origin_of, print_json
-
-_server = click.option(
-    "--server", type=Server(), help="The auth server; needed if you use several."
-)
+from .common import as_json, fail, print_json
+from .holding import chosen_holding, server_option
 
 
 @click.group()
@@ -34,11 +29,11 @@ def keys() -> None:
 
 
 @keys.command("list")
-@_server
+@server_option
 @as_json
 def list_keys(server: str | None, as_json: bool) -> None:
     """List your API keys; their values are not shown."""
-    holding = _holding(server)
+    holding = chosen_holding(server)
     auth, _ = holding.ask()
     found = auth.api_keys()
     if as_json:
@@ -60,14 +55,14 @@ def list_keys(server: str | None, as_json: bool) -> None:
 
 @keys.command()
 @click.argument("description", default="")
-@_server
+@server_option
 def create(description: str, server: str | None) -> None:
     """Make an API key and print it, this once. It is not saved.
 
     \b
     cave-auth keys create "nightly job" | ssh cluster cave-auth login --token-stdin
     """
-    auth, _ = _holding(server).ask()
+    auth, _ = chosen_holding(server).ask()
     key = auth.create_key(description or key_name())
     say("A new API key. It is shown only now, and lasts until you revoke it.", err=True)
     click.echo(key)
@@ -76,10 +71,10 @@ def create(description: str, server: str | None) -> None:
 @keys.command()
 @click.argument("key_id", metavar="ID", type=int)
 @click.option("--yes", is_flag=True, help="Even if it is the key that this machine uses.")
-@_server
+@server_option
 def revoke(key_id: int, yes: bool, server: str | None) -> None:
     """Revoke an API key: nobody can use it any more."""
-    holding = _holding(server)
+    holding = chosen_holding(server)
     auth, _ = holding.ask()
     key = next((key for key in auth.api_keys() if key.id == key_id), None)
     if key is None:
@@ -95,7 +90,7 @@ def revoke(key_id: int, yes: bool, server: str | None) -> None:
 
 @keys.command("rotate")
 @click.option("--yes", is_flag=True, help="End the old key without asking.")
-@_server
+@server_option
 def rotate_key(yes: bool, server: str | None) -> None:
     """Put a new key in the place of the one that this machine uses, and end that.
 
@@ -106,7 +101,7 @@ def rotate_key(yes: bool, server: str | None) -> None:
     cave-auth keys rotate
     cave-auth keys rotate --server global.daf-apis.com --yes
     """
-    auth, user = (holding := _holding(server)).ask()
+    auth, user = (holding := chosen_holding(server)).ask()
     assert holding.token is not None  # noqa: S101 - ask() has checked it
     done = rotate(auth, user, holding.token)
     say(f"Saved a new API key, named {done.name!r}, in\n{files(done.paths)}")
@@ -122,21 +117,6 @@ def rotate_key(yes: bool, server: str | None) -> None:
 
 def _confirm(question: str) -> bool:
     return default_dialogue().confirm(question)
-
-
-def _holding(server: str | None) -> Holding:
-    """The token to ask with: that of the server named, or the only one."""
-    if server is not None:
-        if trusted(server) is None:
-            raise NotTrusted(server)
-        return holding_for(origin_of(server))
-    found = holdings()
-    if not found:
-        raise not_logged_in(origin_of(DEFAULT_SERVER).server)
-    if len(found) > 1:
-        names = "\n".join(f"  --server {each.auth_servers[0]}" for each in found)
-        fail(f"You use {len(found)} tokens. Say which server you mean:\n{names}", USAGE)
-    return found[0]
 
 
 def _is(key: ApiKey, token: Token | None) -> bool:

@@ -14,6 +14,7 @@ from ..service import (
     DEFAULT_SERVER,
     ApiKey,
     AuthServer,
+    InfoServer,
     Permissions,
     ServerUnreachable,
     UnexpectedAnswer,
@@ -31,9 +32,18 @@ def signed_with(token: Token, server: str, timeout: float = _TIMEOUT) -> AuthSer
 
     Its refusals are raised and not logged as well.
     """
+    return AuthServer(server, _auth_with(token, server), timeout)
+
+
+def info_signed_with(token: Token, server: str) -> InfoServer:
+    """The info service at a server, asked as by :func:`signed_with`."""
+    return InfoServer(server, _auth_with(token, server))
+
+
+def _auth_with(token: Token, server: str) -> CaveAuth:
     auth = CaveAuth(token.value, hosts=[server], raise_errors=True)
     auth.credentials = Credentials(token)  # the same, but its source is told as it is
-    return AuthServer(server, auth, timeout)
+    return auth
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from ..answers import redirect_target
+from ..answers import login_page, realm
 from ..auth import CaveAuth
 from ..caveclient import server_of_datastack
 from ..errors import LoginFailed, ServerUnreachable, TokenNotFound, TokenRefused, UnexpectedAnswer
 from ..jsonapi import JsonApi
-from ..origins import HostSpec, auth_server_of, parse_origin, server_called
+from ..origins import HostSpec, Origin, auth_server_of, parse_origin, server_called
+from ..sources import Credentials
+from ..tokens import Token
 
 
 def server_named(text: str) -> str:
@@ -33,15 +35,28 @@ def probe(server: str) -> None:
     :raises LoginFailed: if they do not, or log in elsewhere.
     :raises ServerUnreachable: if it does not answer.
     """
+    auth = CaveAuth(hosts=[server], raise_errors=True)
+    auth.credentials = _Nothing()
     try:
-        JsonApi(server, CaveAuth(hosts=[])).ask("GET", "/auth/api/v1/user/me")
+        JsonApi(server, auth).ask("GET", "/auth/api/v1/user/me")
     except (TokenNotFound, TokenRefused) as refusal:
-        page = parse_origin(redirect_target(refusal.response) or "") if refusal.response else None
+        answer = refusal.response
+        page = None if answer is None else parse_origin(realm(answer) or login_page(answer) or "")
         if page is not None and page != HostSpec.parse(server).origin:
             raise LoginFailed(
                 f"{server} is a data server. It says that people log in at {page.server}; if you "
                 f"know that server: cave-auth login {page.server}"
             ) from None
+
+
+class _Nothing(Credentials):
+    """No token for anybody."""
+
+    def token_for(self, origin: Origin) -> None:
+        return None
+
+    def after_refusal(self, origin: Origin, refused: Token | None) -> None:
+        return None
 
 
 @contextlib.contextmanager

@@ -8,36 +8,31 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import quote
+from typing import NamedTuple
 
 from ..diagnose.status import key_in_use, signed_with, trusted
 from ..errors import (
     CaveAuthError,
     InvalidToken,
     LoginFailed,
-    TokenFileError,
     TokenNotFound,
     TokenRefused,
 )
-from ..origins import HostSpec, Origin, auth_server_of, parse_origin
 from ..saving import DeploymentFiles
-from ..service import AuthServer, User
+from ..service import User
 from ..sources import Credentials
 from ..store import TokenStore
 from ..tokens import DEFAULT_KEY, Source, Token
-from ..words import files, person, printable, short, where
+from ..words import files, person, printable, where
 from . import pages
+from .around import look_around, offer_default_file
 from .arrival import Brought, arrivals
 from .dialogue import Dialogue
 from .keys import new_key
 from .names import explaining_wrong_servers, probe
 
-_DATASTACKS = 100  # that are asked about, at most
-_LOOKING_AROUND = 30.0  # seconds for that
 _PASTES = 3  # that may be wrong before a login gives up
 
 
@@ -85,8 +80,8 @@ def log_in(server: str, talk: Dialogue, options: Options) -> None:
         raise
     if before is not None:
         _offer_to_end_key(server, before, now, talk)
-    _offer_default_file(server, now.token, talk)
-    _look_around(server, now.token, talk, options)
+    offer_default_file(server, now.token, talk)
+    look_around(server, now.token, talk, options.trust_data_servers)
 
 
 def _log_in_again(server: str, before: Account | None, talk: Dialogue, options: Options) -> Account:
@@ -127,9 +122,9 @@ def _stay_logged_in(
     if TokenStore().load(server) == token.value:
         if options.default:
             DeploymentFiles(server).save(token.value, default=True)
-        _offer_default_file(server, token, talk)
+        offer_default_file(server, token, talk)
     if options.trust_data_servers:
-        _look_around(server, token, talk, options)
+        look_around(server, token, talk, options.trust_data_servers)
 
 
 def _account_in_use(server: str) -> Account | None:
@@ -262,109 +257,3 @@ def _offer_to_end_key(server: str, before: Account, now: Account, talk: Dialogue
             )
     except CaveAuthError as error:
         talk.warn(f"The key that was replaced could not be ended. {error}")
-
-
-def _offer_default_file(server: str, token: Token, talk: Dialogue) -> None:
-    """Offer to replace another token in ``cave-secret.json``, for the default deployment."""
-    files = DeploymentFiles(server)
-    with contextlib.suppress(TokenFileError):
-        other = files.default_token
-        if not files.is_default or other is None or other == token.value:
-            return
-        owners = ", ".join(sorted(files.owners_of(other)))
-        path = short(TokenStore().path_for())
-        talk.warn(
-            f"{path} holds another token. CloudVolume uses it for each host that has no file of "
-            "its own."
-        )
-        lost = "No other file holds that token."
-        if owners:
-            lost = f"That token is also in the file of {owners}, and stays there."
-        if talk.confirm(f"{lost} Replace it with the one of {files.deployment}?"):
-            TokenStore().replace(other, token.value, key=DEFAULT_KEY)
-            talk.tell(f"Replaced it in {path}.")
-        else:
-            talk.warn("It stays. To replace it: cave-auth login --overwrite")
-
-
-# --- What can be reached with it -----------------------------------------------------------
-
-
-def _look_around(server: str, token: Token, talk: Dialogue, options: Options) -> None:
-    """Tell which datastacks can be reached, and save the token for their own servers."""
-    api = signed_with(token, server, timeout=10.0)
-    try:
-        local_servers = _datastacks(api)
-    except CaveAuthError as error:
-        talk.warn(f"The datastacks could not be listed. {error}")
-        local_servers = {}
-    if local_servers:
-        names = ", ".join(printable(name, 60) for name in local_servers)
-        talk.tell(f"Datastacks that you can reach: {names}")
-    own, others = _data_servers(server, local_servers)
-    if others and (
-        options.trust_data_servers or _may_trust(others, server.partition("://")[2], talk)
-    ):
-        own += others
-    _save_for(own, token, talk)
-    in_use = Credentials().token_for(HostSpec.parse(server).origin)
-    if in_use != token and in_use is not None:
-        talk.warn(
-            f"The token from {where(in_use.source)} is still in use, and outranks the new one."
-        )
-
-
-def _datastacks(api: AuthServer) -> dict[str, str]:
-    """The datastacks that the token can reach, and the server that each names as its own."""
-    until = time.monotonic() + _LOOKING_AROUND
-    names: Any = api.call("GET", "/info/api/v2/datastacks")
-    if not isinstance(names, list):
-        raise api.unexpected("something that is not a list")
-    found = {}
-    for name in [name for name in names if isinstance(name, str)][:_DATASTACKS]:
-        if time.monotonic() > until:
-            break
-        with contextlib.suppress(CaveAuthError):
-            info = api.call("GET", f"/info/api/v2/datastack/full/{quote(name, safe='')}")
-            local = info.get("local_server") if isinstance(info, dict) else None
-            found[name] = local if isinstance(local, str) else ""
-    return found
-
-
-def _data_servers(server: str, local_servers: dict[str, str]) -> tuple[list[str], list[str]]:
-    """The servers of datastacks: those of the same known deployment, and others."""
-    home = HostSpec.parse(server).origin
-    origins = dict.fromkeys(map(parse_origin, local_servers.values()))
-    found = [o for o in origins if o is not None and o.scheme == "https" and o != home]
-    own = [o.server for o in found if _same_deployment(o, home)]
-    has_file = TokenStore().servers()
-    return own, [o.server for o in found if o.server not in (*own, *has_file)]
-
-
-def _same_deployment(origin: Origin, home: Origin) -> bool:
-    deployment = auth_server_of(home)
-    return deployment is not None and auth_server_of(origin) == deployment
-
-
-def _may_trust(servers: list[str], home: str, talk: Dialogue) -> bool:
-    """Ask whether to trust servers that only the info service vouches for."""
-    names = ", ".join(servers)
-    if talk.confirm(f"Their data is on {names}. Send your token there, too?"):
-        return True
-    talk.warn(
-        f"Your token is not sent to {names}: that they are data servers of {home} is its own word. "
-        f"If you know them: cave-auth login {home} --trust-data-servers"
-    )
-    return False
-
-
-def _save_for(servers: list[str], token: Token, talk: Dialogue) -> None:
-    """Save the token for data servers; one that has another token keeps it."""
-    store, paths = TokenStore(), []
-    for server in servers:
-        try:
-            paths.append(store.save(token.value, server))
-        except TokenFileError as error:
-            talk.warn(f"The token was not saved for {server}. {error}")
-    if paths:
-        talk.tell(f"Saved it for their servers in\n{files(paths)}")

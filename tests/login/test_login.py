@@ -12,7 +12,7 @@ import requests
 
 from cave_auth_adapter import CaveAuth, TokenStore
 from cave_auth_adapter.errors import InvalidToken, LoginFailed, TokenFileError, TokenRefused
-from cave_auth_adapter.login import login, steps
+from cave_auth_adapter.login import around, login
 from cave_auth_adapter.login.keys import key_name
 from cave_auth_adapter.sandbox import Sandbox
 from cave_auth_adapter.service import AuthServer, ServerUnreachable
@@ -269,13 +269,34 @@ def test_a_servers_word_does_not_widen_trust(
         "none": "",
         "self": "https://global.daf-apis.com/",
     }
-    own, others = steps._data_servers("https://global.daf-apis.com", words)
+    own, others = around._data_servers("https://global.daf-apis.com", words)
     assert own == ["minnie.microns-daf.com"]
     assert others == ["evil.example", "global.daf-apis.com.evil.example"]
     # Of another known deployment, which has tokens of its own.
-    own, others = steps._data_servers("https://cave.example.org", words)
+    own, others = around._data_servers("https://cave.example.org", words)
     assert own == []
     assert "minnie.microns-daf.com" in others
+
+
+def test_datastacks_that_wait_for_terms(
+    log_in: Callable[..., Login], sandbox: Sandbox, secrets: Path
+) -> None:
+    user = sandbox.create_user("Newcomer", permissions={"sandbox_terms": ["view"]})
+    told = "\n".join(log_in(user).talk.told)
+    assert f"  {sandbox.datastack_terms}\n" in told
+    (address,) = re.findall(r"https://\S+/tos/1/accept\S+", told)
+    token = TokenStore().load(sandbox.auth_server)
+    answer = requests.post(
+        address,
+        headers={"Authorization": f"Bearer {token}"},
+        verify=sandbox.ca_bundle,
+        allow_redirects=False,
+        timeout=20,
+    )
+    # It ends on a page of the auth server, and not in its error 500.
+    assert answer.status_code == 302
+    assert answer.headers["Location"].startswith(f"{sandbox.auth_server}/sticky_auth/settings/")
+    assert AuthServer(sandbox.auth_server).missing_terms() == []
 
 
 def test_an_info_service_that_fails_is_only_worth_a_warning(
@@ -284,7 +305,7 @@ def test_an_info_service_that_fails_is_only_worth_a_warning(
     def fail(api: object) -> dict[str, str]:
         raise TokenRefused("The info service is ill.")
 
-    monkeypatch.setattr(steps, "_datastacks", fail)
+    monkeypatch.setattr(around, "_datastacks", fail)
     done = log_in()
     assert "The info service is ill." in done.talk.told[-1]
     assert saved(secrets)

@@ -97,6 +97,12 @@ def test_a_data_server_that_says_where_people_log_in(stub_server: StubServer) ->
         login(stub_server.address, open_browser=False, dialogue=Silent())
 
 
+def test_the_question_is_not_logged(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(LoginFailed, match="nobody to ask"):
+        login(sandbox.auth_server, open_browser=False, dialogue=Answers(asks=False))
+    assert caplog.messages == []
+
+
 def test_a_server_that_is_ill_or_gone(stub_server: StubServer) -> None:
     stub_server.answer = Answer(503, b"busy", "text/plain")
     with pytest.raises(Exception, match="Try again later"):

@@ -1,0 +1,29 @@
+"""Which of the tokens on this machine a command asks about: ``--server``, or the only one."""
+
+from __future__ import annotations
+
+import click
+
+from ..diagnose.check import NotTrusted
+from ..diagnose.status import Holding, holding_for, holdings, not_logged_in, trusted
+from ..service import DEFAULT_SERVER
+from .common import USAGE, Server, fail, origin_of
+
+server_option = click.option(
+    "--server", type=Server(), help="The auth server; needed if you use several."
+)
+
+
+def chosen_holding(server: str | None) -> Holding:
+    """The token to ask with: that of the server named, or the only one."""
+    if server is not None:
+        if trusted(server) is None:
+            raise NotTrusted(server)
+        return holding_for(origin_of(server))
+    found = holdings()
+    if not found:
+        raise not_logged_in(origin_of(DEFAULT_SERVER).server)
+    if len(found) > 1:
+        names = "\n".join(f"  --server {each.auth_servers[0]}" for each in found)
+        fail(f"You use {len(found)} tokens. Say which server you mean:\n{names}", USAGE)
+    return found[0]

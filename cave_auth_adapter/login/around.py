@@ -1,0 +1,137 @@
+"""What a login does around its token: other files, datastacks, data servers, terms of service."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+from ..advice import form_address
+from ..diagnose.status import info_signed_with
+from ..errors import CaveAuthError, TermsNotAccepted, TokenFileError
+from ..origins import HostSpec, Origin, auth_server_of, parse_origin
+from ..saving import DeploymentFiles
+from ..service import InfoServer
+from ..sources import Credentials
+from ..store import TokenStore
+from ..tokens import DEFAULT_KEY, Token
+from ..words import files, printable, short, where
+from .dialogue import Dialogue
+
+_DATASTACKS = 100  # that are asked about, at most
+_LOOKING_AROUND = 30.0  # seconds for that
+
+
+def offer_default_file(server: str, token: Token, talk: Dialogue) -> None:
+    """Offer to replace another token in ``cave-secret.json``, for the default deployment."""
+    files = DeploymentFiles(server)
+    with contextlib.suppress(TokenFileError):
+        other = files.default_token
+        if not files.is_default or other is None or other == token.value:
+            return
+        owners = ", ".join(sorted(files.owners_of(other)))
+        path = short(TokenStore().path_for())
+        talk.warn(
+            f"{path} holds another token. CloudVolume uses it for each host that has no file of "
+            "its own."
+        )
+        lost = "No other file holds that token."
+        if owners:
+            lost = f"That token is also in the file of {owners}, and stays there."
+        if talk.confirm(f"{lost} Replace it with the one of {files.deployment}?"):
+            TokenStore().replace(other, token.value, key=DEFAULT_KEY)
+            talk.tell(f"Replaced it in {path}.")
+        else:
+            talk.warn("It stays. To replace it: cave-auth login --overwrite")
+
+
+def look_around(server: str, token: Token, talk: Dialogue, trust_data_servers: bool) -> None:
+    """Tell which datastacks can be reached, and save the token for their own servers."""
+    home = server.removeprefix("https://")
+    try:
+        local_servers, waiting = _datastacks(info_signed_with(token, server))
+    except CaveAuthError as error:
+        talk.warn(f"The datastacks could not be listed. {error}")
+        local_servers, waiting = {}, {}
+    if local_servers:
+        names = ", ".join(printable(name, 60) for name in local_servers)
+        talk.tell(f"Datastacks that you can reach: {names}")
+    if waiting:
+        _tell_of_terms(home, waiting, talk)
+    own, others = _data_servers(server, local_servers)
+    if others and (trust_data_servers or _may_trust(others, home, talk)):
+        own += others
+    _save_for(own, token, talk)
+    in_use = Credentials().token_for(HostSpec.parse(server).origin)
+    if in_use != token and in_use is not None:
+        talk.warn(
+            f"The token from {where(in_use.source)} is still in use, and outranks the new one."
+        )
+
+
+def _datastacks(api: InfoServer) -> tuple[dict[str, str], dict[str, str]]:
+    """The datastacks of the account.
+
+    :return: those that it can reach, and the server that each names as its own; those that wait
+        for terms of service to be accepted, and the address of the form for them.
+    """
+    until = time.monotonic() + _LOOKING_AROUND
+    found, waiting = {}, {}
+    for name in api.datastacks()[:_DATASTACKS]:
+        if time.monotonic() > until:
+            break
+        try:
+            found[name] = api.local_server(name) or ""
+        except TermsNotAccepted as error:
+            waiting[name] = error.form_url or ""
+        except CaveAuthError:
+            pass  # one that can't be looked up is not listed
+    return found, waiting
+
+
+def _tell_of_terms(home: str, waiting: dict[str, str], talk: Dialogue) -> None:
+    talk.warn("These wait until you accept their terms of service, in a browser:")
+    for name, form in waiting.items():
+        origin = parse_origin(form)
+        address = printable(form_address(form)) if origin else "see cave-auth terms"
+        doubt = "" if origin is None or origin.server == home else " (this address is its own word)"
+        talk.tell(f"  {printable(name, 60)}{doubt}\n    {address}")
+    talk.tell("To see this list again: cave-auth terms")
+
+
+def _data_servers(server: str, local_servers: dict[str, str]) -> tuple[list[str], list[str]]:
+    """The servers of datastacks: those of the same known deployment, and others."""
+    home = HostSpec.parse(server).origin
+    origins = dict.fromkeys(map(parse_origin, local_servers.values()))
+    found = [o for o in origins if o is not None and o.scheme == "https" and o != home]
+    own = [o.server for o in found if _same_deployment(o, home)]
+    has_file = TokenStore().servers()
+    return own, [o.server for o in found if o.server not in (*own, *has_file)]
+
+
+def _same_deployment(origin: Origin, home: Origin) -> bool:
+    deployment = auth_server_of(home)
+    return deployment is not None and auth_server_of(origin) == deployment
+
+
+def _may_trust(servers: list[str], home: str, talk: Dialogue) -> bool:
+    """Ask whether to trust servers that only the info service vouches for."""
+    names = ", ".join(servers)
+    if talk.confirm(f"Their data is on {names}. Send your token there, too?"):
+        return True
+    talk.warn(
+        f"Your token is not sent to {names}: that they are data servers of {home} is its own word. "
+        f"If you know them: cave-auth login {home} --trust-data-servers"
+    )
+    return False
+
+
+def _save_for(servers: list[str], token: Token, talk: Dialogue) -> None:
+    """Save the token for data servers; one that has another token keeps it."""
+    store, paths = TokenStore(), []
+    for server in servers:
+        try:
+            paths.append(store.save(token.value, server))
+        except TokenFileError as error:
+            talk.warn(f"The token was not saved for {server}. {error}")
+    if paths:
+        talk.tell(f"Saved it for their servers in\n{files(paths)}")
