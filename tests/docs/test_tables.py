@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import cave_auth_adapter
-from cave_auth_adapter import CaveAuth, InvalidHostSpec, testing, tokens_changed
+from cave_auth_adapter import CaveAuth, InvalidHostSpec, TokenStore, testing, tokens_changed
 from cave_auth_adapter.bridges import keyring
-from cave_auth_adapter.origins import DEPLOYMENTS, HostSpec
+from cave_auth_adapter.origins import DEPLOYMENTS, HostSpec, Origin
+from cave_auth_adapter.ownership import ownership_of_default_file
 
 from ..tools.programs import PROGRAMS
 from ..unit.test_rooms import ASIDE, ORDER
@@ -21,7 +24,7 @@ PAGE = (ROOT / "docs" / "tokens-and-hosts.md").read_text("utf-8")
 
 def rows(title: str) -> list[list[str]]:
     """The words in code style in each row of the table under a heading."""
-    section = PAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    section = PAGE.partition(f"# {title}\n")[2].partition("\n#")[0]
     lines = [line for line in section.splitlines() if line.startswith("|")][2:]
     return [re.findall("`([^`]+)`", line) for line in lines]
 
@@ -48,11 +51,13 @@ def test_the_order_of_the_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     files = [row[0] for row in rows("Which token") if row[0].endswith("-secret.json")]
     assert len(files) == 4
     sources = [row[0] for row in rows("Which token")]
-    assert sources[:4] == [
+    assert sources[:6] == [
         'CaveAuth("…")',
         'CaveAuth(token_file="…", token_key="…")',
+        "CaveAuth(source=…)",
         "CAVE_TOKEN",
         "CAVE_TOKEN_FILE",
+        "CAVE_TOKEN_COMMAND",
     ]
     for number, file in reversed([*enumerate(files)]):
         for placeholder, name in names.items():
@@ -60,15 +65,65 @@ def test_the_order_of_the_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (secrets / file).write_text(f'{{"token": "{number:032x}"}}')
         tokens_changed()  # a change is noticed within a second; a test can't wait
         assert CaveAuth().token_for(url) == f"{number:032x}", file
+    monkeypatch.setenv("CAVE_TOKEN_COMMAND", "sh -c 'echo ff' --")
+    assert CaveAuth().token_for(url) == "ff"
     named = tmp_path / "named.json"
     named.write_text('{"token": "aa"}')
     monkeypatch.setenv("CAVE_TOKEN_FILE", str(named))
     assert CaveAuth().token_for(url) == "aa"
     monkeypatch.setenv("CAVE_TOKEN", "bb")
     assert CaveAuth().token_for(url) == "bb"
+    assert CaveAuth(source=lambda *_: "ee").token_for(url) == "ee"
     named.write_text('{"token": "cc"}')
-    assert CaveAuth(token_file=named).token_for(url) == "cc"
+    assert CaveAuth(token_file=named, source=lambda *_: "ee").token_for(url) == "cc"
     assert CaveAuth("dd", token_file=named).token_for(url) == "dd"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the commands are for a POSIX shell")
+def test_the_commands_print_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With stand-ins for the programs, which note what they are called with."""
+    for program in ("ssh", "gcloud", "aws", "vault"):
+        script = tmp_path / program
+        script.write_text(f'#!/bin/sh\necho {program} "$@" >> {tmp_path}/calls\necho abcdef\n')
+        script.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    host = "minnie.microns-daf.com"
+    commands = [row[0] for row in rows("A command")]
+    assert len(commands) == 4
+    for command in commands:
+        monkeypatch.setenv("CAVE_TOKEN_COMMAND", command)
+        assert CaveAuth().token_for(f"https://{host}/") == "abcdef"
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls[0] == f"ssh login.my-lab.org cave-auth token {host}"
+    assert [call.split()[0] for call in calls[1:]] == ["gcloud", "aws", "vault"]
+    assert not any(host in call for call in calls[1:])
+
+
+def test_whose_cave_secret_json_is(store_beside: Callable[..., set[str]]) -> None:
+    assert len(rows("Whose is cave-secret.json?")) == 3
+    own, others = "global.daf-apis.com", {"proofreading.zetta.ai", "cave.my-lab.org"}
+    assert store_beside({"proofreading.zetta.ai": "same"}) == {"proofreading.zetta.ai"}
+    assert store_beside({own: "another"}) == {own}
+    assert store_beside({}) == {own, *others}
+
+
+@pytest.fixture
+def store_beside(tmp_path: Path) -> Callable[..., set[str]]:
+    """Which hosts get the token of cave-secret.json, with some files beside it."""
+    numbers = iter(range(10))
+
+    def served(beside: dict[str, str]) -> set[str]:
+        store = TokenStore(tmp_path / str(next(numbers)))
+        store.save("same")
+        for server, token in beside.items():
+            store.save(token, server)
+        whose = ownership_of_default_file(store)
+        assert whose is not None
+        hosts = ("global.daf-apis.com", "proofreading.zetta.ai", "cave.my-lab.org")
+        origins = {host: Origin("https", host, 443) for host in hosts}
+        return {host for host in hosts if whose.serves(origins[host], is_named=False)}
+
+    return served
 
 
 def test_the_entry_of_the_keyring() -> None:
