@@ -18,10 +18,14 @@ from .errors import (
     InvalidToken,
     LoginFailed,
     PermissionMissing,
+    Refusal,
+    ServerUnreachable,
     TermsNotAccepted,
+    TokenExists,
     TokenFileError,
     TokenNotFound,
     TokenRefused,
+    UnexpectedAnswer,
 )
 from .install import acting_as, install, installed, is_installed, uninstall
 from .integrations.ipython import load_ipython_extension, unload_ipython_extension
@@ -53,6 +57,7 @@ __all__ = [
     # refusals
     "explain",
     "raise_for_auth",
+    "Refusal",
     "TokenNotFound",
     "TokenRefused",
     "TermsNotAccepted",
@@ -62,7 +67,10 @@ __all__ = [
     "InvalidHostSpec",
     "InvalidToken",
     "LoginFailed",
+    "ServerUnreachable",
+    "TokenExists",
     "TokenFileError",
+    "UnexpectedAnswer",
     # %load_ext cave_auth_adapter
     "load_ipython_extension",
     "unload_ipython_extension",

@@ -7,22 +7,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from datetime import timedelta
-from time import perf_counter
 from typing import Any
 
-from requests import PreparedRequest, RequestException, Response
+from requests import PreparedRequest
 from requests.auth import AuthBase, HTTPBasicAuth
 from requests.utils import get_auth_from_url
 
-from .answers import redirect_target
-from .asked import Trail, note_answer
-from .exchange import PROGRAMMATIC, Exchange, Options, Send, is_direct
-from .headers import SignedHeaders, bearer_token, unsign, without_signature
+from .exchange import PROGRAMMATIC
+from .headers import SignedHeaders, bearer_token
+from .hook import Hook
 from .hosts import KnownHosts, NamedHosts
 from .origins import Origin
 from .providers import ByName, TokenSource, name_of
-from .refusals import warn_of_stranger
 from .sources import Credentials
 from .tokens import DEFAULT_KEY, Source, Token
 
@@ -128,7 +124,7 @@ class CaveAuth(AuthBase):
             request.headers.setdefault(*PROGRAMMATIC)
         elif any(user_and_password := get_auth_from_url(url)):
             HTTPBasicAuth(*user_and_password)(request)
-        request.register_hook("response", _Hook(self))
+        request.register_hook("response", Hook(self))
         return request
 
     def our_token(self, request: PreparedRequest, origin: Origin) -> Token | None:
@@ -138,61 +134,6 @@ class CaveAuth(AuthBase):
             return headers.token
         value = bearer_token(headers)
         return self.credentials.recognise(origin, value) if value else None
-
-    def answered(self, response: Response, options: dict[str, Any]) -> Response:
-        """Go on from an answer; the response hook leads here, over every hop of a redirect.
-
-        :param options: those of :meth:`requests.adapters.HTTPAdapter.send`.
-        :raises CaveAuthError: if a token or secret file is bad by now; or a refusal is raised.
-        """
-        sent = response.request
-        # An adapter of another kind, as for tests, may leave it out; requests-cache has its own.
-        if not hasattr(sent, "hooks"):
-            return response
-        ways = Options(
-            bool(options.get("stream")),
-            options.get("verify", True),
-            options.get("proxies"),
-            is_direct(getattr(response, "connection", None)),
-        )
-        exchange = Exchange.resume(self, sent, ways)
-        origin = exchange.origin if exchange else None
-        seen = exchange.request if exchange else without_signature(sent)
-        # The hook would take this object, and a token= given to it, along into a pickle.
-        seen.hooks = {**sent.hooks, "response": [*filter(_is_theirs, sent.hooks["response"])]}
-        try:
-            if exchange:
-                response = exchange.settle(response, _resender(response, options))
-        except RequestException as error:
-            error.request = seen
-            raise
-        if origin is None:
-            warn_of_stranger(response)
-        self._prepare_next_hop(sent, origin, response)
-        note_answer(sent, response, origin, self.hosts.trusted_origin, ways.verify)
-        response.request = seen
-        return response
-
-    def _prepare_next_hop(
-        self, sent: PreparedRequest, origin: Origin | None, response: Response
-    ) -> None:
-        """Change what requests will copy into the next hop; what was sent is sent already.
-
-        A session may keep the header on a redirect (by its own ``rebuild_auth``, say), or follow
-        what is none to others, and would take the token of this host elsewhere.
-        """
-        target = redirect_target(response)
-        next_origin = self.hosts.trusted_origin(target) if target else None
-        stays = origin is not None and next_origin == origin
-        if isinstance(sent.headers, SignedHeaders):
-            sent.headers.follows = stays
-        elif origin and not stays and self.our_token(sent, origin):
-            unsign(sent.headers)
-        name, value = PROGRAMMATIC
-        if next_origin and not stays:
-            sent.headers.setdefault(name, value)
-        elif target and not stays and sent.headers.get(name) == value:
-            del sent.headers[name]
 
     def __repr__(self) -> str:
         token, file, key, hosts, raise_errors = self._configuration
@@ -246,38 +187,3 @@ def checked(auth: CaveAuth | None) -> CaveAuth:
         kind = "the class itself" if auth is CaveAuth else type(auth).__name__
         raise TypeError(f"auth is a CaveAuth, not {kind}: write CaveAuth() or CaveAuth(token).")
     return auth
-
-
-class _Hook:
-    """The response hook. Copies of a request share it; a pickle of one leaves it out."""
-
-    def __init__(self, auth: CaveAuth):
-        self._auth = auth
-
-    def __call__(self, response: Response, **options: Any) -> Response:
-        return self._auth.answered(response, options)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> _Hook:
-        return self
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Trail, (None,)  # which does nothing
-
-
-def _is_theirs(hook: object) -> bool:
-    return not isinstance(hook, (_Hook, Trail))
-
-
-def _resender(response: Response, options: dict[str, Any]) -> Send | None:
-    """How to send a request again on the way that an answer came; adapters for tests have none."""
-    connection: Any = getattr(response, "connection", None)
-    if connection is None:
-        return None
-    elapsed, start = response.elapsed, perf_counter()
-
-    def send(request: PreparedRequest) -> Response:
-        answer: Response = connection.send(request, **options)
-        answer.elapsed = elapsed + timedelta(seconds=perf_counter() - start)
-        return answer
-
-    return send

@@ -171,6 +171,7 @@ class Exchange:
         # On a redirect, requests takes our header off and fills in cookies from its jar: what a
         # sub-domain has put there must not become the identity of the request.
         exchange._stands_in = "Authorization" not in sent.headers and has_cookie(sent.headers)
+        exchange._warn_if_unverified()
         return exchange
 
     # --- Before it is sent -----------------------------------------------------------------
@@ -189,8 +190,7 @@ class Exchange:
                 self.sent = copy_of(self.request)
                 if "Authorization" not in self.sent.headers:
                     self.sent.headers.setdefault(*PROGRAMMATIC)
-        if self.token and self.origin.scheme == "https" and not self._options.verify:
-            self._warn_of_unverified()
+        self._warn_if_unverified()
 
     def _may_be_replaced(self) -> bool:
         """Whether the caller's ``Authorization``, if any, is no choice of the caller's."""
@@ -225,7 +225,9 @@ class Exchange:
             warn_once(f"A request to {self.origin.server} goes out unsigned. {error}")
             return None
 
-    def _warn_of_unverified(self) -> None:
+    def _warn_if_unverified(self) -> None:
+        if not self.token or self._options.verify or self.origin.scheme == "http":
+            return
         warn_once(
             f"A token goes to {self.origin.server} over a connection whose certificate is not "
             "checked: anyone on the way can read it. Set verify to the path of the server's CA "

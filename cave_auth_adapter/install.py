@@ -7,27 +7,14 @@ that exist already, subclasses, and modules that imported ``Session`` by name ar
 from __future__ import annotations
 
 import contextlib
-import functools
 import threading
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import Any
 
-from requests import PreparedRequest, Response, Session
-from requests.adapters import BaseAdapter
-
-from . import keepalive, tools
-from .adapter import CaveAdapter
-from .asked import Trail, erase, note_answer, trail_of
+from . import tools
 from .auth import CaveAuth, checked
-from .errors import CaveAuthError
-from .exchange import Options, origin_of
-from .headers import holds, strip, strip_values
-from .origins import Origin, parse_origin
-from .refusals import warn_of_stranger
-from .runtime import after_fork, log_decisions, logger, on_reset, switched_off
-from .tokens import Token
+from .runtime import after_fork, log_decisions, on_reset, switched_off
+from .sessions import Identity, Patches
 
 
 class Installation:
@@ -39,8 +26,10 @@ class Installation:
     def __init__(self, auth: CaveAuth, keep_alive: bool):
         self.auth = auth
         self.keep_alive = keep_alive
+        self._thread = threading.get_ident()  # that made it
+        self._is_block = False  # whether a `with` block holds it
+        self._gives_way = False  # to one of any thread
         self._replaced: Installation | None = None
-        self._thread: int | None = None  # whose `with` block it is; None: of no block
         self._ended = False
 
     def uninstall(self) -> None:
@@ -54,13 +43,15 @@ class Installation:
 
     def __enter__(self) -> Installation:
         with _lock:
-            if not self._ended:
-                _refuse_other_threads(self.auth)
-            self._thread = threading.get_ident()
-            if self in _stack and self._replaced and not self._replaced._ended:
-                # It nests in what it would have replaced outside of a block.
-                _stack.insert(_stack.index(self), self._replaced)
-            self._replaced = None
+            below, self._replaced = self._replaced, None
+            if not self._ended and not switched_off():
+                _nest(self, below)
+            self._thread, self._is_block = threading.get_ident(), True
+            try:
+                _refuse_other_threads(self, _stack)
+            except RuntimeError:
+                self.uninstall()
+                raise
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -85,8 +76,9 @@ def install(auth: CaveAuth | None = None, *, keep_alive: bool = True) -> Install
         that ``requests.get`` need not open one for each call.
     :return: a handle. ``with install(): …`` holds for the block, and nests in what was installed
         before; ``handle.uninstall()`` ends it.
-    :raises RuntimeError: if a ``with`` block of another thread has another auth in effect: one of
-        the two would send the other's token. Use :func:`acting_as` there.
+    :raises RuntimeError: if a ``with`` block of another thread holds another auth, or if the block
+        of this one would nest in what another thread installed: one of the two would send the
+        other's token. Use :func:`acting_as` there.
     :raises TypeError: if ``auth`` is no :class:`CaveAuth`.
 
     Sessions that have a :class:`CaveAdapter` mounted keep theirs. A secret file that can't be
@@ -104,8 +96,8 @@ def install(auth: CaveAuth | None = None, *, keep_alive: bool = True) -> Install
         return installation
     log_decisions()
     with _lock:
-        _refuse_other_threads(installation.auth)
-        lasting = next((each for each in _stack if each._thread is None), None)
+        _refuse_other_threads(installation, [each for each in _stack if each._is_block])
+        lasting = next((each for each in _stack if not each._is_block), None)
         if lasting is not None:
             _stack.remove(lasting)
         installation._replaced = lasting
@@ -135,6 +127,12 @@ def is_installed() -> bool:
     False
     """
     return _active is not None
+
+
+def activate() -> None:
+    """What an enabled environment and ``cave-auth run`` do; it gives way to any other auth."""
+    if not is_installed():
+        install()._gives_way = True
 
 
 @contextlib.contextmanager
@@ -169,20 +167,35 @@ def acting_as(auth: CaveAuth) -> Iterator[CaveAuth]:
         _acting.reset(before)
 
 
-def auth_in_effect() -> CaveAuth | None:
+def _in_effect() -> Identity | None:
     """What a request of this thread or task is signed with; None: nothing is installed."""
     active = _active
-    return None if active is None else _acting.get() or active.auth
+    if active is None:
+        return None
+    return Identity(_acting.get() or active.auth, active.keep_alive)
 
 
-def _refuse_other_threads(auth: CaveAuth) -> None:
+_patches = Patches(_in_effect)
+
+
+def _nest(block: Installation, below: Installation | None) -> None:
+    """Put a block above what it would have replaced outside of one; called with the lock held."""
+    if block not in _stack:  # another thread has installed something meanwhile
+        _stack.append(block)
+    if below and not below._ended and below not in _stack:
+        _stack.insert(_stack.index(block), below)
+    _update()
+
+
+def _refuse_other_threads(new: Installation, others: list[Installation]) -> None:
     """Let no thread sign with what another one has in effect; called with the lock held."""
-    here = threading.get_ident()
-    if any(each._thread not in (None, here) and each.auth != auth for each in _stack):
+    if any(
+        each._thread != new._thread and each.auth != new.auth and not each._gives_way
+        for each in others
+    ):
         raise RuntimeError(
-            "Another thread is in a `with install(...)` block with another auth, which holds for "
-            "the whole process. For one identity per thread or task, call install() once, and use "
-            "`with acting_as(auth)` in each."
+            "Another thread has another auth in effect, which holds for the whole process. For an "
+            "identity of each thread or task, call install() once, and use `with acting_as(auth)`."
         )
 
 
@@ -190,8 +203,10 @@ def _update() -> None:
     """Bring the hooks in line with what is installed; called with the lock held."""
     global _active
     _active = _stack[-1] if _stack else None
-    for patch in _patches:
-        patch.remove() if _active is None else patch.apply()
+    if _active is None:
+        _patches.remove()
+    else:
+        _patches.apply()
 
 
 def _tell_bridges() -> None:
@@ -199,177 +214,7 @@ def _tell_bridges() -> None:
     if _active is None:
         tools.detach()
     else:
-        tools.attach(auth_in_effect)
-
-
-class _InstalledAdapter(CaveAdapter):
-    """A skin around a session's adapter for one request.
-
-    It raises nothing that plain ``requests`` would not, and has the request sent over a connection
-    that is kept alive where that is the same for the session.
-    """
-
-    wrapped: BaseAdapter
-    _lenient = True
-
-    def __init__(self, auth: CaveAuth, wrapped: BaseAdapter):
-        # One is made for each request, of two things that were looked at before.
-        vars(self).update(auth=auth, wrapped=wrapped)
-
-    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
-        if _active is None:  # someone kept this adapter, and we were uninstalled
-            return self.wrapped.send(request, *args, **kwargs)
-        return super().send(request, *args, **kwargs)
-
-    def _transmit(
-        self, request: PreparedRequest, token: Token | None, args: Any, kwargs: Any
-    ) -> Response:
-        if (active := _active) is None or not active.keep_alive:
-            return self.wrapped.send(request, *args, **kwargs)
-        return keepalive.send(self.wrapped, request, token, *args, **kwargs)
-
-    def _note(self, *answer: Any) -> None:
-        """Leave that to the wrapped ``resolve_redirects``."""
-
-
-# --- The methods of Session that are wrapped ---------------------------------------------------
-
-
-class _Patch:
-    """A method of requests that is replaced, for as long as we are installed, by one around it."""
-
-    def __init__(self, name: str, wrap: Callable[[Any], Any]):
-        # requests.Session may be a subclass by now (requests_cache.install_cache); sessions of
-        # the class itself are to be signed too.
-        self._owner = next(owner for owner in Session.__mro__ if name in vars(owner))
-        self._name = name
-        self._wrap = wrap
-        # Ours -> what it replaced. By identity: one that others have patched over stays below
-        # their patch, does nothing, and may come up again.
-        self._replaced: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
-
-    def apply(self) -> None:
-        current = getattr(self._owner, self._name)
-        if current not in self._replaced:
-            replacement = functools.wraps(current)(self._wrap(current))
-            self._replaced[replacement] = current
-            setattr(self._owner, self._name, replacement)
-
-    def remove(self) -> None:
-        current = getattr(self._owner, self._name)
-        if current in self._replaced:
-            setattr(self._owner, self._name, self._replaced[current])
-
-
-def _signing(original: Callable[[Session, str], BaseAdapter]) -> Callable[..., BaseAdapter]:
-    """Sign what goes to a trusted host, by a skin around the session's adapter."""
-
-    def get_adapter(self: Session, url: str) -> BaseAdapter:
-        adapter, auth = original(self, url), auth_in_effect()
-        if auth is None or auth.hosts.trusted_origin(url) is None:
-            logger.debug("%s: not trusted, goes out as it is", _Server(url))
-            return adapter
-        return adapter if isinstance(adapter, CaveAdapter) else _InstalledAdapter(auth, adapter)
-
-    return get_adapter
-
-
-def _following(original: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
-    """Note who led to each hop of a redirect; sessions override ``rebuild_auth`` without super."""
-
-    def resolve_redirects(
-        self: Session, resp: Response, req: PreparedRequest, *args: Any, **kwargs: Any
-    ) -> Iterator[Any]:
-        hops, auth = original(self, resp, req, *args, **kwargs), auth_in_effect()
-        return hops if auth is None else _noting(auth, hops, resp, req, kwargs)
-
-    return resolve_redirects
-
-
-def _noting(
-    auth: CaveAuth, hops: Iterator[Any], response: Response, request: PreparedRequest, how: Any
-) -> Iterator[Any]:
-    """The hops of a redirect, with a note of who led there while each is made of the one before."""
-    options = Options(False, how.get("verify", True), how.get("proxies"))
-    is_inner = trail_of(request) is not None  # a hop of a redirect that is followed outside
-
-    def note(hop: PreparedRequest, response: Response) -> None:
-        origin, trusted = origin_of(auth, hop.url or "", options), auth.hosts.trusted_origin
-        if origin is None:
-            warn_of_stranger(response)
-        note_answer(hop, response, origin, trusted, options.verify, request)
-
-    try:
-        note(request, response)
-        for hop in hops:
-            if isinstance(hop, PreparedRequest):  # response.next, which outlives the notes here
-                hop.hooks = {event: [*map(_own, hooks)] for event, hooks in hop.hooks.items()}
-            yield hop
-            if isinstance(hop, Response):
-                note(hop.request, hop)
-    finally:
-        if not is_inner:
-            erase(request)
-
-
-def _own(hook: Any) -> Any:
-    return hook.copy() if isinstance(hook, Trail) else hook
-
-
-def _stripping(original: Callable[..., None]) -> Callable[..., None]:
-    """CAVEclient keeps its token as a cookie without a domain, which goes along to any host.
-
-    So does a header other than ``Authorization``. What the caller sends to a host by itself is
-    the caller's affair; where a redirect leads is the server's.
-    """
-
-    def rebuild_auth(self: Session, prepared_request: PreparedRequest, response: Response) -> None:
-        original(self, prepared_request, response)
-        if (auth := auth_in_effect()) is not None:
-            _strip(auth, prepared_request, response)
-
-    return rebuild_auth
-
-
-def _strip(auth: CaveAuth, request: PreparedRequest, response: Response) -> None:
-    """Take tokens off a hop that are not for where it goes."""
-    url = request.url or ""
-    origin, known = parse_origin(url), auth.credentials.known()
-    if origin and origin.scheme == "https" and auth.hosts.trusted_origin(url):
-        strip_values(request.headers, _of_others(auth, origin, known))
-        return
-    # Over plain http there may be a proxy between, of which nothing is known here. Where there is
-    # none, the adapter signs. Within an untrusted host the caller's token stays, if the caller
-    # sent it there. It may also come out of the cookie jar again, after it was taken off on the
-    # way to that host.
-    came_along = holds(response.request.headers, known)
-    if origin is None or origin != parse_origin(response.url) or not came_along:
-        strip(request.headers, known)
-
-
-def _of_others(auth: CaveAuth, origin: Origin, known: set[str]) -> set[str]:
-    """The known tokens that are not for an origin: those of other deployments."""
-    with contextlib.suppress(CaveAuthError):
-        auth.credentials.token_for(origin)  # so that its own one is recognised
-    return {value for value in known if not auth.credentials.recognise(origin, value)}
-
-
-class _Server:
-    """The server that a URL names, for a log line that is seldom written."""
-
-    def __init__(self, url: str):
-        self._url = url
-
-    def __str__(self) -> str:
-        origin = parse_origin(self._url)
-        return origin.server if origin else "an unusual address"
-
-
-_patches = (
-    _Patch("get_adapter", _signing),
-    _Patch("resolve_redirects", _following),
-    _Patch("rebuild_auth", _stripping),
-)
+        tools.attach(lambda: now.auth if (now := _in_effect()) else None)
 
 
 def _renew_lock() -> None:

@@ -33,8 +33,8 @@ def _after_requests(module: object) -> None:
 
 def _install(_: object) -> None:
     try:
-        from cave_auth_adapter import install
+        from cave_auth_adapter.install import activate
 
-        install()
+        activate()
     except Exception as error:
         sys.stderr.write(f"cave-auth: not active in {sys.executable}: {error!r}\n")

@@ -31,7 +31,7 @@ def find(servers: Iterable[str]) -> Token | None:
                 source = Source("keyring", key=server)
                 return Token(check_token(value, str(source)), source)
     except CaveAuthError as error:
-        warn_once(str(error))
+        warn_once(str(error), "keyring")
     return None
 
 

@@ -35,7 +35,7 @@ the certificate: go on, and log in as anybody.
   export CLOUD_VOLUME_DIR=$(mktemp -d)
   cave-auth login --trust-data-servers {sandbox.auth_server}
   cave-auth check {sandbox.data_server}/echo
-  curl --cacert $REQUESTS_CA_BUNDLE -H 'Authorization: Bearer {sandbox.token}' \\
+  curl -s --cacert $REQUESTS_CA_BUNDLE -H 'Authorization: Bearer {sandbox.token}' \\
       {sandbox.data_server}/echo
   python -c "from caveclient import CAVEclient; print(CAVEclient(server_address=\
 '{sandbox.auth_server}', auth_token='{sandbox.token}').info.get_datastacks())"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -42,11 +43,20 @@ def checked_ports(ports: Mapping[str, int] | None) -> dict[str, int]:
     return chosen
 
 
-def checked_seconds(name: str, seconds: Any) -> Any:
-    """Return a number of seconds, or raise ValueError that says what is wrong."""
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
-        raise ValueError(f"{name} must be a number of seconds, 0 or more, not {seconds!r}")
+def checked_cache_seconds(seconds: Any) -> int:
+    """Return a time in whole seconds, as middle_auth_client takes it, or raise ValueError."""
+    if type(seconds) is not int or seconds < 0:
+        raise ValueError(f"cache_seconds must be a whole number, 0 or more, not {seconds!r}")
     return seconds
+
+
+def checked_ttl(seconds: Any) -> float | None:
+    """Return a time to live in seconds, or None, or raise ValueError that says what is wrong."""
+    if seconds is None:
+        return None
+    if type(seconds) not in (int, float) or not 0 <= seconds < math.inf:
+        raise ValueError(f"ttl must be a number of seconds, 0 or more, not {seconds!r}")
+    return float(seconds)
 
 
 def _of_servers(option: str, given: Mapping[str, Any] | None) -> dict[str, Any]:

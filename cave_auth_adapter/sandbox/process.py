@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from .options import checked_names, checked_ports, checked_seconds
+from .options import checked_cache_seconds, checked_names, checked_ports, checked_ttl
 from .record import RecordedRequest
 
 _EXTRA = ("cheroot", "flask", "middle_auth_client", "numpy", "trustme")
@@ -41,13 +41,14 @@ _CHILD = (
 class Sandbox:
     """A CAVE deployment on this machine, running as long as the `with` block.
 
-    `cache_seconds` is how long its services remember the user of a token (300 at the real
-    ones): a token that a *client* revokes can live that long there.
+    `cache_seconds` is how long its services remember the user of a token, or that it has none (300
+    at the real ones): a token that a *client* revokes can live that long there.
 
-    `names` maps servers ("data_server") to the names under which they know themselves, "host" or
-    "host:port", in place of a loopback address and a port. Their certificate is good for these.
-    That `https://name` leads to the port, which `ports` tells, is up to the caller, who resolves
-    the name. `ports` maps servers to ports to listen on; the others get one that is free.
+    `names` maps servers ("data_server") to the names by which they call themselves, "host" or
+    "host:port", instead of a loopback address and a port. Their certificate is good for these
+    names. You have to make a name lead to the port yourself; `ports` tells which it is.
+
+    `ports` maps servers to the ports that they listen on. The others get a free port.
 
     >>> import requests
     >>> with Sandbox() as sandbox:
@@ -64,19 +65,19 @@ class Sandbox:
     """
 
     auth_server: str  #: the global server: the auth service and the info service
-    data_server: str  #: the `local_server` of both datastacks
+    data_server: str  #: the `local_server` of all datastacks
     other_data_server: str  #: the same services under another host name and port
     identity_provider: str  #: where people say who they are, as at accounts.google.com
     foreign_server: str  #: not CAVE: records whatever it receives
     plain_server: str  #: the same without TLS
     ports: dict[str, int]  #: server -> its port on this machine
     ca_bundle: str  #: path of the PEM file with the certificate to trust
-    token: str  #: an API key of the ordinary user, with access to both datastacks
+    token: str  #: an API key of the ordinary user, with access to the first two datastacks
     user: int  #: the id of the ordinary user
     datastack: str  #: its bulk data is at an `https://` path behind CAVE's login
     datastack_middleauth: str  #: its bulk data is at a `middleauth+https://` path
     datastack_terms: str  #: the ordinary user has yet to accept its terms of service
-    roots: list[int]  #: the two root ids (neurons) of either datastack
+    roots: list[int]  #: the two root ids (neurons) of each datastack
     supervoxels: list[int]
 
     def __init__(
@@ -87,7 +88,7 @@ class Sandbox:
         ports: Mapping[str, int] | None = None,
     ) -> None:
         self._options = {
-            "cache_seconds": checked_seconds("cache_seconds", cache_seconds),
+            "cache_seconds": checked_cache_seconds(cache_seconds),
             "names": checked_names(names),
             "ports": checked_ports(ports),
         }
@@ -197,9 +198,7 @@ class Sandbox:
         `user` is an id (default: the ordinary user). A `value` of 32 hex digits can be used
         before it is created: then a service remembers, for `cache_seconds`, that nobody has it.
         """
-        if ttl is not None:
-            checked_seconds("ttl", ttl)
-        token: str = self._call("create_token", user=user, ttl=ttl, value=value)
+        token: str = self._call("create_token", user=user, ttl=checked_ttl(ttl), value=value)
         return token
 
     def revoke(self, token: str) -> None:

@@ -55,15 +55,14 @@ class Control:
         self._servers = self._start()
 
     def _start(self) -> dict[str, Server]:
-        names: dict[str, str] = self._options["names"]
+        names, ports = self._options["names"], self._options["ports"]
         hosts = (name.partition(":")[0] for name in names.values())
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._ca.issue_cert(*NAMES, *hosts).configure_cert(context)
         servers = {}
-        for name, host in HOSTS.items():
-            port = self._options["ports"].get(name, 0)
+        for name in sorted(HOSTS, key=lambda name: name not in ports):  # then the free ports
             tls = None if name == "plain_server" else context
-            servers[name] = server = Server(name, host, port, tls)
+            servers[name] = server = Server(name, HOSTS[name], ports.get(name, 0), tls)
             server.public_name = names.get(name)
             _listen(server)
         self._ca.cert_pem.write_to_path(self._ca_bundle)

@@ -6,12 +6,13 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from cave_auth_adapter import install
+from cave_auth_adapter import connections, install
 
 from ..support.servers import Authority, ConnectProxy, TinyServer
 
@@ -43,6 +44,24 @@ def serve(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mak
     yield serve
     for server in servers:
         server.close()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let time pass for idle connections alone."""
+    passed = [0.0]
+
+    class Time:
+        @staticmethod
+        def monotonic() -> float:
+            return time.monotonic() + passed[0]
+
+    monkeypatch.setattr(connections, "time", Time)
+
+    def advance(seconds: float) -> None:
+        passed[0] += seconds
+
+    return advance
 
 
 @pytest.fixture

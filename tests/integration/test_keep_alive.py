@@ -359,16 +359,6 @@ def test_a_server_that_closes_while_a_body_is_sent_is_not_noticed(
     assert requests.get(f"{server.url}/1", data=b"body").text == "GET /1 body"
 
 
-def test_what_comes_before_an_answer_ends_its_connection(serve: MakeServer) -> None:
-    """The answer itself would be taken for that of the next request, and so on."""
-    server = serve(status="103 Early Hints")
-    trust(server)
-    for number in range(3):
-        assert requests.head(f"{server.url}/{number}").status_code == 103
-
-    assert [seen.connection for seen in server.requests] == [1, 2, 3]
-
-
 class BrokenSocket:
     """A socket whose peer has closed it after we last looked."""
 
@@ -441,36 +431,6 @@ def test_a_file_as_body_succeeds_where_it_does_without_us(
     for _ in range(3):
         with (tmp_path / "body").open("rb") as file:
             assert requests.put(f"{server.url}/x", data=file).text == "PUT /x body"
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Let time pass for the transport alone."""
-    passed = [0.0]
-
-    class Time:
-        @staticmethod
-        def monotonic() -> float:
-            return time.monotonic() + passed[0]
-
-    monkeypatch.setattr(connections, "time", Time)
-
-    def advance(seconds: float) -> None:
-        passed[0] += seconds
-
-    return advance
-
-
-def test_a_post_meets_no_connection_that_was_idle_for_long(
-    serve: MakeServer, clock: Callable[[float], None]
-) -> None:
-    server = serve()
-    trust(server)
-    for _ in range(4):
-        requests.post(f"{server.url}/x")
-        clock(5)
-
-    assert [seen.connection for seen in server.requests] == [1, 2, 3, 4]
 
 
 def test_a_get_after_a_post_that_opened_anew_is_repeatable(
@@ -557,23 +517,6 @@ def test_idle_connections_to_many_hosts_are_bounded(serve: MakeServer) -> None:
     for server in servers[:6]:  # what idled longest was closed
         assert server.closed.acquire(timeout=10)
     assert len(connections.idle) == 64
-
-
-def test_a_guard_that_forbids_sockets_is_obeyed(
-    url: str, on: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As pytest-socket does it: a connection that is open already must not go around it."""
-    import socket
-
-    class Forbidden(socket.socket):
-        def __new__(cls, *_: Any, **__: Any) -> Any:
-            raise RuntimeError("no sockets here")
-
-    assert requests.get(url).ok
-    monkeypatch.setattr(socket, "socket", Forbidden)
-
-    with pytest.raises(RuntimeError, match="no sockets here"):
-        requests.get(url)
 
 
 def test_timeouts_are_those_of_each_call(url: str, on: None) -> None:

@@ -24,15 +24,12 @@ from cave_auth_adapter import CaveAuth, TokenStore, connections, install, keepal
 from cave_auth_adapter.sandbox import Sandbox
 
 from ..support.servers import Authority, Do, Seen, TinyServer
+from .conftest import MakeServer
 
-pytestmark = [
-    pytest.mark.usefixtures("fresh_start"),
-    pytest.mark.filterwarnings("ignore:Unverified HTTPS request"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 OTHER = "fedcba9876543210fedcba9876543210"
-MakeServer = Callable[..., TinyServer]
 
 
 def trust(*servers: TinyServer, token: str = TOKEN) -> None:
@@ -86,7 +83,7 @@ def test_settings_that_differ_share_no_connection_in_any_order(
         session.verify = value
         assert session.get(f"{server.url}/other").ok
 
-    by_path = {path: set() for path in ("/careful", "/other")}  # type: dict[str, set[int]]
+    by_path: dict[str, set[int]] = {"/careful": set(), "/other": set()}
     for seen in server.requests:
         by_path[seen.path].add(seen.connection)
     assert by_path["/careful"] == {1}
@@ -456,24 +453,6 @@ def test_an_answer_that_was_half_read_leaves_no_connection(serve: MakeServer, en
 
 
 # --- how long, and how many ----------------------------------------------------------------------
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Let time pass for idle connections alone."""
-    passed = [0.0]
-
-    class Time:
-        @staticmethod
-        def monotonic() -> float:
-            return time.monotonic() + passed[0]
-
-    monkeypatch.setattr(connections, "time", Time)
-
-    def advance(seconds: float) -> None:
-        passed[0] += seconds
-
-    return advance
 
 
 def test_what_idled_for_30_seconds_is_closed_by_a_request_to_any_host(

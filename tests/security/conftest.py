@@ -10,7 +10,7 @@ import pytest
 
 from cave_auth_adapter import TokenStore, keepalive
 
-from .places import NAMED_HOSTS, TOKENS
+from .places import GLOBAL, NAMED_HOSTS, TOKENS
 from .world import World
 
 TALLY: Counter[str] = Counter()
@@ -31,6 +31,7 @@ def world(
     store = TokenStore()
     for server, token in TOKENS.items():
         store.save(token, server)
+    store.save(TOKENS[GLOBAL])  # cave-secret.json
     for name in set(os.environ) - {"HOME", "PATH", "PYTEST_CURRENT_TEST"}:
         monkeypatch.delenv(name)  # requests goes through all of them three times per request
     monkeypatch.setenv("CAVE_AUTH_HOSTS", NAMED_HOSTS)

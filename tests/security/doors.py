@@ -12,7 +12,7 @@ from requests.adapters import HTTPAdapter
 
 from cave_auth_adapter import CaveAdapter, CaveAuth, installed, mount
 
-from .places import GLOBAL, MINNIE, OTHER, TOKENS
+from .places import GLOBAL, MINNIE, OTHER, TOKENS, V1DD, ZETTA, ZETTA_DATA
 
 Ask = Callable[[str, str], "requests.Response | None"]  # method and URL
 
@@ -28,6 +28,7 @@ class Door(NamedTuple):
     opened: Callable[[], Any]
     brings_its_own: bool = False
     is_a_tool: bool = False
+    sees_strangers: bool = True  # an adapter on the prefix of a host can't know who led there
 
 
 @contextmanager
@@ -54,7 +55,7 @@ def _mount_adapter(session: requests.Session) -> None:
 
 def _mount_on_hosts(session: requests.Session) -> None:
     """As people do; requests takes these for all URLs that begin so, the look-alikes' too."""
-    for host in (GLOBAL, MINNIE, OTHER, "localhost", "xn--", "a.a."):
+    for host in (GLOBAL, MINNIE, OTHER, ZETTA, ZETTA_DATA, V1DD, "localhost", "xn--", "a.a."):
         session.mount(f"https://{host}", CaveAdapter())
         session.mount(f"http://{host}", CaveAdapter())
 
@@ -123,7 +124,9 @@ def _cave_client(token: str | None) -> Iterator[Ask]:
 DOORS = [
     Door("auth", lambda: _session(_set_auth)),
     Door("adapter mounted on https:// and http://", lambda: _session(_mount_adapter)),
-    Door("adapter mounted on hosts", lambda: _session(_mount_on_hosts)),
+    Door(
+        "adapter mounted on hosts", lambda: _session(_mount_on_hosts), sees_strangers=False
+    ),
     Door("wrapped adapters", lambda: _session(_wrap)),
     Door("install", _install),
     Door("install, requests.get", _install_and_get),

@@ -69,8 +69,10 @@ def in_the_habit(habit: Habit) -> Iterator[None]:
 def follow(way: Way, ask: Ask, world: World, *, demanding: bool = True) -> Outcome:
     """Send a request on its way.
 
-    :param demanding: whether trusted servers want a token, as the real ones do.
+    :param demanding: whether trusted servers want a token, as the real ones do; where a stranger
+        leads to one they don't, or the way would end there.
     """
+    demanding = demanding and not way.departure.is_led
     world.play(way.departure.script(way.target), _demand if demanding else None)
     response, error = None, None
     try:
@@ -95,7 +97,7 @@ def problems(way: Way, door: Door, outcome: Outcome, without_us: Outcome) -> Ite
         yield from wrong_tokens(outcome)
     if outcome.route != without_us.route:
         yield f"went over {outcome.route}, and without us over {without_us.route}"
-    end = expected(way, without_us)
+    end = expected(way, door, without_us)
     if (wrong := _wrong_end(end, way, outcome)) is not None:
         yield f"ended {wrong}, and not {end.value}"
     if not door.is_a_tool:
@@ -124,9 +126,11 @@ def traces(door: Door, outcome: Outcome) -> Iterator[str]:
         yield f"TRACE: the caller got a token back: {shown} {error!r}"
 
 
-def expected(way: Way, without_us: Outcome) -> End:
+def expected(way: Way, door: Door, without_us: Outcome) -> End:
     """What a way declares; a proxy changes that for plain http, and for names with errors."""
     end = way.departure.end(way.target)
+    if end is End.BARE and way.departure.over[:1] == (FOREIGN,) and not door.sees_strangers:
+        end = End.HOME if way.target.redirected in (End.HOME, End.BACK) else end
     if way.habit is Habit.PROXIED:
         last = without_us.route[-1] if without_us.route else ""
         if last == f"http://{PROXY}":

@@ -14,16 +14,16 @@ from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from .places import EVIL, FOREIGN, GLOBAL, LOCAL, MINNIE, OTHER
+from .places import EVIL, FOREIGN, GLOBAL, LOCAL, MINNIE, OTHER, V1DD, ZETTA, ZETTA_DATA
 from .world import Answer
 
 
 class End(enum.Enum):
     """Where a request ends."""
 
-    ABROAD = "at a foreign server, with no token"
+    ABROAD = "at a foreign server, or one that there is no token for, with no token"
     HOME = "at a trusted server, signed"
-    BARE = "at a trusted server, unsigned, for its URL is an unusual one"
+    BARE = "at a trusted server, unsigned: its URL is an unusual one, or a stranger led there"
     BACK = "at the server that redirected it"
     NOWHERE = "in an exception; nothing is sent"
 
@@ -84,6 +84,8 @@ _CHECKS_BRACKETS = sys.version_info >= (3, 11, 4)
 # Kind, where it ends if asked for, where if redirected to, URLs.
 _TARGETS: list[tuple[str, End, End, list[str]]] = [
     ("trusted", HOME, HOME, [f"https://{MINNIE}/x", f"https://{OTHER}/x"]),
+    ("of another deployment", HOME, HOME, [f"https://{h}/x" for h in (ZETTA, ZETTA_DATA)]),
+    ("of a deployment without a token", ABROAD, ABROAD, [f"https://{V1DD}/x"]),
     ("foreign", ABROAD, ABROAD, [f"https://{EVIL}/x", f"https://{EVIL}/?to=https://{GLOBAL}/"]),
     ("http", ABROAD, ABROAD, [f"http://{h}/x" for h in (GLOBAL, MINNIE, EVIL, f"{GLOBAL}:443")]),
     ("http", ABROAD, ABROAD, [f"HTTP://{GLOBAL}:8443/x", "http://localhost:8001/x"]),
@@ -176,6 +178,11 @@ class Departure(NamedTuple):
         """What keeps its body on the way, where the status allows it (RFC 9110, 15.4.8)."""
         return "POST" if self.status in (307, 308) else "GET"
 
+    @property
+    def is_led(self) -> bool:
+        """Whether a stranger leads to what follows it."""
+        return FOREIGN in self.over
+
     def start(self, target: Target) -> str:
         return f"https://{self.over[0]}/start" if self.over else target.url
 
@@ -187,9 +194,10 @@ class Departure(NamedTuple):
     def end(self, target: Target) -> End:
         if not self.over:
             return target.direct
-        if target.redirected is BACK:
-            return ABROAD if self.over[-1] == FOREIGN else HOME
-        return target.redirected
+        end = target.redirected
+        if end is BACK:
+            end = ABROAD if self.over[-1] in (FOREIGN, V1DD) else HOME
+        return BARE if end is HOME and self.is_led else end
 
 
 _ASKED = "direct, to a server that asks for a token"
@@ -200,6 +208,8 @@ _CHAINS = {
     "abroad only": (FOREIGN,),
     "over another trusted host": (GLOBAL, MINNIE),
     "to and fro twice": (MINNIE, FOREIGN, GLOBAL, FOREIGN, MINNIE),
+    "over another deployment": (ZETTA, GLOBAL),
+    "over a deployment without a token": (GLOBAL, V1DD),
 }
 _STATUSES = (301, 302, 303, 307, 308)
 DEPARTURES = [

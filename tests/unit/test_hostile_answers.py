@@ -15,6 +15,7 @@ from requests.adapters import BaseAdapter
 
 from cave_auth_adapter import CaveAdapter, CaveAuth, explain, install, installed, mount
 from cave_auth_adapter.answers import redirect_target
+from cave_auth_adapter.hook import Hook
 
 from ..support.stub import TOKEN
 
@@ -166,9 +167,9 @@ def test_an_adapter_that_says_little_of_its_answer_is_enough(status: int) -> Non
     session.auth = CaveAuth(TOKEN, hosts=HOSTS)
     prepared = session.prepare_request(requests.Request("GET", f"{CAVE}/x"))
     answer = session.adapters["https://"].send(prepared)
-    assert session.auth.answered(answer, {}).status_code == status
+    assert Hook(session.auth)(answer).status_code == status
     answer.request = prepared
-    assert session.auth.answered(answer, {}).status_code == status
+    assert Hook(session.auth)(answer).status_code == status
 
 
 @pytest.mark.parametrize("host", [CAVE, "https://elsewhere.example.org"])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import pickle
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,16 +21,20 @@ import requests
 import responses
 from requests import Session
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import MaxRetryError, ResponseError
 
 from cave_auth_adapter import (
     CaveAdapter,
     CaveAuth,
     TokenStore,
+    acting_as,
     install,
     installed,
+    is_installed,
     mount,
     uninstall,
 )
+from cave_auth_adapter.install import activate
 
 from ..support.stub import (
     BEARER,
@@ -46,6 +53,7 @@ from ..support.stub import (
 
 ORIGINAL = requests.Session.get_adapter
 ORIGINAL_REBUILD = requests.Session.rebuild_auth
+BEARER_OTHER = f"Bearer {OTHER_TOKEN}"
 OTHER = CaveAuth(OTHER_TOKEN, hosts=["global.daf-apis.com"])
 
 
@@ -329,6 +337,226 @@ class TestInstalled:
             thread.join()
         assert errors == []
         assert requests.Session.get_adapter is ORIGINAL
+
+
+class TestInstallation:
+    """The handle that ``install()`` returns."""
+
+    def test_it_ends_what_it_put_in_effect(self) -> None:
+        installation = install()
+        assert is_installed()
+        installation.uninstall()
+        assert not is_installed()
+        assert token_sent() is None
+
+    def test_a_block_nests_in_what_was_installed(self) -> None:
+        install()
+        with install(OTHER) as installation:
+            assert installation.auth is OTHER
+            assert token_sent() == f"Bearer {OTHER_TOKEN}"
+        assert token_sent() == BEARER
+
+    def test_out_of_a_block_it_replaces_what_was_installed(self) -> None:
+        install()
+        install(OTHER).uninstall()
+        assert not is_installed()
+
+    def test_uninstall_ends_all(self) -> None:
+        with install():
+            install(OTHER)
+            uninstall()
+            assert token_sent() is None
+        assert not is_installed()
+
+    def test_a_variable_switches_it_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CAVE_AUTH_DISABLE", "1")
+        with install() as installation:
+            assert not is_installed()
+            assert token_sent() is None
+            with acting_as(OTHER):
+                assert token_sent() is None
+        assert repr(installation) == "<ended installation of CaveAuth()>"
+
+    def test_no_token_is_shown(self) -> None:
+        assert OTHER_TOKEN not in repr(install(OTHER))
+
+    def test_what_started_with_the_interpreter_gives_way(self) -> None:
+        activate()
+        activate()
+        with ThreadPoolExecutor(1) as executor:
+            executor.submit(lambda: install(OTHER)).result()
+        activate()
+        assert token_sent() == f"Bearer {OTHER_TOKEN}"
+
+    @pytest.mark.parametrize("wrong", ["token", 1, CaveAuth])
+    def test_no_auth(self, wrong: Any) -> None:
+        with pytest.raises(TypeError, match=r"write CaveAuth\(\)"):
+            install(wrong)
+        with install(), pytest.raises(TypeError), acting_as(wrong):
+            pass
+
+
+class TestThreads:
+    """Of two threads with two auths, one would send the other's token."""
+
+    @staticmethod
+    def in_a_thread(work: Callable[[], Any]) -> Any:
+        with ThreadPoolExecutor(1) as executor:
+            return executor.submit(work).result()
+
+    @staticmethod
+    def nest() -> None:
+        with install(OTHER):
+            pytest.fail("it is in effect")
+
+    def test_a_block_in_the_block_of_another_thread(self) -> None:
+        with install():
+            with pytest.raises(RuntimeError, match="acting_as"):
+                self.in_a_thread(self.nest)
+            with pytest.raises(RuntimeError, match="acting_as"):
+                self.in_a_thread(lambda: install(OTHER))
+            assert token_sent() == BEARER
+
+    def test_a_block_in_what_another_thread_installed(self) -> None:
+        install()
+        with pytest.raises(RuntimeError, match="acting_as"):
+            self.in_a_thread(self.nest)
+        assert token_sent() == BEARER
+
+    def test_an_equal_auth_is_no_matter(self) -> None:
+        with install(CaveAuth(OTHER_TOKEN)):
+            assert self.in_a_thread(lambda: self._sent_by(CaveAuth(OTHER_TOKEN))) == BEARER_OTHER
+
+    @staticmethod
+    def _sent_by(auth: CaveAuth) -> str | None:
+        with install(auth):
+            return token_sent()
+
+    def test_acting_as_holds_for_the_thread(self) -> None:
+        def work(auth: CaveAuth | None) -> list[str | None]:
+            with acting_as(auth) if auth else nullcontext():
+                barrier.wait(10)
+                return [token_sent() for _ in range(20)]
+
+        barrier = threading.Barrier(2)
+        with install(), ThreadPoolExecutor(2) as executor:
+            own, others = executor.map(work, [None, CaveAuth(OTHER_TOKEN)])
+        assert set(own) == {BEARER}
+        assert set(others) == {BEARER_OTHER}
+
+    def test_acting_as_holds_for_the_task(self) -> None:
+        async def work(token: str) -> list[str | None]:
+            sent = []
+            with acting_as(CaveAuth(token)):
+                for _ in range(5):
+                    await asyncio.sleep(0)
+                    sent.append(token_sent())
+            return sent
+
+        async def both() -> list[list[str | None]]:
+            return await asyncio.gather(work(OTHER_TOKEN), work("89ab" * 8))
+
+        with install():
+            assert asyncio.run(both()) == [[BEARER_OTHER] * 5, [f"Bearer {'89ab' * 8}"] * 5]
+            assert token_sent() == BEARER
+
+    def test_acting_as_without_install_is_an_error(self) -> None:
+        with pytest.raises(RuntimeError, match=r"call install\(\) first"), acting_as(OTHER):
+            pass
+
+
+class TestWhoAsked:
+    """A stranger's redirect makes no signed request in the caller's name."""
+
+    def test_not_for_a_stranger(self) -> None:
+        install()
+        session = stubbed(redirect(CAVE, 307), Answer())
+        session.post(FOREIGN, data="body")
+        assert [sent.headers.get("Authorization") for sent in sent_by(session)] == [None, None]
+
+    def test_not_for_its_next(self) -> None:
+        install()
+        session = stubbed(redirect(CAVE), Answer())
+        response = session.get(FOREIGN, allow_redirects=False)
+        session.send(pickle.loads(pickle.dumps(response.next)))
+        session.send(response.next)
+        assert [sent.headers.get("Authorization") for sent in sent_by(session)] == [None] * 3
+
+    def test_the_same_request_by_the_caller_is_signed(self) -> None:
+        install()
+        session = stubbed(redirect(FOREIGN), redirect(CAVE), Answer())
+        prepared = session.prepare_request(requests.Request("GET", CAVE))
+        session.send(prepared)
+        session.send(prepared)
+        tokens = [sent.headers.get("Authorization") for sent in sent_by(session)]
+        assert tokens == [BEARER, None, None, BEARER]
+
+    def test_nothing_is_left_on_a_request_of_another_host(self) -> None:
+        install()
+        session = stubbed(redirect(f"{FOREIGN}/b"), Answer())
+        response = session.get(FOREIGN)
+        for answer in (response, *response.history):
+            assert answer.request.hooks == {"response": []}
+
+
+class TestNetrc:
+    """``requests`` applies a ``default`` entry to CAVE's hosts, which know no Basic."""
+
+    @pytest.fixture(autouse=True)
+    def netrc(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "netrc").write_text("default login anonymous password me@lab.example\n")
+        monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+
+    def test_it_gives_way_on_a_cave_host(self) -> None:
+        install()
+        session = stubbed(redirect(f"{CAVE}/b"), Answer())
+        session.get(CAVE)
+        assert [sent.headers["Authorization"] for sent in sent_by(session)] == [BEARER] * 2
+
+    def test_it_stays_where_there_is_no_token(self, secrets: Path) -> None:
+        (secrets / "cave-secret.json").unlink()
+        install()
+        session = stubbed()
+        session.get(CAVE)
+        assert sent_by(session)[0].headers["Authorization"].startswith("Basic ")
+
+    def test_what_the_caller_gives_stays(self) -> None:
+        install()
+        session = stubbed()
+        session.get(CAVE, auth=("user", "word"))
+        assert sent_by(session)[0].headers["Authorization"] == "Basic dXNlcjp3b3Jk"
+
+
+def test_a_cookie_that_says_our_token_back_does_not_get_into_the_jar() -> None:
+    """A jar sends it to other ports of the host, and without Secure over plain http."""
+    with responses.RequestsMock() as web, install():
+        web.get(
+            f"{CAVE}/",
+            headers=[
+                ("Set-Cookie", f"middle_auth_token={TOKEN}; Path=/"),
+                ("Set-Cookie", "mine=1; Path=/"),
+            ],
+        )
+        session = requests.Session()
+        answer = session.get(CAVE)
+    assert session.cookies.get_dict() == {"mine": "1"}
+    assert answer.cookies.get_dict() == {"mine": "1"}
+
+
+def test_a_retry_that_counts_a_401_as_a_failure_hides_no_new_token(store: TokenStore) -> None:
+    reason = ResponseError(ResponseError.SPECIFIC_ERROR.format(status_code=401))
+    error = requests.exceptions.RetryError(MaxRetryError(None, CAVE, reason))  # type: ignore[arg-type]
+
+    class Renews(StubAdapter):
+        def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+            store.save(OTHER_TOKEN, overwrite=True)
+            return super().send(request, **kwargs)
+
+    stub, session = Renews(error, Answer()), Session()
+    session.mount("https://", stub)
+    with install():
+        assert session.get(CAVE).ok
+    assert [sent.headers["Authorization"] for sent in stub.sent] == [BEARER, BEARER_OTHER]
 
 
 class TestOtherPatches:

@@ -20,7 +20,7 @@ ORDER = [
     # calls of CAVE's own services
     *("service", "shapes", "jsonapi", "unreachable"),
     # a request walks down
-    *("install", "tools", "adapter", "auth", "exchange", "asked"),
+    *("install", "sessions", "redirects", "tools", "adapter", "auth", "hook", "exchange", "asked"),
     *("refusals", "advice", "answers", "bodies"),
     # which token, and which hosts
     *("saving", "sources", "search", "memory", "hosts", "command", "reading", "watch"),

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import faulthandler
+import functools
+import gc
 import json
 import logging
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
 import time
 import warnings
+import weakref
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -25,9 +30,13 @@ from cave_auth_adapter import (
     InvalidToken,
     TokenFileError,
     TokenStore,
+    memory,
     reading,
+    tokens_changed,
+    turns,
     watch,
 )
+from cave_auth_adapter.bridges import keyring
 from cave_auth_adapter.origins import Origin, parse_origin
 from cave_auth_adapter.sources import Credentials
 from cave_auth_adapter.watch import LOOK_INTERVAL
@@ -36,6 +45,7 @@ from ..support.stub import OTHER_TOKEN, TOKEN, Clock, Write
 
 HOST = Origin("https", "minnie.microns-daf.com", 443)
 AUTH_SERVER = "global.daf-apis.com"
+AUTH = Origin("https", AUTH_SERVER, 443)
 
 # Each source of a token, highest rank first, as what puts it in place.
 SOURCES = [
@@ -79,6 +89,20 @@ def provide(write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 def value(credentials: Credentials, origin: Origin = HOST) -> str | None:
     token = credentials.token_for(origin)
     return token.value if token else None
+
+
+def bounded(test: Any) -> Any:
+    """End the process with all its stacks if a test waits for itself."""
+
+    @functools.wraps(test)
+    def within(*args: Any, **kwargs: Any) -> None:
+        faulthandler.dump_traceback_later(20, exit=True)
+        try:
+            test(*args, **kwargs)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+    return within
 
 
 class TestSources:
@@ -220,6 +244,185 @@ class TestTokenKey:
             value(Credentials(token_key="minnie"))
         assert str(path) in str(caught.value)
         assert "key='minnie'" in str(caught.value)
+
+
+class TestAccount:
+    """CAVE_AUTH_ACCOUNT selects the key in the secret files."""
+
+    @pytest.fixture(autouse=True)
+    def bot(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CAVE_AUTH_ACCOUNT", "bot")
+
+    @pytest.mark.parametrize("file", [f"{HOST.host}-cave-secret.json", "cave-secret.json"])
+    def test_it_selects_the_key(self, write: Write, file: str) -> None:
+        write(file, token=OTHER_TOKEN, bot=TOKEN)
+        token = Credentials().token_for(HOST)
+        assert token is not None
+        assert (token.value, token.source.key) == (TOKEN, "bot")
+
+    def test_a_key_in_code_outranks_it(self, write: Write) -> None:
+        write("cave-secret.json", bot=OTHER_TOKEN, minnie=TOKEN)
+        assert value(Credentials(token_key="minnie")) == TOKEN
+
+    def test_no_other_account_stands_in_for_it(self, write: Write) -> None:
+        write("cave-secret.json", token=OTHER_TOKEN)
+        with pytest.raises(TokenFileError, match="has no key 'bot'"):
+            value(Credentials())
+
+    def test_beside_a_token_it_is_one_warning(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setenv("CAVE_TOKEN", TOKEN)
+        assert value(Credentials()) == TOKEN
+        assert value(Credentials(), AUTH) == TOKEN
+        (warning,) = caplog.messages
+        assert "CAVE_AUTH_ACCOUNT has no effect beside CAVE_TOKEN" in warning
+
+    def test_a_change_of_it_is_noticed_at_once(
+        self, write: Write, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write("cave-secret.json", token=OTHER_TOKEN, bot=TOKEN)
+        credentials = Credentials()
+        assert value(credentials) == TOKEN
+        monkeypatch.delenv("CAVE_AUTH_ACCOUNT")
+        assert value(credentials) == OTHER_TOKEN
+
+
+class TestStaleFile:
+    """A file's token that is refused gives way to that of the next file of its deployment."""
+
+    OWN, HOME = f"{HOST.host}-cave-secret.json", f"{AUTH_SERVER}-cave-secret.json"
+    ZETTA = Origin("https", "data.proofreading.zetta.ai", 443)
+
+    def refuse(self, credentials: Credentials, origin: Origin = HOST) -> str | None:
+        token = credentials.after_refusal(origin, credentials.token_for(origin))
+        return token.value if token else None
+
+    def test_the_next_file_of_the_deployment_follows(
+        self, write: Write, caplog: pytest.LogCaptureFixture, clock: Clock
+    ) -> None:
+        path = write(self.OWN, token=OTHER_TOKEN)
+        write(self.HOME, token=TOKEN)
+        credentials = Credentials()
+        assert self.refuse(credentials) == TOKEN
+        clock.advance(100)
+        assert value(credentials) == TOKEN  # from now on
+        assert value(Credentials()) == TOKEN  # for each object
+        (warning,) = caplog.messages
+        assert f"{HOST.host} refuses the token from the file {path}" in warning
+        assert "cave-auth doctor" in warning
+        assert TOKEN not in warning
+        assert OTHER_TOKEN not in warning
+
+    @pytest.mark.parametrize(
+        ("files", "origin", "follows"),
+        [
+            ({OWN: OTHER_TOKEN, "cave-secret.json": TOKEN}, HOST, True),
+            ({OWN: OTHER_TOKEN, HOME: TOKEN, "cave-secret.json": TOKEN}, HOST, True),
+            ({HOME: OTHER_TOKEN, "chunkedgraph-secret.json": TOKEN}, HOST, True),
+            # of another deployment, by the file that it has
+            (
+                {
+                    OWN: OTHER_TOKEN,
+                    "proofreading.zetta.ai-cave-secret.json": TOKEN,
+                    "cave-secret.json": TOKEN,
+                },
+                HOST,
+                False,
+            ),
+            # of nobody knows whom, and not for the default deployment
+            (
+                {"proofreading.zetta.ai-cave-secret.json": OTHER_TOKEN, "cave-secret.json": TOKEN},
+                ZETTA,
+                False,
+            ),
+            (
+                {
+                    "data.proofreading.zetta.ai-cave-secret.json": OTHER_TOKEN,
+                    "proofreading.zetta.ai-cave-secret.json": TOKEN,
+                    "cave-secret.json": TOKEN,
+                },
+                ZETTA,
+                True,
+            ),
+        ],
+    )
+    def test_only_a_file_of_the_same_deployment_follows(
+        self, write: Write, files: dict[str, str], origin: Origin, follows: bool
+    ) -> None:
+        for name, token in files.items():
+            write(name, token=token)
+        credentials = Credentials()
+        assert value(credentials, origin) == OTHER_TOKEN
+        assert self.refuse(credentials, origin) == (TOKEN if follows else None)
+
+    @pytest.mark.parametrize("kind", ["CAVE_TOKEN", "CAVE_TOKEN_FILE", "token_file=", "key"])
+    def test_nothing_follows_what_was_chosen(
+        self, write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
+    ) -> None:
+        write(self.OWN, token=TOKEN, key=OTHER_TOKEN)
+        write(self.HOME, token=TOKEN, key=TOKEN)
+        named = tmp_path / "named"
+        named.write_text(OTHER_TOKEN)
+        if kind.isupper():
+            monkeypatch.setenv(kind, OTHER_TOKEN if kind == "CAVE_TOKEN" else str(named))
+        given = {"token_file=": {"token_file": named}, "key": {"token_key": "key"}}.get(kind, {})
+        credentials = Credentials(**given)
+        assert value(credentials) == OTHER_TOKEN
+        assert self.refuse(credentials) is None
+
+    def test_if_all_are_refused_the_first_is_used_again(self, write: Write, clock: Clock) -> None:
+        write(self.OWN, token=OTHER_TOKEN)
+        write(self.HOME, token=TOKEN)
+        credentials = Credentials()
+        assert [self.refuse(credentials) for _ in range(3)] == [TOKEN, None, None]
+        assert value(credentials) == OTHER_TOKEN
+        write(self.OWN, token="ab" * 16)
+        clock.advance(LOOK_INTERVAL)
+        assert value(credentials) == "ab" * 16
+
+    def test_a_request_without_a_token_gets_what_was_refused_before(self, write: Write) -> None:
+        write(self.OWN, token=TOKEN)
+        credentials = Credentials()
+        assert self.refuse(credentials) is None
+        token = credentials.after_refusal(HOST, None)
+        assert token is not None
+        assert token.value == TOKEN
+
+    def test_another_host_still_gets_it(self, write: Write) -> None:
+        write(self.HOME, token=OTHER_TOKEN)
+        write("cave-secret.json", token=TOKEN)
+        credentials = Credentials()
+        assert self.refuse(credentials) == TOKEN
+        assert value(credentials, AUTH) == OTHER_TOKEN
+
+    def test_a_broken_file_does_not_follow(self, write: Write) -> None:
+        write(self.OWN, token=OTHER_TOKEN)
+        write(self.HOME, "{")
+        credentials = Credentials()
+        assert self.refuse(credentials) is None
+        assert value(credentials) == OTHER_TOKEN
+
+    def test_32_threads_are_one_refusal_and_one_warning(
+        self, write: Write, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        write(self.OWN, token=OTHER_TOKEN)
+        write(self.HOME, token=TOKEN)
+        credentials, start = Credentials(), threading.Barrier(32)
+        refused, found = credentials.token_for(HOST), []
+
+        def refuse() -> None:
+            start.wait()
+            found.append(credentials.after_refusal(HOST, refused))
+
+        threads = [threading.Thread(target=refuse) for _ in range(32)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert {token.value for token in found if token} == {TOKEN}
+        assert len(found) == 32
+        assert len(caplog.messages) == 1
 
 
 class TestBadSources:
@@ -565,6 +768,296 @@ class TestThrift:
         clock.advance(60)
         credentials.after_refusal(HOST, refused)
         assert reads[path] == 1
+
+    def test_after_a_refusal_only_files_that_are_there_are_opened(
+        self, write: Write, clock: Clock, reads: Counter[Path]
+    ) -> None:
+        path = write("cave-secret.json", token=TOKEN)
+        os.utime(path.parent, (1, 1))  # its time stamp is older than the grain of any file system
+        credentials = Credentials()
+        refused = credentials.token_for(HOST)
+        reads.clear()
+        for _ in range(3):
+            credentials.after_refusal(HOST, refused)
+            clock.advance(100)
+        assert reads == {path: 3}
+
+    def test_a_file_that_appears_is_opened(self, write: Write, clock: Clock) -> None:
+        path = write("cave-secret.json", token=OTHER_TOKEN)
+        os.utime(path.parent, (1, 1))
+        credentials = Credentials()
+        refused = credentials.token_for(HOST)
+        write(f"{HOST.host}-cave-secret.json", token=TOKEN)
+        token = credentials.after_refusal(HOST, refused)
+        assert token is not None
+        assert token.value == TOKEN
+
+    def test_a_directory_that_can_not_be_listed_is_searched(
+        self, write: Write, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write("cave-secret.json", token=OTHER_TOKEN)
+        write(f"{HOST.host}-cave-secret.json", token=TOKEN)
+
+        def refuse(path: object) -> list[str]:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(os, "listdir", refuse)
+        assert value(Credentials()) == TOKEN
+        assert value(Credentials(), AUTH) == OTHER_TOKEN
+
+    def test_equal_objects_read_a_file_once(
+        self, write: Write, reads: Counter[Path], stats: Counter[str]
+    ) -> None:
+        path = write("cave-secret.json", token=TOKEN)
+        url = f"https://{HOST.host}/"
+        assert CaveAuth().token_for(url) == TOKEN
+        stats.clear()
+        assert [CaveAuth().token_for(url) for _ in range(100)] == [TOKEN] * 100
+        assert [CaveAuth(raise_errors=True).token_for(url) for _ in range(100)] == [TOKEN] * 100
+        assert reads[path] == 1
+        assert len(stats) <= 4  # where an interval was over meanwhile
+
+    @pytest.mark.parametrize(
+        "other", [{"hosts": ["*.microns-daf.com"]}, {"token_file": "file"}, {"token_key": "key"}]
+    )
+    def test_other_objects_share_nothing(
+        self, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: dict[str, Any]
+    ) -> None:
+        write("cave-secret.json", token=OTHER_TOKEN, key=TOKEN)
+        monkeypatch.chdir(tmp_path)
+        Path("file").write_text(TOKEN)
+        url = f"https://{HOST.host}/"
+        assert CaveAuth().token_for(url) == OTHER_TOKEN
+        assert CaveAuth(**other).token_for(url) == (OTHER_TOKEN if "hosts" in other else TOKEN)
+        assert CaveAuth(**other).credentials._memory is not CaveAuth().credentials._memory
+        assert CaveAuth(**other).credentials._memory is CaveAuth(**other).credentials._memory
+
+    def test_a_relative_file_is_that_of_the_directory_where_it_was_named(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name, token in (("one", TOKEN), ("other", OTHER_TOKEN)):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "file").write_text(token)
+        url, auths = f"https://{HOST.host}/", []
+        for name in ("one", "other"):
+            monkeypatch.chdir(tmp_path / name)
+            auths.append(CaveAuth(token_file="file"))
+        assert [auth.token_for(url) for auth in auths] == [TOKEN, OTHER_TOKEN]
+
+    def test_memories_are_bounded_and_keep_no_object(self, write: Write) -> None:
+        write("cave-secret.json", token=TOKEN)
+        auths = [CaveAuth(hosts=[f"{HOST.host}:{port}"]) for port in range(1, 600)]
+        assert {auth.token_for(f"https://{HOST.host}:1/") for auth in auths[:1]} == {TOKEN}
+        assert len(memory._memories) <= 256
+        left = [weakref.ref(auth) for auth in auths]
+        del auths
+        gc.collect()
+        assert [auth for auth in left if auth() is not None] == []
+
+    def test_what_a_memory_knows_is_bounded(
+        self, write: Write, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(memory, "_HOSTS", 8)
+        path = write("cave-secret.json", token=TOKEN)
+        credentials = Credentials()
+        for n in range(50):
+            origin = Origin("https", f"host{n}.daf-apis.com", 443)
+            credentials.after_refusal(origin, credentials.token_for(origin))
+        path.write_text("{}")
+        held = credentials._memory
+        assert max(map(len, (held.found, held.given_out, held.refused, held._rests))) <= 8
+
+
+class TestQuietTime:
+    """After a look in vain, the sources are left in peace for a while."""
+
+    @pytest.fixture
+    def credentials(self, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Credentials:
+        """Those whose token comes from a source without a watch."""
+        monkeypatch.setenv("CAVE_AUTH_KEYRING", "1")
+        monkeypatch.setattr(keyring, "_call", self.call)
+        self.asked: list[float] = []
+        self.present, self.clock = OTHER_TOKEN, clock
+        return Credentials()
+
+    def call(self, function: str, server: str) -> str | None:
+        if server != keyring.ANY_SERVER:
+            return None
+        self.asked.append(self.clock.now)
+        return self.present
+
+    def refused_for(self, credentials: Credentials, seconds: int) -> list[float]:
+        """When the sources are asked while a refused request is repeated each second."""
+        start, token = self.clock.now, credentials.token_for(HOST)
+        self.asked.clear()
+        for _ in range(seconds):
+            credentials.after_refusal(HOST, token)
+            self.clock.advance(1)
+        return [at - start for at in self.asked]
+
+    def test_it_grows_from_10_to_60_seconds_more_or_less(self, credentials: Credentials) -> None:
+        asked = self.refused_for(credentials, 600)
+        spans = [after - before for before, after in pairwise(asked)]
+        assert 4 <= spans[0] <= 17
+        assert 8 <= spans[1] <= 33
+        assert all(span <= 61 for span in spans)
+        assert 10 <= len(asked) <= 25
+
+    def test_it_is_not_the_same_for_all(
+        self, credentials: Credentials, clock: Clock, write: Write
+    ) -> None:
+        ends = set()
+        for _ in range(20):
+            memory._forget()
+            others = Credentials()
+            others.after_refusal(HOST, others.token_for(HOST))
+            ends.add(others._memory._rests[HOST].quiet_until)
+        assert max(ends) - min(ends) > 2
+
+    def test_it_takes_nothing_from_the_random_numbers_of_the_program(
+        self, credentials: Credentials
+    ) -> None:
+        random.seed(1)
+        before = random.getstate()
+        self.refused_for(credentials, 100)
+        assert random.getstate() == before
+
+    def test_it_ends_when_somebody_says_that_tokens_changed(self, credentials: Credentials) -> None:
+        refused = credentials.token_for(HOST)
+        assert credentials.after_refusal(HOST, refused) is None
+        self.present = TOKEN
+        self.clock.advance(2)
+        assert credentials.after_refusal(HOST, refused) is None
+        tokens_changed()
+        token = credentials.after_refusal(HOST, refused)
+        assert token is not None
+        assert token.value == TOKEN
+
+    def test_it_is_for_one_host_and_one_token(
+        self, credentials: Credentials, write: Write, store: TokenStore
+    ) -> None:
+        self.refused_for(credentials, 3)
+        assert len(self.asked) == 1
+        credentials.after_refusal(AUTH, credentials.token_for(AUTH))
+        assert len(self.asked) == 3  # at first need, and after the refusal
+        self.present = TOKEN
+        tokens_changed()
+        assert value(credentials) == TOKEN
+        assert self.refused_for(credentials, 1) == [0]  # this one was not refused before
+
+    def test_a_new_outbreak_begins_with_10_seconds(self, credentials: Credentials) -> None:
+        self.refused_for(credentials, 300)
+        self.clock.advance(3600)
+        asked = self.refused_for(credentials, 40)
+        assert asked[0] == 0
+        assert 4 <= asked[1] <= 17
+
+
+class TestCodeOfOthers:
+    """Log handlers, keyrings and signal handlers may need the token that is being looked for."""
+
+    class Handler(logging.Handler):
+        """A log handler that reports to a host for which it needs a token."""
+
+        def __init__(self, credentials: Credentials):
+            super().__init__()
+            self.credentials = credentials
+            self.found: list[str | None] = []
+
+        def emit(self, record: logging.LogRecord) -> None:
+            self.found.append(value(self.credentials))
+
+    @pytest.fixture
+    def warned(self, write: Write) -> None:
+        write("chunkedgraph-secret.json", token=TOKEN)  # a deprecated name is one warning
+
+    @bounded
+    def test_a_log_handler_gets_the_token(self, warned: None) -> None:
+        credentials = Credentials()
+        handler = self.Handler(credentials)
+        logging.getLogger().addHandler(handler)
+        try:
+            assert value(credentials) == TOKEN
+        finally:
+            logging.getLogger().removeHandler(handler)
+        assert handler.found == [TOKEN]  # the look is over by then
+
+    @bounded
+    def test_a_log_handler_that_another_thread_holds_is_not_waited_for_in_a_look(
+        self, warned: None
+    ) -> None:
+        credentials = Credentials()
+        handler = self.Handler(credentials)
+        logging.getLogger().addHandler(handler)
+        try:
+            handler.acquire()
+            try:
+                other = threading.Thread(target=value, args=(credentials,))
+                other.start()
+                time.sleep(0.05)
+                assert value(credentials) == TOKEN
+            finally:
+                handler.release()
+            other.join()
+        finally:
+            logging.getLogger().removeHandler(handler)
+
+    @bounded
+    def test_a_keyring_that_makes_a_request_gets_the_last_answer(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        credentials, found = Credentials(), []
+
+        def call(function: str, server: str) -> str:
+            found.append(value(credentials))
+            return TOKEN
+
+        monkeypatch.setenv("CAVE_AUTH_KEYRING", "1")
+        monkeypatch.setattr(keyring, "_call", call)
+        assert value(credentials) == TOKEN
+        assert found == [None]
+
+    @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs SIGALRM")
+    @bounded
+    def test_a_signal_handler_that_makes_a_request_gets_the_last_answer(
+        self, write: Write, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write("cave-secret.json", token=TOKEN)
+        credentials, found, real = Credentials(), [], reading.read_secrets
+
+        def read(path: Path) -> Any:
+            signal.raise_signal(signal.SIGALRM)
+            return real(path)
+
+        monkeypatch.setattr(reading, "read_secrets", read)
+        before = signal.signal(signal.SIGALRM, lambda *_: found.append(value(credentials)))
+        try:
+            assert value(credentials) == TOKEN
+        finally:
+            signal.signal(signal.SIGALRM, before)
+        assert found == [None]
+
+    def test_other_threads_wait_for_a_limited_time(
+        self, write: Write, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(turns, "PATIENCE", 0.05)
+        write("cave-secret.json", token=TOKEN)
+        credentials, looking, go = Credentials(), threading.Event(), threading.Event()
+        real = reading.read_secrets
+
+        def hang(path: Path) -> Any:
+            looking.set()
+            go.wait(30)
+            return real(path)
+
+        monkeypatch.setattr(reading, "read_secrets", hang)
+        other = threading.Thread(target=value, args=(credentials,))
+        other.start()
+        looking.wait()
+        assert value(credentials) is None
+        go.set()
+        other.join()
+        assert value(credentials) == TOKEN
 
 
 class TestRecognition:

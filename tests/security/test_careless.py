@@ -1,0 +1,145 @@
+"""Sessions that don't verify, tools that start in the clear, directories that others may write."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import requests
+
+from cave_auth_adapter import CaveAuth, TokenStore, install, mount, uninstall
+
+from .conftest import TALLY
+from .detector import any_found
+from .doors import DOORS
+from .places import EVIL, FOREIGN, GLOBAL, MINNIE, NAMED_HOSTS, TOKENS, ZETTA, token_of
+from .world import Answer, World
+
+#: Settings of ``verify`` that check no certificate, and those that do. ``None`` stands for a path.
+FALSE: tuple[Any, ...] = (False, None, 0, "", [], ())
+SIGNS: dict[str, Callable[[requests.Session], object]] = {
+    "auth": lambda session: setattr(session, "auth", CaveAuth()),
+    "mount": mount,
+    "install": lambda session: install(),
+}
+
+
+class Case(NamedTuple):
+    """Where a request starts, where its server sends it, and which servers may hear a token."""
+
+    name: str
+    start: str
+    hops: tuple[str, ...]
+    unverified: tuple[str, ...]
+    verified: tuple[str, ...]
+
+
+CAVE, DATA = f"https://{GLOBAL}", f"https://{MINNIE}"
+CASES = (
+    Case("asked for", f"{CAVE}/x", (), (GLOBAL,), (GLOBAL,)),
+    Case("within the server", f"{CAVE}/x", (f"{CAVE}/y", "/z"), (GLOBAL,), (GLOBAL,)),
+    Case("to another server", f"{CAVE}/x", (f"{DATA}/y",), (GLOBAL,), (GLOBAL, MINNIE)),
+    Case("to another deployment", f"{CAVE}/x", (f"https://{ZETTA}/y",), (GLOBAL,), (GLOBAL, ZETTA)),
+    Case("from a stranger", f"https://{FOREIGN}/x", (f"{CAVE}/y",), (), ()),
+    Case("there and back", f"{CAVE}/x", (f"https://{FOREIGN}/", f"{CAVE}/y"), (GLOBAL,), (GLOBAL,)),
+    Case("the upgrade", f"http://{GLOBAL}/x", (f"{CAVE}/x",), (), (GLOBAL,)),
+    Case("an upgrade and more", f"http://{GLOBAL}/x", (f"{CAVE}/y",), (), ()),
+    Case("a name in the clear", f"http://{FOREIGN}/x", (f"{CAVE}/x",), (), ()),
+)
+
+
+@pytest.fixture(params=SIGNS)
+def signed(request: pytest.FixtureRequest) -> Iterator[requests.Session]:
+    with requests.Session() as session:
+        SIGNS[request.param](session)
+        yield session
+    uninstall()
+
+
+def ask(world: World, session: requests.Session, case: Case, verify: Any) -> set[str]:
+    """The hosts that heard a token, of a request that is sent by a session.
+
+    Its ``verify`` is what counts: with REQUESTS_CA_BUNDLE set, requests prefers that.
+    """
+    world.play([Answer(302, hop) for hop in case.hops], _demand)
+    session.verify, session.trust_env = verify, False
+    session.get(case.start, timeout=20)
+    heard = {
+        origin.partition("://")[2].partition(":")[0]
+        for (origin, _), data in world.heard.items()
+        if any_found(TOKENS.values(), data)
+    }
+    TALLY["combinations"] += 1
+    return heard
+
+
+def _demand(origin: str, request: bytes) -> Answer | None:
+    """Real services want a token; the last hop of a way does, here."""
+    wants = token_of(origin) is not None and not any_found(TOKENS.values(), request)
+    return Answer(401) if wants and request.startswith((b"GET /y", b"GET /x")) else None
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+@pytest.mark.parametrize("verify", FALSE, ids=repr)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_without_verified_tls_only_the_server_that_was_asked_gets_a_token(
+    world: World, signed: requests.Session, case: Case, verify: Any
+) -> None:
+    assert ask(world, signed, case, verify) <= set(case.unverified)
+
+
+@pytest.mark.parametrize("kind", ["str", "Path"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_with_verified_tls_who_was_asked_for_gets_a_token(
+    world: World, signed: requests.Session, case: Case, kind: str
+) -> None:
+    verify: Any = str(world.bundle) if kind == "str" else world.bundle
+    assert ask(world, signed, case, verify) == set(case.verified)
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+@pytest.mark.parametrize("verify", FALSE, ids=repr)
+def test_unverified_tls_is_one_warning(
+    world: World,
+    signed: requests.Session,
+    verify: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for _ in range(2):
+        assert ask(world, signed, CASES[0], verify) == {GLOBAL}
+    assert len([text for text in caplog.messages if "certificate is not checked" in text]) == 1
+
+
+@pytest.mark.parametrize("door", [door for door in DOORS if door.is_a_tool], ids=lambda d: d.name)
+@pytest.mark.parametrize("host", [GLOBAL, MINNIE, ZETTA])
+def test_a_tool_that_starts_in_the_clear_sends_no_token(world: World, door: Any, host: str) -> None:
+    world.play([])
+    # What a tool makes of an answer of another kind is its own affair.
+    with door.opened() as asks, contextlib.suppress(Exception):
+        asks("GET", f"http://{host}/start")
+    TALLY["combinations"] += 1
+    clear = {origin: data for (origin, _), data in world.heard.items() if origin[:5] == "http:"}
+    if not door.brings_its_own:
+        assert not any_found(TOKENS.values(), *clear.values())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such mode bits")
+@pytest.mark.parametrize("careless", ["the directory", "the file"])
+def test_a_file_that_anybody_can_write_makes_no_server_trusted(
+    world: World, signed: requests.Session, careless: str
+) -> None:
+    directory = Path.home() / ".cloudvolume" / "secrets"
+    planted = directory / f"{EVIL}-cave-secret.json"
+    planted.write_text("{}")
+    planted.chmod(0o666 if careless == "the file" else 0o600)
+    directory.chmod(0o777 if careless == "the directory" else 0o700)
+    world.play([])
+    signed.get(f"https://{EVIL}/x", timeout=20)
+    TALLY["combinations"] += 1
+    assert not any_found(TOKENS.values(), *world.heard.values())
+    assert NAMED_HOSTS  # the named hosts go on being trusted
+    assert TokenStore().load(GLOBAL) == TOKENS[GLOBAL]
