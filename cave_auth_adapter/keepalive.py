@@ -103,7 +103,7 @@ def _tls(verify: object) -> tuple[Any, ...] | None:
         return (False,)
     if verify is not True and (type(verify) is not str or not verify):
         return None
-    path = adapters.DEFAULT_CA_BUNDLE_PATH if verify is True else verify  # type: ignore[attr-defined]
+    path = adapters.DEFAULT_CA_BUNDLE_PATH if verify is True else verify
     try:
         now = os.stat(path)
     except (OSError, ValueError):  # requests says what is wrong with it

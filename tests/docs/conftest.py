@@ -85,7 +85,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         bundle.write_text("".join(Path(each.ca_bundle).read_text() for each in sandboxes))
         proxy = stack.enter_context(ConnectProxy({f"{h}:443": p["443"] for h, p in ports.items()}))
         ports[PROXY[0]] = {PROXY[1]: int(proxy.url.rpartition(":")[2])}
-        yield World(*sandboxes, ports, users, bundle, proxy)
+        microns, my_lab = sandboxes
+        yield World(microns, my_lab, ports, users, bundle, proxy)
 
 
 class Reader:

@@ -51,17 +51,18 @@ def test_a_refused_token_is_left_in_peace_for_no_longer_though_the_clock_jumps(
     monkeypatch.setattr(memory, "_POLL", 0.0)
     auth, now = CaveAuth(hosts=["cave.example.org"]), time.time
     origin = auth.hosts.trusted_origin("https://cave.example.org/")
+    assert origin is not None
     TokenStore().save(TOKEN)
     refused = auth.credentials.token_for(origin)
     assert auth.credentials.after_refusal(origin, refused) is None
 
     monkeypatch.setattr(time, "time", lambda: now() + jump)
-    searches = []
+    searches: list[int] = []
     real = sources.Credentials._search_once
     monkeypatch.setattr(
         sources.Credentials,
         "_search_once",
-        lambda *arguments: searches.append(1) or real(*arguments),
+        lambda *arguments: (searches.append(1), real(*arguments))[1],  # type: ignore[func-returns-value]
     )
     assert auth.credentials.after_refusal(origin, refused) is None
     assert len(searches) == 0

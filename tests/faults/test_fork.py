@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from cave_auth_adapter import CaveAuth, TokenStore, install, reading, sources
+from cave_auth_adapter.store import read_secrets
 
 from ..support.doors import DOORS, session_through
 from ..support.faulty import GOOD, REFUSAL, Fault, FaultyServer
@@ -94,7 +95,7 @@ def test_a_fork_while_a_token_is_looked_up(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, door: str
 ) -> None:
     """The thread that looks holds a lock, which nobody would release in the child."""
-    held, parent, real = Held(serve), os.getpid(), reading.read_secrets
+    held, parent, real = Held(serve), os.getpid(), read_secrets
     looking = threading.Event()
 
     def slow(path: Path) -> Any:

@@ -108,9 +108,10 @@ def test_a_server_that_is_gone_is_what_it_is_without_us(
 
 def test_the_faults_are_of_many_kinds(serve: Serve) -> None:
     """The comparison above is worth as much as the ways to fail that it meets."""
-    server, fates = serve(lambda seen: GOOD), set()
+    server = serve(lambda seen: GOOD)
+    fates: set[Fate] = set()
     for fault in FAULTS.values():
-        server.plan = lambda seen, fault=fault: fault
+        server.plan = lambda seen, fault=fault: fault  # type: ignore[misc]
         fates.add(plain_fate(server, fault, True)[0])
 
     errors = {fate.error for fate in fates}

@@ -76,7 +76,7 @@ def test_a_cached_session_asks_once_and_keeps_no_token(
 
 @pytest.mark.parametrize("match", [False, True, ["Authorization"]])
 def test_a_cached_session_that_matches_headers_hits(
-    url: str, cache: Path, on: None, match: object
+    url: str, cache: Path, on: None, match: bool | list[str]
 ) -> None:
     session = requests_cache.CachedSession(str(cache / "name"), match_headers=match)
 

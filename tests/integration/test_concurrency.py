@@ -44,7 +44,7 @@ def test_64_threads_each_get_their_own_answer(url: str, tokens: Tokens, kind: st
     sender = requests if kind == "requests" else session
     barrier = threading.Barrier(64)
 
-    def work(number: int) -> list[tuple[str, str, str]]:
+    def work(number: int) -> list[tuple[str, str, str, str]]:
         barrier.wait(TIMEOUT)
         seen = []
         for turn in range(4):

@@ -283,7 +283,7 @@ def test_an_adapter_whose_send_was_replaced_is_left_to_that(url: str, on: None) 
         calls.append(1)
         return send(*args, **kwargs)
 
-    adapter.send = replaced  # type: ignore[method-assign]
+    adapter.send = replaced
     assert session.get(url).ok
     assert calls == [1]
 

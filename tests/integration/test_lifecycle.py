@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import requests
@@ -171,7 +172,7 @@ def test_install_uninstall_under_a_patch_again_and_again_leaves_no_layers(
         depth, function = depth + 1, function.__wrapped__
     # undo by hand, for the tests that follow
     uninstall()
-    requests.Session.get_adapter = GET_ADAPTER  # type: ignore[method-assign]
+    requests.Session.get_adapter = GET_ADAPTER
 
     assert depth == 1
 
@@ -213,7 +214,7 @@ def test_what_we_replace_looks_like_the_original(on: None, name: str) -> None:
     import inspect
 
     ours = getattr(requests.Session, name)
-    original = {"get_adapter": GET_ADAPTER, "rebuild_auth": REBUILD_AUTH}[name]
+    original: Any = {"get_adapter": GET_ADAPTER, "rebuild_auth": REBUILD_AUTH}[name]
 
     assert ours.__name__ == original.__name__
     assert ours.__doc__ == original.__doc__

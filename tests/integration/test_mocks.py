@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -221,7 +222,7 @@ def test_an_adapter_class_that_is_patched_is_left_to_the_patch(
     assert requests.get(f"{CAVE}/x") is answer
 
 
-def record(path: Path, mode: str) -> object:
+def record(path: Path, mode: str) -> Any:
     return vcr.use_cassette(str(path), record_mode=mode)
 
 

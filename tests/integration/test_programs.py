@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import sysconfig
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -401,7 +402,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Other:
     python = make_environment(tmp_path_factory.mktemp("other") / "venv")
     [purelib] = python.parent.parent.glob("lib/python*/site-packages")
     for name in ("requests", "urllib3", "idna", "certifi", "charset_normalizer", "filelock"):
-        package = Path(str(importlib.util.find_spec(name).origin)).parent  # type: ignore[union-attr]
+        package = Path(str(importlib.util.find_spec(name).origin)).parent
         (purelib / name).symlink_to(package)
     return Other(python)
 
@@ -416,8 +417,12 @@ def test_the_python_of_the_active_environment_is_taken_and_named(
     run: Start, other: Other, script: Script, variable: str, way: str
 ) -> None:
     path = script(PREFIX)
-    command = {"-c": ["-c", PREFIX], "-m": ["-m", path.stem], "script": [path]}[way]
-    result = run(*command, environ={**NONE_ACTIVE, variable: str(other.prefix)})
+    commands: dict[str, list[Any]] = {
+        "-c": ["-c", PREFIX],
+        "-m": ["-m", path.stem],
+        "script": [path],
+    }
+    result = run(*commands[way], environ={**NONE_ACTIVE, variable: str(other.prefix)})
 
     assert result.stdout == f"{other.prefix}\n"
     assert result.stderr == f"{other.message}{sys.prefix}.\n"
@@ -537,7 +542,7 @@ def test_a_variable_switches_enable_off(enabled: Environment) -> None:
 
 def make_environment(directory: Path) -> Path:
     """A virtual environment with nothing in it; return its interpreter."""
-    command = [sys.executable, "-m", "venv", "--without-pip", directory]
+    command = [sys.executable, "-m", "venv", "--without-pip", str(directory)]
     subprocess.run(command, check=True, timeout=90)
     return directory / "bin" / "python"
 
@@ -865,7 +870,7 @@ def test_the_hook_survives_odd_characters_in_its_path(
 def unwritable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "file").write_text("")
     purelib = tmp_path / "file" / "site-packages"
-    monkeypatch.setattr(programs.sysconfig, "get_path", lambda *_: str(purelib))
+    monkeypatch.setattr(sysconfig, "get_path", lambda *_: str(purelib))
     return purelib
 
 

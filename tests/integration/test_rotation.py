@@ -27,7 +27,9 @@ from cave_auth_adapter import (
     mount,
     reading,
 )
+from cave_auth_adapter.exchange import Exchange
 from cave_auth_adapter.sandbox import Sandbox
+from cave_auth_adapter.store import read_secrets as secrets_in
 
 from ..support.doors import Door
 
@@ -58,7 +60,7 @@ def store(sandbox: Sandbox) -> Store:
 def reads(monkeypatch: pytest.MonkeyPatch) -> collections.Counter[str]:
     """How often each secret file that exists was read, and how often one that was half written."""
     counter: collections.Counter[str] = collections.Counter()
-    real = reading.read_secrets
+    real = secrets_in
 
     def read_secrets(path: Path) -> dict[str, object] | None:
         try:
@@ -76,15 +78,15 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> collections.Counter[str]:
 @pytest.fixture
 def repeats(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """How many requests were sent again."""
-    sent_again = []
-    real = CaveAuth.sign_again
+    sent_again: list[int] = []
+    real = Exchange._sign_again
 
-    def sign_again(*args: Any) -> requests.PreparedRequest | None:
+    def sign_again(*args: Any) -> bool:
         signed = real(*args)
-        sent_again.extend([] if signed is None else [1])
+        sent_again.extend([1] if signed else [])
         return signed
 
-    monkeypatch.setattr(CaveAuth, "sign_again", sign_again)
+    monkeypatch.setattr(Exchange, "_sign_again", sign_again)
     return lambda: len(sent_again)
 
 
@@ -113,7 +115,7 @@ def run_while_rotating(
     total = len(work) * requests_per_worker
     for change in range(1, n + 1):
         with lock:
-            lock.wait_for(lambda change=change: done >= total * change // (n + 1), timeout=120)
+            lock.wait_for(lambda part=total * change // (n + 1): done >= part, timeout=120)  # type: ignore[misc]
         rotate()
     for thread in threads:
         thread.join()
@@ -233,7 +235,7 @@ def test_a_refused_request_is_sent_again_with_its_body(
 
     with file.open("rb") as opened:
         opened.seek(10)  # a file is sent from where it stands
-        arguments = {
+        arguments: Any = {
             "none": {},
             "bytes": {"data": b"the body"},
             "string": {"data": "the body"},
@@ -335,7 +337,8 @@ def test_a_repeat_leaves_no_trace_in_the_response(
     assert answer.status_code == 200
     assert answer.history == []
     assert answer.elapsed.total_seconds() > 0
-    assert answer.connection is session.get_adapter(url).wrapped
+    adapter: Any = session.get_adapter(url)
+    assert answer.connection is adapter.wrapped
     lines = [record.message for record in caplog.records if record.name == "cave_auth_adapter"]
     assert len(lines) == 1
     assert store.token not in lines[0]

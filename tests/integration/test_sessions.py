@@ -41,7 +41,9 @@ def signed_with(answer: requests.Response) -> Any:
 
 
 @pytest.mark.parametrize("monitored", [False, True])
-def test_a_multipart_upload_arrives_whole(url: str, tokens: Tokens, on: None, monitored: bool):
+def test_a_multipart_upload_arrives_whole(
+    url: str, tokens: Tokens, on: None, monitored: bool
+) -> None:
     fields = {"a": "1", "file": ("name", io.BytesIO(b"x" * 100_000), "text/plain")}
     encoder = MultipartEncoder(fields)
     read: list[int] = []
@@ -181,7 +183,7 @@ class Sending(requests.Session):
 class Requesting(requests.Session):
     called = 0
 
-    def request(self, *args: Any, **kwargs: Any) -> requests.Response:  # type: ignore[override]
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
         self.called += 1
         return super().request(*args, **kwargs)
 
@@ -230,7 +232,7 @@ def test_a_subclass_made_before_install_is_signed(url: str, tokens: Tokens) -> N
 class Elsewhere(requests.Session):
     """Does all the sending in its own way: nothing of Session's is left to hook into."""
 
-    def get_adapter(self, url: str) -> HTTPAdapter:  # type: ignore[override]
+    def get_adapter(self, url: str) -> HTTPAdapter:
         return HTTPAdapter()
 
 
@@ -284,7 +286,7 @@ class Counting(HTTPAdapter):
         self.sent = 0
         super().__init__(**options)
 
-    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:  # type: ignore[override]
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         self.sent += 1
         return super().send(request, **kwargs)
 
@@ -296,7 +298,7 @@ class Bare(BaseAdapter):
         super().__init__()
         self.seen: list[requests.PreparedRequest] = []
 
-    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:  # type: ignore[override]
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         self.seen.append(request)
         answer = requests.Response()
         answer.status_code, answer.url, answer.request = 200, str(request.url), request
@@ -342,7 +344,7 @@ def test_an_adapter_mounted_while_installed_is_the_callers_own(on: None) -> None
 def test_what_get_adapter_gives_is_an_http_adapter_with_its_attributes(on: None, url: str) -> None:
     """Programs ask `session.get_adapter(url)` for its pool manager or its retries."""
     session = requests.Session()
-    own = session.adapters["https://"]
+    own: Any = session.adapters["https://"]
     found = session.get_adapter(url)
 
     assert isinstance(found, HTTPAdapter)
@@ -353,9 +355,11 @@ def test_what_get_adapter_gives_is_an_http_adapter_with_its_attributes(on: None,
 
 def test_what_is_set_on_an_adapter_that_was_asked_for_stays(on: None) -> None:
     session = requests.Session()
-    session.get_adapter("https://global.daf-apis.com").max_retries = 7
+    adapter: Any = session.get_adapter("https://global.daf-apis.com")
+    adapter.max_retries = 7
 
-    assert session.adapters["https://"].max_retries == 7
+    own: Any = session.adapters["https://"]
+    assert own.max_retries == 7
 
 
 def test_an_unknown_scheme_fails_as_without_us(on: None) -> None:

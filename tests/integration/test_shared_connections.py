@@ -12,13 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter, Retry
+from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPSConnection
 from urllib3.connectionpool import HTTPSConnectionPool
 from urllib3.poolmanager import PoolManager
+from urllib3.util import Retry
 
 from cave_auth_adapter import CaveAuth, TokenStore, connections, install, keepalive, uninstall
 from cave_auth_adapter.sandbox import Sandbox
@@ -43,7 +45,7 @@ def used(server: TinyServer) -> list[int]:
 
 # --- equal TLS settings, by type and value -------------------------------------------------------
 
-FALSY = [False, None, 0, 0.0, "", [], (), {}]
+FALSY: list[Any] = [False, None, 0, 0.0, "", [], (), {}]
 
 
 @pytest.mark.parametrize("value", FALSY, ids=repr)
@@ -123,7 +125,7 @@ def test_a_bundle_that_was_replaced_is_another(serve: MakeServer, tmp_path: Path
     bundle.write_bytes(server.authority.bundle.read_bytes())
     assert requests.get(f"{server.url}/x", verify=str(bundle)).ok
 
-    bundle.write_bytes(Path(requests.certs.where()).read_bytes())
+    bundle.write_bytes(Path(certifi.where()).read_bytes())
     with pytest.raises(requests.exceptions.SSLError):
         requests.get(f"{server.url}/x", verify=str(bundle))
 
@@ -207,14 +209,14 @@ def test_sessions_that_differ_in_their_retries_or_pool_size_share(
         with make() as session:
             answer = session.get(f"{server.url}/x")
             assert answer.ok
-            assert answer.connection is session.adapters["https://"]  # type: ignore[attr-defined]
+            assert answer.connection is session.adapters["https://"]
 
     assert used(server) == [1, 1, 1, 1]
 
 
 def test_the_retries_of_a_session_are_made_over_shared_connections(serve: MakeServer) -> None:
     busy = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
-    server = serve(lambda seen, before: busy if len(server.requests) < 3 else Do.ANSWER)
+    server: TinyServer = serve(lambda seen, before: busy if len(server.requests) < 3 else Do.ANSWER)
     trust(server)
     session = requests.Session()
     session.mount("https://", HTTPAdapter(max_retries=Retry(5, status_forcelist=[503])))

@@ -279,7 +279,8 @@ def test_cloudvolume_without_any_token_gets_a_line_with_the_next_step(
 def test_a_cloud_files_that_is_too_old_is_told_so_once(run: Run, tmp_path: Path) -> None:
     """Before it kept a token for each server it kept one for all: cloud-files 5.2, say."""
     package, info = tmp_path / "cloudfiles", tmp_path / "cloud_files-5.2.0.dist-info"
-    package.mkdir(), info.mkdir()
+    package.mkdir()
+    info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: cloud-files\nVersion: 5.2.0\n")
     (package / "__init__.py").write_text("from . import secrets\n")
     old = "CAVE_CREDENTIALS = None\ndef cave_credentials():\n  return CAVE_CREDENTIALS\n"

@@ -98,8 +98,8 @@ def test_each_refusal_has_its_error(sandbox: Sandbox, case: Case, auth: CaveAuth
 
     with pytest.raises(case.error) as caught:
         raise_for_auth(response)
-    error = caught.value
-    assert isinstance(error, requests.HTTPError)
+    error: Any = caught.value
+    assert isinstance(caught.value, requests.HTTPError)
     assert error.response is response
     assert error.host == sandbox.data_server.removeprefix("https://")
     for name, value in case.details.items():
@@ -143,7 +143,7 @@ def test_a_token_that_outranks_a_login_is_to_go_first(
     file.chmod(0o600)
     if kind.isupper():
         monkeypatch.setenv(kind, DEAD if kind == "CAVE_TOKEN" else str(file))
-    given = {"token=": {"token": DEAD}, "token_file=": {"token_file": file}}.get(kind, {})
+    given: Any = {"token=": {"token": DEAD}, "token_file=": {"token_file": file}}.get(kind, {})
     session = mount(requests.Session(), CaveAuth(**given, hosts=[sandbox.data_server]))
 
     sentence = explain(session.get(f"{sandbox.data_server}/echo"))
@@ -236,7 +236,7 @@ def test_a_stream_is_left_to_its_reader(sandbox: Sandbox, auth: CaveAuth) -> Non
     assert b"missing_permission" in response.raw.read()
 
 
-BAD_ANSWERS = {
+BAD_ANSWERS: dict[str, dict[str, Any]] = {
     "no body": {"status": 401},
     "a long body": {"status": 401, "body": b"x" * 10_000_000},
     "a list": {"status": 401, "json": ["no_token"]},

@@ -20,7 +20,7 @@ SERVICE = "https://minnie.microns-daf.com/materialize/api/v3/version"
 LOGIN = "https://global.daf-apis.com/sticky_auth/api/v1/authorize"
 FOREIGN = "https://elsewhere.example.org/"
 
-PATHS = {  # of the sandbox's data server, and what is needed there
+PATHS: dict[str, Any] = {  # of the sandbox's data server, and what is needed there
     "/echo": {},
     "/needs-permission": {"dataset": "sandbox_restricted"},
     "/needs-tos": {"dataset": "sandbox_terms", "terms": "Sandbox Terms of Service"},
@@ -196,9 +196,9 @@ def test_each_terms_of_service_have_their_number(cave_responses: CaveResponses) 
 
 def test_the_answer_is_what_was_given(cave_responses: CaveResponses) -> None:
     def count(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
-        return 201, {"X-Method": str(request.method)}, f"{len(request.body or '')} characters"
+        return 201, {"X-Method": str(request.method)}, f"{len(str(request.body or ''))} characters"
 
-    signed = {"headers": bearer(cave_responses.token)}
+    signed: Any = {"headers": bearer(cave_responses.token)}
     cave_responses.protect(f"{SERVICE}/1", body=b"x", status=404, headers={"X-Own": "1"})
     answer = requests.get(f"{SERVICE}/1?any=query", **signed)
     assert (answer.content, answer.status_code, answer.headers["X-Own"]) == (b"x", 404, "1")

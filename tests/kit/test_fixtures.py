@@ -31,9 +31,7 @@ FINDERS: dict[str, Callable[[], object]] = {
 
 
 @pytest.fixture
-def real_home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[object], None]]:
+def real_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A person's home directory with a token, which all libraries find."""
     secrets = tmp_path / ".cloudvolume" / "secrets"
     monkeypatch.setattr(cloudvolume_secrets, "CLOUD_VOLUME_DIR", str(secrets.parent))

@@ -53,7 +53,7 @@ def test_starts_fast_and_leaves_nothing_behind() -> None:
     start = time.monotonic()
     with Sandbox() as sandbox:
         assert time.monotonic() - start < 3
-        pid = sandbox._process.pid  # type: ignore[union-attr]
+        pid = sandbox._process.pid
         directory = Path(sandbox.ca_bundle).parent
         assert [path.name for path in directory.iterdir()] == ["ca.pem"]
     assert not is_running(pid)

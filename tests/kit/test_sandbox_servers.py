@@ -49,7 +49,7 @@ def session(own_sandbox: Sandbox) -> Iterator[requests.Session]:
 
 def connect(address: str) -> socket.socket:
     url = urlsplit(address)
-    return socket.create_connection((url.hostname, url.port), timeout=10)
+    return socket.create_connection((url.hostname or "", url.port or 0), timeout=10)
 
 
 def test_addresses(own_sandbox: Sandbox) -> None:
@@ -152,7 +152,7 @@ def test_redirects_lead_anywhere(
     del session.headers["Authorization"]
     target = own_sandbox.foreign_server + "/there?a=1"
     response = session.get(
-        getattr(own_sandbox, server) + "/redirect", params={"to": target, "code": code}
+        getattr(own_sandbox, server) + "/redirect", params={"to": target, "code": str(code)}
     )
     assert [hop.status_code for hop in response.history] == [code]
     assert response.json()["url"] == target

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 import requests
@@ -104,8 +105,8 @@ class Login:
 
     @property
     def callback(self) -> str:
-        query = requests.utils.urlparse(self.address).query
-        return requests.utils.unquote(query.removeprefix("redirect="))
+        query = urlsplit(self.address).query
+        return unquote(query.removeprefix("redirect="))
 
     def finish(self) -> AuthClient | None:
         self._thread.join(SECONDS)

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from cave_auth_adapter import InvalidHostSpec, InvalidToken, TokenFileError, TokenStore
-from cave_auth_adapter.caveclient import AuthClient, TokenExists
+from cave_auth_adapter.caveclient import AuthClient
+from cave_auth_adapter.errors import TokenExists
 from cave_auth_adapter.sandbox import Sandbox
 
 OLD, NEW, OTHER = "0123456789abcdef" * 2, "fedcba9876543210" * 2, "00112233445566778899aabbccddeeff"
@@ -135,7 +136,7 @@ class TestToken:
     def test_get_token(self, write: Write) -> None:
         write(token=OLD, lab=NEW)
         auth = AuthClient(token=OTHER)
-        assert auth.get_token("lab") is None
+        auth.get_token("lab")
         assert auth.token == NEW
         auth.get_token()
         assert auth.token == OLD
@@ -163,7 +164,7 @@ class TestToken:
 class TestSaveToken:
     def test_by_default_for_this_server_and_for_all(self, secrets: Path) -> None:
         auth = AuthClient()
-        assert auth.save_token(NEW) is None
+        auth.save_token(NEW)
         for name in ("cave-secret.json", f"{SERVER}-cave-secret.json"):
             assert content(secrets / name) == {"token": NEW}
             assert (secrets / name).stat().st_mode & 0o777 == 0o600

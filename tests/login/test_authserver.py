@@ -7,7 +7,9 @@ import logging
 import pickle
 import socket
 import traceback
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -28,7 +30,9 @@ from ..support.answering import Answer, StubServer
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 
-CALLS = {
+BAD_CONTENTS: list[Any] = [None, 5, "", "two words", [1], [None], {}, [[[]]], {"id": [1]}]
+Call = Callable[[AuthServer], object]
+CALLS: dict[str, Call] = {
     "me": lambda server: server.me(),
     "permissions": lambda server: server.permissions(),
     "api_keys": lambda server: server.api_keys(),
@@ -186,14 +190,14 @@ class TestAnswers:
 
 class TestRefusals:
     @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-    def test_a_bad_token(self, sandbox: Sandbox, call: object) -> None:
+    def test_a_bad_token(self, sandbox: Sandbox, call: Call) -> None:
         with pytest.raises(TokenRefused) as caught:
             call(server_for(sandbox.auth_server))
         assert TOKEN not in all_of(caught.value)
         assert isinstance(caught.value, requests.HTTPError)
 
     @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-    def test_no_token(self, sandbox: Sandbox, call: object) -> None:
+    def test_no_token(self, sandbox: Sandbox, call: Call) -> None:
         with pytest.raises(TokenNotFound):
             call(server_for(sandbox.auth_server, None))
 
@@ -221,7 +225,7 @@ class TestRefusals:
     @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
     @pytest.mark.parametrize("status", [401, 403])
     def test_a_refusal_in_words_of_its_own(
-        self, stub_server: StubServer, call: object, status: int
+        self, stub_server: StubServer, call: Call, status: int
     ) -> None:
         stub_server.answer = Answer(status, f"<p>no {TOKEN}".encode(), "text/html")
         with pytest.raises(TokenRefused if status == 401 else PermissionMissing) as caught:
@@ -237,7 +241,7 @@ class TestRefusals:
 
 class TestMisbehaviour:
     @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-    def test_a_server_that_is_down(self, call: object) -> None:
+    def test_a_server_that_is_down(self, call: Call) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
         with pytest.raises(ServerUnreachable, match="connection refused") as caught:
@@ -248,7 +252,7 @@ class TestMisbehaviour:
         assert TOKEN not in all_of(caught.value)
 
     @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-    def test_a_server_that_takes_too_long(self, stub_server: StubServer, call: object) -> None:
+    def test_a_server_that_takes_too_long(self, stub_server: StubServer, call: Call) -> None:
         stub_server.answer = Answer(delay=0.5)
         with pytest.raises(ServerUnreachable, match=r"did not answer within 0\.1 sec") as caught:
             call(server_for(stub_server.address, timeout=0.1))
@@ -300,7 +304,7 @@ class TestMisbehaviour:
         ids=range(7),
     )
     @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-    def test_what_is_not_json(self, stub_server: StubServer, call: object, body: bytes) -> None:
+    def test_what_is_not_json(self, stub_server: StubServer, call: Call, body: bytes) -> None:
         stub_server.answer = Answer(body=body, content_type="text/html")
         with pytest.raises(UnexpectedAnswer, match="not JSON") as caught:
             call(server_for(stub_server.address))
@@ -313,7 +317,7 @@ class TestMisbehaviour:
             (name, content)
             for name in CALLS
             if name not in NEEDS_NO_CONTENT
-            for content in (None, 5, "", "two words", [1], [None], {}, [[[]]], {"id": [1]})
+            for content in BAD_CONTENTS
             if not isinstance(content, {"time_to_live": int, "dataset_of": str}.get(name, ()))
         ],
         ids=repr,
@@ -339,7 +343,7 @@ class TestMisbehaviour:
         assert TOKEN not in all_of(caught.value)
 
     @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-    def test_a_server_error(self, stub_server: StubServer, call: object) -> None:
+    def test_a_server_error(self, stub_server: StubServer, call: Call) -> None:
         stub_server.answer = Answer(502, f"Bad\n gateway {TOKEN}".encode(), "text/plain")
         with pytest.raises(
             UnexpectedAnswer, match=r"status 502: .Bad gateway <token>.\. Try again"
@@ -356,7 +360,7 @@ class TestMisbehaviour:
 
     @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
     def test_a_redirect_is_not_followed(
-        self, stub_server: StubServer, sandbox: Sandbox, call: object
+        self, stub_server: StubServer, sandbox: Sandbox, call: Call
     ) -> None:
         # The sandbox's certificates are trusted here, so the stub speaks plain http.
         plain = StubServer(None)

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -165,7 +166,7 @@ def test_a_page_that_posts_to_the_port(
         f"<input name=token value={sandbox.token}></form>"
         "<script>document.forms[0].submit()</script>"
     )
-    browser.get("data:text/html," + requests.utils.quote(form))
+    browser.get("data:text/html," + quote(form))
     wait_for(lambda: title(browser) == "This is not a login")
     assert not secrets.exists()
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import pytest
 import requests
@@ -33,11 +33,15 @@ def waiting(start_login: Callable[..., Login]) -> Login:
     return login
 
 
+def connect(url: SplitResult) -> socket.socket:
+    return socket.create_connection((url.hostname or "", url.port or 0), timeout=20)
+
+
 def send(login: Login, data: bytes, hang_up: bool = False) -> bytes:
     """Send bytes to the port, and return what comes back till the connection ends."""
     url = urlsplit(login.callback)
     received = b""
-    with socket.create_connection((url.hostname, url.port), timeout=20) as connection:
+    with connect(url) as connection:
         try:
             connection.sendall(data)
             if hang_up:
@@ -167,7 +171,7 @@ def test_a_hundred_clients_that_say_nothing(
     url = urlsplit(waiting.callback)
     with ExitStack() as stack:
         for _ in range(100):
-            stack.enter_context(socket.create_connection((url.hostname, url.port), timeout=20))
+            stack.enter_context(connect(url))
         start = time.monotonic()
         complete(waiting, sandbox, secrets)
         assert time.monotonic() - start < 4  # they are not waited for
@@ -176,10 +180,7 @@ def test_a_hundred_clients_that_say_nothing(
 def test_the_oldest_silent_client_makes_room() -> None:
     with CallbackServer() as server, ExitStack() as stack:
         url = urlsplit(server.address)
-        clients = [
-            stack.enter_context(socket.create_connection((url.hostname, url.port), timeout=20))
-            for _ in range(100)
-        ]
+        clients = [stack.enter_context(connect(url)) for _ in range(100)]
         assert server.wait(0.1) is None
         assert clients[0].recv(1) == b""
         clients[-1].settimeout(0.1)
@@ -192,7 +193,7 @@ def test_a_client_that_drips(
 ) -> None:
     monkeypatch.setattr(callback, "_REQUEST_SECONDS", 0.5)
     url = urlsplit(waiting.callback)
-    with socket.create_connection((url.hostname, url.port), timeout=20) as connection:
+    with connect(url) as connection:
         start = time.monotonic()
         with contextlib.suppress(ConnectionError):  # it is cut off
             while time.monotonic() - start < 10:
@@ -264,10 +265,10 @@ def test_a_second_call_while_the_first_is_looked_at() -> None:
     with CallbackServer() as server:
         url = urlsplit(server.address)
         lines = f"HTTP/1.1\r\nHost: {url.netloc}\r\n\r\n"
-        first = socket.create_connection((url.hostname, url.port), timeout=20)
+        first = connect(url)
         first.sendall(f"GET {url.path}?token=0123 {lines}".encode())
         callback = server.wait(20)
-        second = socket.create_connection((url.hostname, url.port), timeout=20)
+        second = connect(url)
         second.sendall(f"GET {url.path}?token=4567 {lines}".encode())
         assert callback is not None
         assert callback.token == "0123"
@@ -361,7 +362,7 @@ def test_no_token_is_in_any_log(
     caplog.set_level(logging.DEBUG)
     logging.getLogger("urllib3").setLevel(logging.DEBUG)
     callback = consent(waiting.address, sandbox)
-    with socket.create_connection((urlsplit(callback).hostname, urlsplit(callback).port)) as raw:
+    with connect(urlsplit(callback)) as raw:
         connection = http.client.HTTPConnection(urlsplit(callback).netloc)
         connection.sock = raw
         connection.request("GET", urlsplit(callback).path + "?" + urlsplit(callback).query)

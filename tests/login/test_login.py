@@ -46,6 +46,7 @@ def test_the_first_login(log_in: Callable[..., Login], sandbox: Sandbox, secrets
     assert client is not None
     assert set(saved(secrets)) == {name(sandbox.auth_server)}
     assert set(saved(secrets).values()) == {client.token}
+    assert client.token is not None
     made = keys_of(sandbox, client.token)[client.token]
     assert re.fullmatch(r"cave-auth on .+, \d{4}-\d\d-\d\d \d\d:\d\d \([0-9a-f]{6}\)", made)
     assert made in "".join(done.talk.told)

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -289,13 +290,13 @@ def _(bench: Bench) -> None:
 
 @case("a place where you can't write")
 def _(bench: Bench) -> None:
-    with bench.failing(files.tempfile, "mkstemp", errno.EACCES):
+    with bench.failing(tempfile, "mkstemp", errno.EACCES):
         bench.save()
 
 
 @case("a read-only file system")
 def _(bench: Bench) -> None:
-    with bench.failing(files.tempfile, "mkstemp", errno.EROFS):
+    with bench.failing(tempfile, "mkstemp", errno.EROFS):
         bench.save()
 
 

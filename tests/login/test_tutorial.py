@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,4 +44,5 @@ def test_what_was_promised_runs_without_a_server(
     assert out[0] == "My current token is: None"
     assert out[-1] == f"Now my basic token is: {token}"
     assert json.loads((secrets / "cave-secret.json").read_text()) == {"token": token}
-    assert names["client_direct"].auth.token == "another_fake_token_678"
+    client: Any = names["client_direct"]
+    assert client.auth.token == "another_fake_token_678"

@@ -10,6 +10,7 @@ import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pexpect
 import pytest
@@ -164,7 +165,7 @@ def test_the_port_is_ours_until_the_end(
     child = terminal("--no-browser")
     callback = consent(address_shown(child), sandbox)
     with pytest.raises(OSError, match="in use"):
-        socket.create_server(("127.0.0.1", requests.utils.urlparse(callback).port))
+        socket.create_server(("127.0.0.1", urlsplit(callback).port))
     assert requests.get(callback, timeout=20).status_code == 200
     child.expect("Logged in to")
     child.sendline("")

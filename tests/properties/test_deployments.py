@@ -13,7 +13,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from click.testing import CliRunner
@@ -171,7 +171,7 @@ def killed(run: Callable[[], None], at: int, after: bool) -> bool:
 def _die_at(at: int, after: bool) -> None:
     real, left = store._write, [at]
 
-    def write(*args: object, **kwargs: object) -> None:
+    def write(*args: Any, **kwargs: Any) -> None:
         dies = left[0] == 0
         left[0] -= 1
         if dies and not after:

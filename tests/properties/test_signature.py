@@ -46,7 +46,7 @@ def headers(draw: st.DrawFn, cookies: st.SearchStrategy[str] = COOKIE_HEADERS) -
     fields = dict(draw(st.permutations(list(fields.items()))))
     kind = draw(st.sampled_from(KINDS))
     if kind is CaseInsensitiveDict:
-        change = draw(st.sampled_from([str, str.lower, str.upper]))
+        change: Any = draw(st.sampled_from([str, str.lower, str.upper]))
         fields = {change(name): value for name, value in fields.items()}
     return kind(fields)
 
@@ -224,7 +224,7 @@ def send_through(doors: set[str], auth: CaveAuth, url: str, cookies: str | None)
             session.auth = auth
         if "install" in doors:
             stack.enter_context(installed(auth))
-        fields = {} if cookies is None else {"Cookie": cookies}
+        fields: Headers = {} if cookies is None else {"Cookie": cookies}
         if "signed before" in doors:
             fields.setdefault("Cookie", "jar=1")
             sign(fields, TOKEN)

@@ -35,7 +35,9 @@ JSON = st.recursive(
     ),
     max_leaves=5,
 )
-VALUES = TOKENS | st.sampled_from([7, True, [], {"token": "0123"}, "a b", "ü", None, ""]) | JSON
+VALUES: st.SearchStrategy[Any] = (
+    TOKENS | st.sampled_from([7, True, [], {"token": "0123"}, "a b", "ü", None, ""]) | JSON
+)
 OBJECTS = st.dictionaries(KEYS | st.text(max_size=5), VALUES, max_size=4)
 MALFORMED = st.sampled_from(
     [b"", b"{", b"[]", b"null", b'"0123"', b'{"token": "0123"', b"\xff\xfe{}", b"{}{}", b"{'a': 1}"]

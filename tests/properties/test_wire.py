@@ -79,7 +79,9 @@ class Call(NamedTuple):
 
 @st.composite
 def header_fields(draw: st.DrawFn) -> dict[str, Any]:
-    fields = draw(st.dictionaries(FIELD_NAMES, text_or_bytes(FIELD_VALUES), max_size=3))
+    fields: dict[str, Any] = draw(
+        st.dictionaries(FIELD_NAMES, text_or_bytes(FIELD_VALUES), max_size=3)
+    )
     for name, values in {"Cookie": COOKIE_HEADERS, "authorization": AUTHORIZATIONS}.items():
         if not draw(st.integers(0, 3)):
             fields[name] = draw(values)
@@ -115,7 +117,7 @@ class Settings(NamedTuple):
 
     def apply(self, session: requests.Session) -> None:
         session.headers.update(self.headers)
-        session.params.update(self.params)  # type: ignore[union-attr]
+        session.params.update(self.params)
         session.cookies.update(self.cookies)
         session.trust_env = self.trust_env
         session.verify = CERTIFICATES["ca"]

@@ -223,7 +223,7 @@ def test_dates_and_affiliations(api: Any) -> None:
     assert me["affiliations"] == [[]]
 
 
-PRIVILEGES = {
+PRIVILEGES: dict[str, Any] = {
     "superadmin": ("service_account/2", {"admin": True}),
     "admin": ("user?id=1", {"groups_admin": ["sandbox"]}),
     "dataset admin": ("dataset/1/admin", {"datasets_admin": ["sandbox"]}),

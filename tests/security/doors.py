@@ -146,7 +146,7 @@ DOORS = [
 def _leak() -> Iterator[Ask]:
     """What people write without us: the token in a header and a cookie of the session."""
     with requests.Session() as session:
-        session.should_strip_auth = lambda *_: False  # type: ignore[method-assign]
+        session.should_strip_auth = lambda *_: False
         session.headers["Authorization"] = f"Bearer {TOKENS[GLOBAL]}"
 
         def ask(method: str, url: str) -> requests.Response:

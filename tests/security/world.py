@@ -146,7 +146,7 @@ class World:
             while True:
                 for key, _ in self._selector.select():
                     if key.data is None:
-                        if not key.fileobj.recv(4096):  # type: ignore[union-attr]
+                        if not key.fileobj.recv(4096):
                             return self._end(key.fileobj)
                         continue
                     arguments = key.data.socket.accept()[0], key.data

@@ -61,7 +61,7 @@ class StubAdapter(HTTPAdapter):
         self.keywords: list[dict[str, Any]] = []
         self.closed = 0
 
-    def send(self, request: PreparedRequest, **kwargs: Any) -> Response:  # type: ignore[override]
+    def send(self, request: PreparedRequest, **kwargs: Any) -> Response:
         body = b"".join(_chunks(request.body))
         self.sent.append(Sent(request.url or "", dict(request.headers), body))
         self.keywords.append(kwargs)

@@ -287,7 +287,7 @@ class Odd(BaseAdapter):
         self.inner = StubAdapter()
         self.got: dict[str, Any] = {}
 
-    def send(self, **kwargs: Any) -> requests.Response:  # type: ignore[override]
+    def send(self, **kwargs: Any) -> requests.Response:
         raise NotImplementedError
 
     def close(self) -> None:
@@ -301,7 +301,7 @@ class NamedOnly(Odd):
 
 
 class Positional(Odd):
-    def send(  # type: ignore[override]
+    def send(
         self,
         request: requests.PreparedRequest,
         stream: bool = False,
@@ -315,7 +315,7 @@ class Positional(Odd):
 
 
 class Splat(Odd):
-    def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:  # type: ignore[override]
+    def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
         self.got = kwargs
         return self.inner.send(request)
 

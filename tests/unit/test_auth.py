@@ -56,7 +56,7 @@ def stubbed(session: requests.Session, *answers: Answer | Exception) -> StubAdap
     return stub
 
 
-def sent_headers(web: responses.RequestsMock) -> list[CaseInsensitiveDict[str]]:
+def sent_headers(web: responses.RequestsMock) -> list[CaseInsensitiveDict[str | bytes]]:
     return [call.request.headers for call in web.calls]
 
 
@@ -583,7 +583,7 @@ class Unseekable(io.RawIOBase):
         rest, self._rest = self._rest, b""
         return rest
 
-    def __iter__(self) -> Iterator[bytes]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[bytes]:
         yield self.read()
 
 
@@ -777,7 +777,7 @@ def test_a_refusal_of_an_adapter_of_another_kind_can_be_discarded(raw: Any) -> N
         answers = iter([401, 200])
 
         def send(self, request: Any, **kwargs: Any) -> requests.Response:
-            response = requests.Response()
+            response: Any = requests.Response()
             response.status_code, response.url = next(self.answers), request.url
             response.request, response.connection, response.raw = request, self, raw
             return response

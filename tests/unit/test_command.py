@@ -168,7 +168,7 @@ def test_one_runs_at_a_time(commanded: Commanded, tmp_path: Path) -> None:
     hosts = [f"host{n}.microns-daf.com" for n in range(4)]
     found: list[str | None] = []
     threads = [
-        threading.Thread(target=lambda url=url: found.append(CaveAuth().token_for(url)))  # type: ignore[misc]
+        threading.Thread(target=lambda url=url: found.append(CaveAuth().token_for(url)))
         for url in [f"https://{host}/" for host in hosts] * 2
     ]
     for thread in threads:

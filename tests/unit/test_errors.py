@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import requests
@@ -31,7 +33,9 @@ def test_each_says_what_happened(error: CaveAuthError) -> None:
 
 @pytest.mark.parametrize("error", ERRORS, ids=ids)
 @pytest.mark.parametrize("clone", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])
-def test_each_survives_the_way_from_another_process(error: CaveAuthError, clone) -> None:
+def test_each_survives_the_way_from_another_process(
+    error: CaveAuthError, clone: Callable[[Any], Any]
+) -> None:
     twin = clone(error)
     assert type(twin) is type(error)
     assert str(twin) == str(error)

@@ -27,7 +27,8 @@ def refuse(monkeypatch: pytest.MonkeyPatch) -> Refuse:
     """Let a function of ``os`` fail, some times or for ever; the list grows with each call."""
 
     def refuse(name: str, code: int, times: float, owner: Any = os) -> list[int]:
-        real, calls = getattr(owner, name), []
+        real = getattr(owner, name)
+        calls: list[int] = []
 
         def function(*args: Any, **keywords: Any) -> Any:
             calls.append(len(calls))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import requests
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cave_auth_adapter.headers import bearer_token, copy_of, sign, strip, unsign
+from cave_auth_adapter.headers import Headers, bearer_token, copy_of, sign, strip, unsign
 
 from ..support.stub import BEARER, COOKIE, OTHER_TOKEN, TOKEN
 
@@ -40,7 +42,7 @@ STALE = f"middle_auth_token={OTHER_TOKEN}"
     ],
 )
 def test_our_cookie_joins_the_others(before: str | bytes | None, after: str) -> None:
-    headers = requests.structures.CaseInsensitiveDict()
+    headers: Headers = requests.structures.CaseInsensitiveDict()
     if before is not None:
         headers["cookie"] = before
     sign(headers, TOKEN)
@@ -55,7 +57,7 @@ def test_the_header_is_replaced(before: str | bytes | None) -> None:
 
 
 def test_headers_are_one_whatever_their_case() -> None:
-    headers = requests.structures.CaseInsensitiveDict({"AUTHORIZATION": "x", "cookie": "a=1"})
+    headers: Any = requests.structures.CaseInsensitiveDict({"AUTHORIZATION": "x", "cookie": "a=1"})
     sign(headers, TOKEN)
     assert dict(headers.lower_items()) == {"authorization": BEARER, "cookie": f"a=1; {COOKIE}"}
 
@@ -69,7 +71,7 @@ COOKIES = st.lists(
 @given(COOKIES)
 @example("a=1;")
 def test_signing_twice_is_signing_once(cookies: str) -> None:
-    once = {"Cookie": cookies}
+    once: Headers = {"Cookie": cookies}
     sign(once, TOKEN)
     twice = dict(once)
     sign(twice, TOKEN)
@@ -78,7 +80,7 @@ def test_signing_twice_is_signing_once(cookies: str) -> None:
 
 @given(COOKIES)
 def test_no_other_token_of_ours_remains(cookies: str) -> None:
-    headers = {"Cookie": cookies.replace('"', "")}
+    headers: Headers = {"Cookie": cookies.replace('"', "")}
     sign(headers, TOKEN)
     names = [pair.partition("=")[0].strip() for pair in str(headers["Cookie"]).split(";")]
     assert names.count("middle_auth_token") == 1
@@ -86,7 +88,7 @@ def test_no_other_token_of_ours_remains(cookies: str) -> None:
 
 @given(st.dictionaries(st.sampled_from("abc"), st.sampled_from("xyz"), max_size=3))
 def test_taking_off_is_the_reverse_of_putting_on(cookies: dict[str, str]) -> None:
-    headers = {"X": "1"}
+    headers: Headers = {"X": "1"}
     if cookies:
         headers["Cookie"] = "; ".join("=".join(item) for item in cookies.items())
     before = dict(headers)
@@ -96,7 +98,7 @@ def test_taking_off_is_the_reverse_of_putting_on(cookies: dict[str, str]) -> Non
 
 
 def test_what_is_no_bearer_token_is_not_taken_off() -> None:
-    headers = {"Authorization": "Basic eDp5", "Cookie": COOKIE}
+    headers: Headers = {"Authorization": "Basic eDp5", "Cookie": COOKIE}
     unsign(headers)
     assert headers == {"Authorization": "Basic eDp5"}
 
@@ -120,7 +122,7 @@ def test_the_bearer_token_of_a_request(header: str | bytes | None, token: str | 
 
 
 def test_stripping_takes_off_whatever_holds_a_token() -> None:
-    headers = {
+    headers: Headers = {
         "Accept": "*/*",
         "X-Token": f"my {TOKEN}",
         "X-Bytes": TOKEN.encode(),

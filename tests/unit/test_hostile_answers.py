@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -36,12 +37,12 @@ class Server(BaseAdapter):
     def __init__(self, **answer: Any):
         super().__init__()
         self.answer = answer
-        self.arrived: list[tuple[str, dict[str, str]]] = []
+        self.arrived: list[tuple[str, dict[str, str | bytes]]] = []
 
-    def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:
+    def send(self, request: Any, **_: Any) -> requests.Response:
         self.arrived.append((request.url or "", dict(request.headers)))
         answer = self.answer if len(self.arrived) == 1 else {}
-        response = requests.Response()
+        response: Any = requests.Response()
         response.status_code = answer.get("status", 200)
         response.headers.update(answer.get("headers", {}))
         body = answer.get("body", b"")
@@ -133,7 +134,7 @@ def test_a_token_that_the_server_says_back_is_not_shown(
     door: Through, caplog: pytest.LogCaptureFixture
 ) -> None:
     said = {"error": "missing_tos", "data": {"tos_name": TOKEN, "tos_form_url": f"x/{TOKEN}"}}
-    body = requests.compat.json.dumps(said).encode()
+    body = json.dumps(said).encode()
     response = door(Server(status=403, body=body)).get(f"{CAVE}/x")
 
     assert logging.getLogger("cave_auth_adapter").name in {r.name for r in caplog.records}
@@ -153,7 +154,7 @@ def test_only_the_start_of_a_challenge_is_looked_at() -> None:
 @pytest.mark.parametrize("status", [200, 401])
 def test_an_adapter_that_says_little_of_its_answer_is_enough(status: int) -> None:
     class Bare(BaseAdapter):
-        def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:
+        def send(self, request: Any, **_: Any) -> requests.Response:
             response = requests.Response()
             response.status_code, response.url, response._content = status, request.url, b""
             response.raw = io.BytesIO()

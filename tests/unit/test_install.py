@@ -71,7 +71,8 @@ def stubbed(*answers: Answer | Exception, session: Session | None = None) -> Ses
 
 
 def sent_by(session: Session) -> Any:
-    return session.adapters["https://"].sent
+    adapter: Any = session.adapters["https://"]
+    return adapter.sent
 
 
 def token_sent(url: str = CAVE) -> str | None:
@@ -175,7 +176,8 @@ class TestWhatIsSigned:
         install()
         session = Session()
         session.mount("https://", HTTPAdapter(max_retries=7))
-        assert session.get_adapter(CAVE).max_retries.total == 7
+        adapter: Any = session.get_adapter(CAVE)
+        assert adapter.max_retries.total == 7
 
     def test_a_response_holds_no_token(self, web: responses.RequestsMock) -> None:
         web.get(f"{CAVE}/")
@@ -454,7 +456,7 @@ class TestThreads:
             return sent
 
         async def both() -> list[list[str | None]]:
-            return await asyncio.gather(work(OTHER_TOKEN), work("89ab" * 8))
+            return list(await asyncio.gather(work(OTHER_TOKEN), work("89ab" * 8)))
 
         with install():
             assert asyncio.run(both()) == [[BEARER_OTHER] * 5, [f"Bearer {'89ab' * 8}"] * 5]
@@ -479,6 +481,7 @@ class TestWhoAsked:
         session = stubbed(redirect(CAVE), Answer())
         response = session.get(FOREIGN, allow_redirects=False)
         session.send(pickle.loads(pickle.dumps(response.next)))
+        assert response.next is not None
         session.send(response.next)
         assert [sent.headers.get("Authorization") for sent in sent_by(session)] == [None] * 3
 
@@ -749,7 +752,7 @@ def test_a_bad_entry_of_the_variable_for_hosts_changes_no_request(
     write("cave-secret.json", token=TOKEN)
     monkeypatch.setenv("CAVE_AUTH_HOSTS", "not / good")
     session = stubbed()
-    stub = session.get_adapter(CAVE)
+    stub: Any = session.get_adapter(CAVE)
     if door == "auth":
         session.auth = CaveAuth()
     elif door == "mount":

@@ -20,7 +20,7 @@ URL = "https://minnie.microns-daf.com/x"
 
 
 class InMemory(KeyringBackend):
-    priority = 1  # type: ignore[assignment]
+    priority = 1
 
     def __init__(self) -> None:
         super().__init__()

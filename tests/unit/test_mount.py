@@ -16,6 +16,10 @@ NEW = CaveAuth(OTHER_TOKEN, hosts=["cave.example.org"])
 URLS = (CAVE, "https://cave.example.org", FOREIGN)
 
 
+def wrapped_by(session: Any) -> dict[str, Any]:
+    return {prefix: adapter.wrapped for prefix, adapter in session.adapters.items()}
+
+
 @pytest.fixture(autouse=True)
 def saved(store: TokenStore) -> None:
     store.save(TOKEN)
@@ -44,7 +48,7 @@ def test_the_adapters_stay_within() -> None:
     before = dict(session.adapters)
     mount(session)
     assert all(isinstance(adapter, CaveAdapter) for adapter in session.adapters.values())
-    assert {prefix: adapter.wrapped for prefix, adapter in session.adapters.items()} == before
+    assert wrapped_by(session) == before
 
 
 def test_the_prefixes_keep_their_order() -> None:
@@ -80,7 +84,7 @@ def test_again_replaces_the_auth_where_one_is_given() -> None:
     session, stub = requests.Session(), StubAdapter()
     session.mount("https://", stub)
     mount(mount(session), NEW)
-    assert session.adapters["https://"].wrapped is stub
+    assert wrapped_by(session)["https://"] is stub
     assert tokens_sent(session, stub) == [None, f"Bearer {OTHER_TOKEN}", None]
 
 
@@ -94,7 +98,8 @@ def test_the_auth_of_an_adapter_that_sends_by_itself_is_replaced() -> None:
     session, stub = requests.Session(), StubAdapter()
     session.mount("https://", Sending(max_retries=3))
     mount(session, NEW)
-    assert session.adapters["https://"].max_retries.total == 3
+    adapter: Any = session.adapters["https://"]
+    assert adapter.max_retries.total == 3
     assert tokens_sent(session, stub) == [None, f"Bearer {OTHER_TOKEN}", None]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def there(secrets: Path) -> Files:
 
 
 # before, what is saved for which server, options, after
-SAVES: dict[str, tuple[Files, str, dict[str, object], Files]] = {
+SAVES: dict[str, tuple[Files, str, dict[str, Any], Files]] = {
     "the first of all": ({}, GLOBAL, {}, {None: NEW, GLOBAL: NEW}),
     "the first of another deployment": ({}, ZETTA, {}, {ZETTA: NEW}),
     "the same, as the default": ({}, ZETTA, {"default": True}, {None: NEW, ZETTA: NEW}),

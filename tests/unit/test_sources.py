@@ -17,6 +17,7 @@ import time
 import warnings
 import weakref
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ from cave_auth_adapter import (
 from cave_auth_adapter.bridges import keyring
 from cave_auth_adapter.origins import Origin, parse_origin
 from cave_auth_adapter.sources import Credentials
+from cave_auth_adapter.store import read_secrets
 from cave_auth_adapter.watch import LOOK_INTERVAL
 
 from ..support.stub import OTHER_TOKEN, TOKEN, Clock, Write
@@ -61,12 +63,15 @@ SOURCES = [
 FILES = [source for source in SOURCES if source.endswith(".json")]
 
 
+Provide = Callable[[dict[str, str]], Credentials]
+
+
 @pytest.fixture
-def provide(write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def provide(write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Provide:
     """Put a token into each of some sources, and return the credentials that go with it."""
 
     def provide(tokens: dict[str, str]) -> Credentials:
-        arguments: dict[str, str] = {}
+        arguments: dict[str, Any] = {}
         for source, token in tokens.items():
             file = tmp_path / f"{source.strip('=')}.json"
             if source == "token=":
@@ -86,7 +91,8 @@ def provide(write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     return provide
 
 
-def value(credentials: Credentials, origin: Origin = HOST) -> str | None:
+def value(credentials: Credentials, origin: Origin | None = HOST) -> str | None:
+    assert origin is not None
     token = credentials.token_for(origin)
     return token.value if token else None
 
@@ -107,15 +113,15 @@ def bounded(test: Any) -> Any:
 
 class TestSources:
     @pytest.mark.parametrize("source", SOURCES)
-    def test_each_alone_is_enough(self, provide, source: str) -> None:
+    def test_each_alone_is_enough(self, provide: Provide, source: str) -> None:
         assert value(provide({source: TOKEN})) == TOKEN
 
     @pytest.mark.parametrize(("higher", "lower"), list(pairwise(SOURCES)))
-    def test_the_higher_outranks_the_lower(self, provide, higher: str, lower: str) -> None:
+    def test_the_higher_outranks_the_lower(self, provide: Provide, higher: str, lower: str) -> None:
         assert value(provide({lower: OTHER_TOKEN, higher: TOKEN})) == TOKEN
 
     @pytest.mark.parametrize("source", SOURCES)
-    def test_each_is_named_and_its_token_is_not_shown(self, provide, source: str) -> None:
+    def test_each_is_named_and_its_token_is_not_shown(self, provide: Provide, source: str) -> None:
         token = provide({source: TOKEN}).token_for(HOST)
         words = {"token=": "token= in code", "token_file=": "token_file.json"}
         assert words.get(source, source) in str(token.source)
@@ -124,7 +130,9 @@ class TestSources:
     def test_none(self) -> None:
         assert value(Credentials()) is None
 
-    def test_an_empty_variable_is_none(self, provide, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_empty_variable_is_none(
+        self, provide: Provide, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("CAVE_TOKEN_FILE", "")
         assert value(provide({"CAVE_TOKEN": "", "cave-secret.json": TOKEN})) == TOKEN
 
@@ -366,7 +374,9 @@ class TestStaleFile:
         named.write_text(OTHER_TOKEN)
         if kind.isupper():
             monkeypatch.setenv(kind, OTHER_TOKEN if kind == "CAVE_TOKEN" else str(named))
-        given = {"token_file=": {"token_file": named}, "key": {"token_key": "key"}}.get(kind, {})
+        given: Any = {"token_file=": {"token_file": named}, "key": {"token_key": "key"}}.get(
+            kind, {}
+        )
         credentials = Credentials(**given)
         assert value(credentials) == OTHER_TOKEN
         assert self.refuse(credentials) is None
@@ -458,12 +468,12 @@ class TestBadSources:
         path = tmp_path / "mine.json"
         if content is not None:
             path.write_text(json.dumps(content))
-        arguments = {"token_file": path} if named_by == "token_file=" else {}
-        if not arguments:
+        in_code = path if named_by == "token_file=" else None
+        if in_code is None:
             monkeypatch.setenv(named_by, str(path))
 
         with pytest.raises(TokenFileError, match=problem) as caught:
-            value(Credentials(**arguments))
+            value(Credentials(token_file=in_code))
         assert str(path) in str(caught.value)
         assert named_by in str(caught.value)
         assert TOKEN not in str(caught.value)
@@ -672,7 +682,7 @@ class TestThrift:
         count: Counter[str] = Counter()
         original = os.stat
 
-        def stat(path: object, *args: object, **kwargs: object) -> os.stat_result:
+        def stat(path: Any, *args: Any, **kwargs: Any) -> os.stat_result:
             count[str(path)] += 1
             return original(path, *args, **kwargs)
 
@@ -683,7 +693,7 @@ class TestThrift:
     def reads(self, monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
         """How often each file was read."""
         count: Counter[Path] = Counter()
-        original = reading.read_secrets
+        original = read_secrets
 
         def read(path: Path) -> object:
             count[path] += 1
@@ -864,7 +874,7 @@ class TestThrift:
             origin = Origin("https", f"host{n}.daf-apis.com", 443)
             credentials.after_refusal(origin, credentials.token_for(origin))
         path.write_text("{}")
-        held = credentials._memory
+        held: Any = credentials._memory
         assert max(map(len, (held.found, held.given_out, held.refused, held._rests))) <= 8
 
 
@@ -1220,7 +1230,7 @@ class TestKnownHosts:
         new = {"HOME": os.environ["HOME"], "CAVE_AUTH_HOSTS": "a.example.org"}
         new["CAVE_TOKEN"] = OTHER_TOKEN
         if environ == "changed":
-            patch = mock.patch.dict(os.environ, new)
+            patch: Any = mock.patch.dict(os.environ, new)
         elif environ == "cleared":
             patch = mock.patch.dict(os.environ, new, clear=True)
         elif environ == "replaced":

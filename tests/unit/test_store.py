@@ -26,7 +26,8 @@ from cave_auth_adapter import (
     files,
 )
 from cave_auth_adapter import store as store_module
-from cave_auth_adapter.store import check_token, read_named, read_secrets
+from cave_auth_adapter.store import read_named, read_secrets
+from cave_auth_adapter.tokens import check_token
 
 from ..support.stub import OTHER_TOKEN, TOKEN, Write
 
@@ -490,7 +491,9 @@ class TestInterruptedWrites:
         for name in ("fsync", "replace"):
             original = getattr(os, name)
             monkeypatch.setattr(
-                os, name, lambda *a, name=name, f=original: (done.append(name), f(*a))[1]
+                os,
+                name,
+                lambda *a, name=name, f=original: done.append(name) or f(*a),  # type: ignore[func-returns-value]
             )
         store.save(TOKEN)
         assert done[:2] == ["fsync", "replace"]
