@@ -393,6 +393,24 @@ def test_what_follows_an_answer_is_not_that_of_the_next_request(
     assert used(server) == [1, 2]
 
 
+WITHOUT_BODY = {
+    "HEAD": b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n",
+    "204": b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
+    "304": b"HTTP/1.1 304 Not Modified\r\nContent-Length: 8\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("kind", WITHOUT_BODY)
+def test_after_an_answer_without_a_body_the_connection_ends(serve: MakeServer, kind: str) -> None:
+    """Some servers send a body all the same, and it may still be on its way."""
+    server = serve(lambda seen, before: WITHOUT_BODY[kind] if seen.path == "/a" else Do.ANSWER)
+    trust(server)
+    requests.request("HEAD" if kind == "HEAD" else "GET", f"{server.url}/a")
+
+    assert requests.get(f"{server.url}/next").text == "GET /next "
+    assert used(server) == [1, 2]
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_answers_with_an_end_beyond_doubt_are_shared(serve: MakeServer, stream: bool) -> None:
     chunked = CHUNKED.encode() + b"\r\n\r\n2\r\nok\r\n0\r\n\r\n"
@@ -467,7 +485,7 @@ def test_what_idled_for_30_seconds_is_closed_by_a_request_to_any_host(
     requests.get(f"{second.url}/x")
     assert not first.closed.acquire(timeout=0.1)
     clock(1.1)
-    requests.get(f"{second.url}/x")
+    requests.head(f"{second.url}/x")
 
     assert first.closed.acquire(timeout=10)
     assert used(second) == [1, 1]
