@@ -16,6 +16,7 @@ from requests.exceptions import RetryError
 from requests.models import REDIRECT_STATI
 from urllib3.exceptions import ResponseError
 
+from .headers import COOKIE_NAME, bearer_token
 from .origins import parse_origin
 from .plain import printable
 
@@ -25,6 +26,7 @@ _CHALLENGE = 4096  # characters of a WWW-Authenticate header that are looked at
 _BEARER = re.compile(r"\bBearer\b", re.IGNORECASE)
 _ERROR = re.compile(r'\berror="(\w{1,64})"', re.IGNORECASE)
 _REALM = re.compile(r'\brealm="([^"\s]{1,2000})"', re.IGNORECASE)
+_COOKIE = re.compile(rf"\b{COOKIE_NAME}=([^;\s]+)")
 _ODD = re.compile(r"[\x00-\x20\x7f\\]")
 _DEPTH = 32  # levels of JSON
 _DIGITS = 24  # of a number; a root id has 20
@@ -196,6 +198,15 @@ def headers_sent(response: Response) -> MutableMapping[str, str | bytes]:
     """The headers of the request; none where an adapter, as for tests, leaves the request out."""
     headers = getattr(getattr(response, "request", None), "headers", None)
     return headers if isinstance(headers, MutableMapping) else {}
+
+
+def tokens_sent(response: Response) -> list[str]:
+    """The tokens that a request bore, in its header and its cookie, whoever put them there."""
+    headers = headers_sent(response)
+    cookies = headers.get("Cookie") or ""
+    cookies = cookies.decode("latin-1") if isinstance(cookies, bytes) else str(cookies)
+    found = [bearer_token(headers), *_COOKIE.findall(cookies)]
+    return [token for token in found if token]
 
 
 def scheme_of(response: Response) -> str:

@@ -20,7 +20,6 @@ from .answers import (
     all_covered,
     challenge,
     covered,
-    headers_sent,
     history_of,
     host_in,
     is_terms_page,
@@ -29,11 +28,11 @@ from .answers import (
     realm,
     scheme_of,
     sent_to,
+    tokens_sent,
     url_of,
 )
 from .bodies import PEEKED, peek
 from .errors import PermissionMissing, Refusal, TermsNotAccepted, TokenNotFound, TokenRefused
-from .headers import bearer_token
 from .hosts import KnownHosts
 from .origins import auth_server_of, parse_origin
 from .plain import printable
@@ -92,7 +91,7 @@ def explain(
 
     The answers of other libraries (httpx, aiohttp) are given in parts:
 
-    >>> url, headers = "https://global.daf-apis.com/info", {"WWW-Authenticate": "Basic"}
+    >>> url = "https://global.daf-apis.com/info"
     >>> print(explain(status=403, url=url, body="Requires admin privilege."))
     global.daf-apis.com: this takes the privilege of an admin, ...
 
@@ -165,7 +164,8 @@ def _judged(response: Response, about: About, said: dict[str, Any], text: str) -
     if page := sent_to(response):
         if is_terms_page(page):
             return _terms(about, "", page)
-        return _unauthorized(about, "invalid_token" if about.token else "no_token")
+        has_one = about.token or tokens_sent(response)
+        return _unauthorized(about, "invalid_token" if has_one else "no_token")
     error, status = _word(said.get("error")), response.status_code
     if status == 401:
         return _unauthorized(about, error or challenge(response))
@@ -332,8 +332,8 @@ def _json_object(body: bytes) -> dict[str, Any]:
 def _secrets_of(response: Response) -> list[str]:
     """The tokens that the request bore: ours, and the caller's own."""
     asked = getattr(response, "_cave_asked", None)
-    own = bearer_token(headers_sent(response))
-    return [token for token in (asked and asked.token and asked.token.value, own) if token]
+    ours = [asked.token.value] if asked and asked.token else []
+    return ours + tokens_sent(response)
 
 
 def _word(said: object) -> str:

@@ -98,8 +98,8 @@ def _why_unread(server: str) -> str:
     except CaveAuthError:
         return f"is never read: {server!r} is not the name of a server."
     if "." not in proper:
-        return f"makes nobody trusted: {server!r} has no dot, and so is a label and not a server."
-    return "makes nobody trusted: that domain is retired. Remove it."
+        return f"is never read: {server!r} has no dot, so it is not the name of a server."
+    return "is never read: that domain is retired. Delete the file."
 
 
 def _almost(name: str, but_not: str | None = None) -> str | None:

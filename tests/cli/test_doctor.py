@@ -122,7 +122,7 @@ def test_the_deprecated_name(run: Run, logged_in: Sandbox, secrets: Path) -> Non
         ("*.daf-apis.com", "is not the name of a server"),
         ("Global.DAF-apis.com", "rename it to global.daf-apis.com-cave-secret.json"),
         ("www.dynamicannotationframework.com", "that domain is retired"),
-        ("backup", "has no dot, and so is a label and not a server"),
+        ("backup", "has no dot, so it is not the name of a server"),
         ("global.daf-apis.com_auth", "rename it to global.daf-apis.com-cave-secret.json"),
     ],
 )

@@ -270,6 +270,18 @@ def test_a_token_said_back_is_not_shown(place: str, disguise: str) -> None:
     assert said not in f"{caught.value} {vars(caught.value)}"
 
 
+def test_a_token_of_the_callers_own_is_not_shown_either() -> None:
+    for header in (
+        {"Authorization": f"Bearer {TOKEN}"},
+        {"Cookie": f"a=b; middle_auth_token={TOKEN}"},
+    ):
+        response = answer(403, body=PLACES["permission"](TOKEN))
+        response.request = requests.Request("GET", MINNIE, headers=header).prepare()
+        sentence = explain(response)
+        assert sentence is not None
+        assert TOKEN not in sentence
+
+
 def test_a_text_without_the_token_stays_as_it_is() -> None:
     assert covered("100 % of &amp; it", [TOKEN]) == "100 % of &amp; it"
 
@@ -502,6 +514,9 @@ def test_the_death_of_the_next_token_is_told_too(
         service.good = "another"
         assert [session.get(CAVE).status_code for _ in range(3)] == [401] * 3
         assert len(warnings()) == 1
+    monkeypatch.setenv("CAVE_TOKEN", TOKEN.upper())  # and one that never lived
+    assert session.get(CAVE).status_code == 401
+    assert len(warnings()) == 1
 
 
 def test_two_datasets_are_two_warnings(
