@@ -142,6 +142,8 @@ class DeploymentFiles:
     def _may_write_default(
         self, replaced: str | None, same_account: bool, default: bool, overwrite: bool
     ) -> bool:
+        if self._key != DEFAULT_KEY:  # an account that is not in use
+            return False
         try:
             present = self.default_token
         except TokenFileError:

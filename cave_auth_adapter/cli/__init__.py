@@ -21,6 +21,7 @@ from .keys import keys
 from .look import check, hosts
 from .programs import disable, enable, run
 from .rights import permissions, terms
+from .switch import accounts, switch_account
 from .tokens import header, token
 from .trust import trust
 
@@ -51,7 +52,7 @@ def main() -> None:
 
 for _command in (login, logout, status, whoami, check, doctor, hosts, keys, token, header):
     main.add_command(_command)
-for _command in (run, enable, disable, trust, permissions, terms):
+for _command in (run, enable, disable, trust, permissions, terms, accounts, switch_account):
     main.add_command(_command)
 
 __all__ = ["main"]

@@ -28,8 +28,10 @@ from ..saving import DeploymentFiles
 from ..service import DEFAULT_SERVER
 from ..store import TokenStore
 from ..tokens import Token
-from ..words import files, labelled, person, printable, say, short
+from ..words import files, labelled, person, printable, say, short, span
 from .common import FAILED, NO_TOKEN, Server, Url, as_json, exit_code, fail, origin_of, print_json
+
+_A_DAY = 86400.0  # seconds
 
 
 @click.command()
@@ -39,6 +41,9 @@ from .common import FAILED, NO_TOKEN, Server, Url, as_json, exit_code, fail, ori
 @click.option("--overwrite", is_flag=True, help="Log in again, even if the saved token works.")
 @click.option(
     "--default", is_flag=True, help="Save another server's token in cave-secret.json as well."
+)
+@click.option(
+    "--as", "account", metavar="NAME", help="A name for this account, if you have several there."
 )
 @click.option("--no-store-key", is_flag=True, help="Keep the login token, which lives 7 days.")
 @click.option(
@@ -60,6 +65,7 @@ def login(
     token_stdin: bool,
     overwrite: bool,
     default: bool,
+    account: str | None,
     no_store_key: bool,
     trust_data_servers: bool,
     timeout: float,
@@ -83,6 +89,7 @@ def login(
         store_key=not no_store_key,
         overwrite=overwrite,
         default=default,
+        account=account,
         timeout=timeout,
         token=token,
         trust_data_servers=trust_data_servers,
@@ -236,6 +243,13 @@ def _show(status: Status, first: bool) -> None:
     for label, text in status.lines():
         alarming = label in ("problem", "to accept")
         say(labelled(f"  {label}", short(text)), fg="yellow" if alarming else None)
+    if status.expires_in is not None and status.expires_in < _A_DAY:
+        say(
+            f"This login token ends in {span(status.expires_in)}. For a key that lasts: "
+            f"cave-auth login {status.server} --overwrite",
+            err=True,
+            fg="yellow",
+        )
 
 
 @click.command()

@@ -18,6 +18,7 @@ def login(
     store_key: bool = True,
     overwrite: bool = False,
     default: bool = False,
+    account: str | None = None,
     timeout: float = 300.0,
     token: str | None = None,
     trust_data_servers: bool = False,
@@ -39,6 +40,8 @@ def login(
     :param default: whether the token of another server than the default one is also saved in
         ``cave-secret.json``, which CloudVolume reads for each host without a file of its own. A
         token that is there stays.
+    :param account: a name for the account, where you have several at one server: the token is saved
+        under that key. It is put into use if no other is; see `cave-auth switch`.
     :param timeout: for the login in the browser, in seconds.
     :param token: a token to save, an API key or a login token; there is no browser then.
     :param trust_data_servers: whether to send the token to the servers that the info service names,
@@ -51,6 +54,7 @@ def login(
     :raises TokenFileError: a file can't be read or written.
     :raises InvalidHostSpec: (also a :class:`ValueError`) if the address is not one.
     """
+    from .accounts import check_name
     from .dialogue import default_dialogue, has_browser
     from .names import server_named
     from .steps import Options, log_in
@@ -61,9 +65,10 @@ def login(
         store_key=store_key,
         overwrite=overwrite,
         default=default,
+        account=None if account is None else check_name(account),
         timeout=timeout,
         token=token,
         trust_data_servers=trust_data_servers,
     )
     log_in(server, dialogue or default_dialogue(), options)
-    return AuthClient(server_address=server)
+    return AuthClient(token_key=account, server_address=server)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -51,6 +52,7 @@ class Options:
     store_key: bool = True
     overwrite: bool = False
     default: bool = False
+    account: str | None = None
     timeout: float = 300.0  # seconds
     token: str | None = field(default=None, repr=False)
     trust_data_servers: bool = False
@@ -64,7 +66,7 @@ def log_in(server: str, talk: Dialogue, options: Options) -> None:
     talk.working(f"Asking {server} …")
     try:
         with explaining_wrong_servers(server):
-            present = _account_in_use(server)
+            present = _account_in_use(server, options.account)
             if present is None:
                 probe(server)
     finally:
@@ -72,7 +74,7 @@ def log_in(server: str, talk: Dialogue, options: Options) -> None:
     if present and present.user and not options.overwrite:
         _stay_logged_in(server, present.token, present.user, talk, options)
         return
-    before = _account_to_replace(server, present)
+    before = present if options.account else _account_to_replace(server, present)
     try:
         now = _log_in_again(server, before, talk, options)
     except KeyboardInterrupt:
@@ -80,8 +82,24 @@ def log_in(server: str, talk: Dialogue, options: Options) -> None:
         raise
     if before is not None:
         _offer_to_end_key(server, before, now, talk)
-    offer_default_file(server, now.token, talk)
-    look_around(server, now.token, talk, options.trust_data_servers)
+    if options.account is None or _take_into_use(server, options.account, now.token, talk):
+        offer_default_file(server, now.token, talk)
+        look_around(server, now.token, talk, options.trust_data_servers)
+
+
+def _take_into_use(server: str, account: str, token: Token, talk: Dialogue) -> bool:
+    """Let all tools use a named account if no other is in use; return whether they do."""
+    present = TokenStore().load(server)
+    if present is None:
+        DeploymentFiles(server).save(token.value)
+    elif present != token.value:
+        home = server.removeprefix("https://")
+        talk.tell(
+            "Another account is in use, and stays so. To use this one:\n"
+            f"  cave-auth switch {shlex.quote(account)} --server {home}"
+        )
+        return False
+    return True
 
 
 def _log_in_again(server: str, before: Account | None, talk: Dialogue, options: Options) -> Account:
@@ -127,8 +145,12 @@ def _stay_logged_in(
         look_around(server, token, talk, options.trust_data_servers)
 
 
-def _account_in_use(server: str) -> Account | None:
-    """The account whose token the server gets today; None if it gets none."""
+def _account_in_use(server: str, name: str | None) -> Account | None:
+    """The account whose token the server gets today, or that of a name; None if there is none."""
+    if name is not None:
+        saved = TokenStore().load(server, name)
+        source = Source("file", TokenStore().path_for(server), name)
+        return _account_of(Token(saved, source), server) if saved else None
     origin = trusted(server)
     token = Credentials().token_for(origin) if origin else None
     return _account_of(token, server) if token else None
@@ -226,7 +248,7 @@ def _save(
     server: str, user: User, token: str, before: Account | None, options: Options
 ) -> list[Path]:
     """Save a token for a server, and in each file of its deployment with the one it replaces."""
-    return DeploymentFiles(server).save(
+    return DeploymentFiles(server, options.account or DEFAULT_KEY).save(
         token,
         replaced=before.token.value if before else None,
         same_account=bool(before and before.user and before.user["id"] == user["id"]),

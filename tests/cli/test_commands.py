@@ -71,6 +71,15 @@ def test_status_of_a_login_token(run: Run, sandbox: Sandbox) -> None:
     assert 3 * 86400 < told["expires_in"] <= 3 * 86400 + 60
 
 
+@pytest.mark.parametrize(("ttl", "warned"), [(3600, True), (2 * 86400, False), (None, False)])
+def test_a_login_token_that_ends_soon(
+    run: Run, sandbox: Sandbox, ttl: int | None, warned: bool
+) -> None:
+    TokenStore().save(sandbox.create_token(ttl=ttl), sandbox.auth_server)
+    warning = f"cave-auth login {host(sandbox.auth_server)} --overwrite"
+    assert (warning in run("status").stderr) is warned
+
+
 def test_the_token_of_a_key_is_in_no_address(run: Run, logged_in: Sandbox) -> None:
     for command in ("status", "whoami", "check " + logged_in.auth_server, "keys list"):
         run(*command.split())

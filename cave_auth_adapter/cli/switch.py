@@ -1,0 +1,126 @@
+"""``accounts`` and ``switch``: several accounts at one server, by name."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+import click
+
+from ..diagnose.status import signed_with
+from ..errors import CaveAuthError
+from ..login.accounts import named, switch
+from ..origins import HostSpec, deployment_of
+from ..store import TokenStore
+from ..tokens import Source, Token
+from ..words import files, person, printable, say, table
+from .common import NO_TOKEN, USAGE, Server, as_json, fail, origin_of, print_json
+
+_VARIABLE = "CAVE_AUTH_ACCOUNT"
+
+
+class _Account(NamedTuple):
+    """An account in a secret file; ``who`` is the server's word, or why it gave none."""
+
+    server: str
+    name: str
+    in_use: bool
+    who: str
+
+
+@click.command()
+@click.argument("server", type=Server(), required=False)
+@as_json
+def accounts(server: str | None, as_json: bool) -> None:
+    """List the accounts that are saved on this computer, by name.
+
+    \b
+    cave-auth login --as project_b       save another account
+    cave-auth switch project_b           use it, in all tools
+    """
+    servers = [origin_of(server).server] if server else _auth_servers()
+    found = [account for each in servers for account in _accounts(each)]
+    if as_json:
+        print_json([each._asdict() for each in found])
+    elif not found:
+        fail("There are no accounts. Log in: cave-auth login --as NAME", NO_TOKEN)
+    else:
+        rows = [(each.server, each.name, each.who, "in use" * each.in_use) for each in found]
+        for line in table(("SERVER", "NAME", "ACCOUNT", ""), rows):
+            say(line)
+        _tell_variable()
+
+
+def _auth_servers() -> list[str]:
+    """The servers with a secret file of their own, but for those that are known to hold data."""
+    servers = TokenStore().servers()
+    return [each for each in servers if deployment_of(HostSpec.parse(each).origin) == each]
+
+
+def _accounts(server: str) -> list[_Account]:
+    """The accounts at a server; the one in use first."""
+    present, names = TokenStore().load(server), named(server)
+    if present is not None and present not in names.values():
+        names = {"(no name)": present, **names}
+    found = []
+    for name, token in names.items():
+        who = _who(server, name, token)
+        if who is None:
+            return []
+        found.append(_Account(server, name, token == present, who))
+    return sorted(found, key=lambda account: not account.in_use)
+
+
+def _who(server: str, name: str, token: str) -> str | None:
+    """Whose token it is, or why that is not known; None if nobody logs in at that server."""
+    source = Source("file", TokenStore().path_for(server), name)
+    try:
+        return person(signed_with(Token(token, source), server).me())
+    except CaveAuthError as error:
+        if error.response is not None and error.response.status_code == 404:
+            return None
+        return f"? {printable(error, 60)}"
+
+
+@click.command("switch")
+@click.argument("name")
+@click.option("--server", type=Server(), help="The auth server; needed if several have that name.")
+def switch_account(name: str, server: str | None) -> None:
+    """Use another account: put its token where all tools look.
+
+    The account that was in use keeps its name, or is given one. For one process alone, set the
+    variable CAVE_AUTH_ACCOUNT in place of this.
+
+    \b
+    cave-auth switch project_b
+    """
+    home = origin_of(server).server if server else _server_with(name)
+    before = named(home)
+    paths = switch(home, name)
+    for each in named(home).keys() - before.keys():
+        say(f"The account that was in use is now named {printable(each)!r}.")
+    say(f"{printable(name)!r} is in use at {home}, by\n{files(paths)}", fg="green")
+    _tell_variable()
+
+
+def _server_with(name: str) -> str:
+    """The server whose secret file has the name."""
+    found = [each for each in TokenStore().servers() if name in named(each)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        fail(
+            f"There is no account named {printable(name)!r}. List them: cave-auth accounts",
+            NO_TOKEN,
+        )
+    choices = "\n".join(f"  --server {each}" for each in found)
+    fail(f"Several servers have an account of that name. Say which one you mean:\n{choices}", USAGE)
+
+
+def _tell_variable() -> None:
+    if chosen := os.environ.get(_VARIABLE):
+        say(
+            f"The variable {_VARIABLE} is set, and selects {printable(chosen)!r} in this shell.",
+            err=True,
+            fg="yellow",
+        )
