@@ -13,7 +13,7 @@ from requests.sessions import SessionRedirectMixin
 
 from .detector import any_found, found
 from .doors import Ask, Door
-from .places import FOREIGN, PROXY, TOKENS, token_of
+from .places import FOREIGN, PROXY, TOKENS, token_of, tokens_beside
 from .ways import Departure, End, Habit, Target, targets
 from .world import Answer, World
 
@@ -164,10 +164,13 @@ def _stops(way: Way) -> list[str]:
 
 
 def wrong_tokens(outcome: Outcome) -> Iterator[str]:
-    """The trusted servers that heard the token of another one."""
+    """The trusted servers that heard the token of another deployment's file.
+
+    One that refuses its own may hear that of another file of its deployment.
+    """
     for (origin, _), data in outcome.heard.items():
         own = token_of(origin)
         if own is not None:
-            for token in TOKENS.values():
-                if token != own and found(token, data):
-                    yield f"{origin} heard the token of another server"
+            for token in set(TOKENS.values()) - {own, *tokens_beside(own)}:
+                if found(token, data):
+                    yield f"{origin} heard the token of another deployment"

@@ -47,3 +47,9 @@ def token_of(origin: str) -> str | None:
     if origin in _OWN:
         return _OWN[origin]
     return TOKENS[GLOBAL] if _DEPLOYMENT.fullmatch(origin) else None
+
+
+def tokens_beside(token: str) -> set[str]:
+    """The other tokens in files of the same deployment."""
+    together = {TOKENS[GLOBAL], TOKENS[MINNIE]}
+    return together - {token} if token in together else set()
