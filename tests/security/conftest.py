@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -40,9 +41,21 @@ def world(
         yield running_world
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of pytest-xdist hands its part of the sums over."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["tally"] = dict(TALLY)
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_testnodedown(node: Any, error: object) -> None:
+    TALLY.update(getattr(node, "workeroutput", {}).get("tally", {}))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if TALLY:
         terminalreporter.write_line(
             "leak matrix: {combinations} combinations, {requests} requests recorded by foreign "
-            "servers, {tokens} tokens".format_map(Counter(TALLY))
+            "servers, {tokens} tokens at them, {crossed} of one deployment's file at "
+            "another's".format_map(Counter(TALLY))
         )

@@ -9,7 +9,7 @@ import pytest
 
 from .conftest import TALLY
 from .doors import DOORS, LEAKY, WITHOUT_US, Door
-from .matrix import Outcome, Way, follow, in_the_habit, leaks, problems, traces, ways
+from .matrix import Outcome, Way, follow, in_the_habit, leaks, problems, traces, ways, wrong_tokens
 from .places import token_of
 from .ways import DEPARTURES, End, Habit, targets
 from .world import World
@@ -31,7 +31,7 @@ def test_no_token_leaves_for_a_foreign_server(world: World, door: Door, habit: H
     with in_the_habit(habit), door.opened() as ask:
         for way in ways(habit, door):
             outcome = follow(way, ask, world)
-            count(outcome)
+            count(outcome, door)
             found += [f"{way}: {each}" for each in problems(way, door, outcome, plain[way])]
 
     assert found == []
@@ -69,7 +69,8 @@ def test_nothing_but_loopback_addresses_is_reached(world: World) -> None:
         plain.connect(("192.0.2.1", 443))  # TEST-NET-1 (RFC 5737)
 
 
-def count(outcome: Outcome) -> None:
+def count(outcome: Outcome, door: Door) -> None:
     TALLY["combinations"] += 1
+    TALLY["crossed"] += 0 if door.brings_its_own else len(list(wrong_tokens(outcome)))
     TALLY["requests"] += sum(token_of(origin) is None for origin in outcome.route)
     TALLY["tokens"] += len(list(leaks(outcome)))
