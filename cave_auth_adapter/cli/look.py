@@ -22,9 +22,9 @@ def hosts(as_json: bool) -> None:
     """
     found = list(trusted_hosts())
     if as_json:
-        print_json([each._asdict() for each in found])
+        print_json([{"host": each.host, "why": each.why} for each in found])
     else:
-        for line in table(("HOST", "WHY IT IS TRUSTED"), found):
+        for line in table(("HOST", "WHY IT IS TRUSTED"), [(each.host, each.why) for each in found]):
             say(line)
     if wrong := next(wrongly_named_hosts(), None):
         raise wrong

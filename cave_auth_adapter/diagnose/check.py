@@ -13,9 +13,9 @@ from ..answers import covered, parsed, redirect_target
 from ..auth import CaveAuth
 from ..bodies import peek
 from ..errors import CaveAuthError, InvalidToken, Refusal, ServerUnreachable, TokenFileError
-from ..hosts import trusted_hosts
+from ..hosts import KnownHosts
 from ..jsonapi import DEFAULT_TIMEOUT, within
-from ..origins import Origin, TrustedHosts, auth_server_of, parse_origin
+from ..origins import Origin, parse_origin
 from ..plain import printable
 from ..refusals import Verdict, judge
 from ..shapes import Permissions
@@ -142,11 +142,8 @@ class Check:
         """Why the host is trusted, or why it is not."""
         if self.origin is None:
             return "no known deployment, no secret file of its own, not in CAVE_AUTH_HOSTS"
-        server = self.origin.server
-        if deployment := auth_server_of(self.origin):
-            return f"known deployment of {deployment}"
-        reasons = [each.why for each in trusted_hosts() if _covers(each.host, self.origin)]
-        return reasons[-1] if reasons else f"{server} is known"
+        trust = KnownHosts().why(self.origin)
+        return trust.why if trust else f"{self.origin.server} is known"
 
     @property
     def answer(self) -> str | None:
@@ -258,10 +255,6 @@ def unreachable(url: str, error: BaseException) -> ServerUnreachable:
     origin = parse_origin(url)
     where = f"{origin.scheme}://{origin.server}" if origin else without_query(url)
     return ServerUnreachable(f"{where} {describe_failure(error, DEFAULT_TIMEOUT, url)}")
-
-
-def _covers(host: str, origin: Origin) -> bool:
-    return TrustedHosts([host]).include(origin)
 
 
 def without_query(url: str) -> str:
