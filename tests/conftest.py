@@ -26,6 +26,7 @@ _UNSET = (
     *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+    *("VIRTUAL_ENV", "CONDA_PREFIX"),  # `cave-auth run` takes the Python of the active environment
     # where a person sits, and how they like it
     *("SSH_CONNECTION", "SSH_TTY", "DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "NO_COLOR"),
 )

@@ -14,7 +14,7 @@ from typing import Any
 
 from cave_auth_startup.imports import when_imported
 
-from ..runtime import logger
+from ..runtime import logger, warn_once
 from . import Answers, in_effect
 
 KIND = "middleauthapp"  # of src/kvstore/middleauth/common.ts; its parameter is an origin
@@ -25,10 +25,13 @@ def listen() -> None:
     when_imported("neuroglancer.default_credentials_manager", _register)
 
 
-def register(manager: Any, answers: Callable[[], Answers | None]) -> None:
+def register(
+    manager: Any, answers: Callable[[], Answers | None], *, loopback_only: bool = False
+) -> None:
     """Register a provider in a ``neuroglancer.credentials_provider.CredentialsManager``.
 
     :param answers: asked at each request of a page; None: nothing is answered.
+    :param loopback_only: whether viewers that other machines can reach get no token.
     """
     from neuroglancer.credentials_provider import (
         CredentialsProvider,
@@ -50,7 +53,7 @@ def register(manager: Any, answers: Callable[[], Answers | None]) -> None:
         None is a status of 400.
         """
         found = answers()
-        if found is None or not isinstance(origin, str):
+        if found is None or not isinstance(origin, str) or (loopback_only and _is_exposed()):
             return None
         token = found.token_for(origin)
         if token is None:
@@ -65,6 +68,24 @@ def _register(module: ModuleType) -> None:
     manager = getattr(module, "default_credentials_manager", None)
     try:
         if KIND not in manager._providers:  # type: ignore[union-attr]  # a tool's own one stays
-            register(manager, in_effect)
+            register(manager, in_effect, loopback_only=True)
     except (AttributeError, ImportError, TypeError) as error:
         logger.warning("neuroglancer's viewer gets no CAVE token: it has another shape, %s.", error)
+
+
+def _is_exposed() -> bool:
+    """Whether other machines reach the server of viewers; told once.
+
+    A person who is sent the address of a viewer would be sent the token, too.
+    """
+    from neuroglancer.server import global_server_args
+
+    address = str(global_server_args["bind_address"])
+    if address in ("127.0.0.1", "::1", "localhost"):
+        return False
+    warn_once(
+        f"neuroglancer's viewer listens on {address}, so its page gets no CAVE token: anyone who "
+        "has its address could take it. To allow that: "
+        "cave_auth_adapter.integrations.neuroglancer.register()"
+    )
+    return True

@@ -129,6 +129,22 @@ def test_a_viewer_that_allows_no_credentials_gives_none(sandbox: Sandbox, tokens
     assert ask(guessable, sandbox.data_server).status_code == 403
 
 
+def test_a_viewer_that_other_machines_reach_gives_a_token_only_where_that_was_asked_for(
+    viewer: Any,
+    sandbox: Sandbox,
+    tokens: Tokens,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setitem(neuroglancer.server.global_server_args, "bind_address", "0.0.0.0")
+    late_install()
+    assert ask(viewer, sandbox.data_server).status_code == 400
+    assert "listens on 0.0.0.0" in caplog.text
+
+    register()
+    assert ask(viewer, sandbox.data_server).ok
+
+
 def test_a_provider_of_a_tools_own_stays(viewer: Any, sandbox: Sandbox, tokens: Tokens) -> None:
     manager.register(bridge.KIND, lambda parameters: None)
     late_install()
