@@ -397,6 +397,7 @@ WITHOUT_BODY = {
     "HEAD": b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n",
     "204": b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
     "304": b"HTTP/1.1 304 Not Modified\r\nContent-Length: 8\r\n\r\n",
+    "103": b"HTTP/1.1 103 Early Hints\r\nContent-Length: 0\r\n\r\n",
 }
 
 
