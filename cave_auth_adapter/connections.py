@@ -6,7 +6,6 @@ owns no connection, and whose settings never change.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import functools
 import http.client
@@ -249,4 +248,3 @@ def view(key: Key, terms: Terms) -> View:
 
 after_fork(reset)  # a child closes its copies of the sockets; the parent's stay open
 on_reset(reset)
-atexit.register(reset)  # else the interpreter warns of open sockets in development mode

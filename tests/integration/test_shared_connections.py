@@ -473,6 +473,19 @@ def test_an_answer_that_was_half_read_leaves_no_connection(serve: MakeServer, en
     assert used(server) == [1, 2]
 
 
+def test_an_answer_of_which_half_has_yet_to_come_leaves_no_connection(serve: MakeServer) -> None:
+    half = b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n" + b"x" * 10
+    server = serve(lambda seen, before: half if seen.path == "/half" else Do.ANSWER)
+    trust(server)
+    answer = requests.get(f"{server.url}/half", stream=True)
+    assert answer.raw.read(10) == b"x" * 10
+    answer.raw._fp.close()  # what reads it, and not its connection
+    answer.raw.release_conn()
+
+    assert requests.get(f"{server.url}/next").text == "GET /next "
+    assert used(server) == [1, 2]
+
+
 # --- how long, and how many ----------------------------------------------------------------------
 
 
