@@ -62,6 +62,18 @@ class DeploymentFiles:
         owners = self.owners_of(token)
         return self.deployment in owners and not owners & DEPLOYMENTS.keys() - {self.deployment}
 
+    def known_servers(self) -> list[str]:
+        """The servers of the deployment that have a secret file, as the table of deployments says.
+
+        The auth server itself is left out.
+        """
+        return [
+            name
+            for name in sorted(self._store.own_files())
+            if auth_server_of(HostSpec.parse(name).origin) == self.deployment
+            and name not in (self.deployment, self.server)
+        ]
+
     def save(
         self,
         token: str,

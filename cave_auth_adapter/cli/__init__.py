@@ -13,6 +13,7 @@ import logging
 import click
 
 from .._version import __version__
+from ..providers import tokens_changed
 from ..runtime import logger
 from .accounts import login, logout, status, whoami
 from .common import Commands
@@ -48,6 +49,7 @@ def main() -> None:
     """
     # What goes wrong is raised and told once; the log would tell it a second time.
     logger.addHandler(_SILENCE)
+    tokens_changed()  # a program that runs several commands gets no answer from memory
 
 
 for _command in (login, logout, status, whoami, check, doctor, hosts, keys, token, header):

@@ -35,6 +35,7 @@ def accounts(server: str | None, as_json: bool) -> None:
     """List the accounts that are saved on this computer, by name.
 
     \b
+    cave-auth accounts
     cave-auth login --as project_b       save another account
     cave-auth switch project_b           use it, in all tools
     """

@@ -21,7 +21,24 @@ _DATASTACKS = 100  # that are asked about, at most
 _LOOKING_AROUND = 30.0  # seconds for that
 
 
-def offer_default_file(server: str, token: Token, talk: Dialogue) -> None:
+def offer_other_files(server: str, token: Token, talk: Dialogue) -> None:
+    """Offer to replace other tokens that tools would go on using for the deployment."""
+    _offer_default_file(server, token, talk)
+    store = TokenStore()
+    for name in DeploymentFiles(server).known_servers():
+        with contextlib.suppress(TokenFileError):
+            other = store.load(name)
+            if other in (None, token.value):
+                continue
+            talk.warn(f"{name} gets another token, from {short(store.path_for(name))}.")
+            if talk.confirm("Replace it with the one of this login?"):
+                store.save(token.value, name, overwrite=True)
+                talk.tell("Replaced it.")
+            else:
+                talk.warn(f"It stays. To replace it: cave-auth trust {name}")
+
+
+def _offer_default_file(server: str, token: Token, talk: Dialogue) -> None:
     """Offer to replace another token in ``cave-secret.json``, for the default deployment."""
     files = DeploymentFiles(server)
     with contextlib.suppress(TokenFileError):
@@ -41,7 +58,7 @@ def offer_default_file(server: str, token: Token, talk: Dialogue) -> None:
             TokenStore().replace(other, token.value, key=DEFAULT_KEY)
             talk.tell(f"Replaced it in {path}.")
         else:
-            talk.warn("It stays. To replace it: cave-auth login --overwrite")
+            talk.warn(f"It stays. To replace it: cave-auth login {files.server} --overwrite")
 
 
 def look_around(server: str, token: Token, talk: Dialogue, trust_data_servers: bool) -> None:
@@ -130,7 +147,8 @@ def _save_for(servers: list[str], token: Token, talk: Dialogue) -> None:
     store, paths = TokenStore(), []
     for server in servers:
         try:
-            paths.append(store.save(token.value, server))
+            if store.load(server) in (None, token.value):
+                paths.append(store.save(token.value, server))
         except TokenFileError as error:
             talk.warn(f"The token was not saved for {server}. {error}")
     if paths:

@@ -118,7 +118,7 @@ class _WithBrowser:
         talk.show_address(address, opened=True)
         if self._pasting:
             talk.tell(
-                "If it ends on a page that it can't load, paste the address of that page here,\n"
+                "Does it end on a page that it can't load? Paste the address of that page here,\n"
                 "and press Enter; it will not be shown. (Without a browser: --no-browser)"
             )
         self._opening = _Opening(address)

@@ -21,14 +21,15 @@ from ..errors import (
     TokenNotFound,
     TokenRefused,
 )
+from ..providers import tokens_changed
 from ..saving import DeploymentFiles
 from ..service import User
 from ..sources import Credentials
 from ..store import TokenStore
 from ..tokens import DEFAULT_KEY, Source, Token
-from ..words import files, person, printable, where
+from ..words import files, person, printable, short, where
 from . import pages
-from .around import look_around, offer_default_file
+from .around import look_around, offer_other_files
 from .arrival import Brought, arrivals
 from .dialogue import Dialogue
 from .keys import new_key
@@ -63,6 +64,7 @@ def log_in(server: str, talk: Dialogue, options: Options) -> None:
 
     :param server: as :func:`base_url` gives it.
     """
+    tokens_changed()  # no answer from memory: a file may have changed this very second
     talk.working(f"Asking {server} …")
     try:
         with explaining_wrong_servers(server):
@@ -83,7 +85,7 @@ def log_in(server: str, talk: Dialogue, options: Options) -> None:
     if before is not None:
         _offer_to_end_key(server, before, now, talk)
     if options.account is None or _take_into_use(server, options.account, now.token, talk):
-        offer_default_file(server, now.token, talk)
+        offer_other_files(server, now.token, talk)
         look_around(server, now.token, talk, options.trust_data_servers)
 
 
@@ -140,7 +142,7 @@ def _stay_logged_in(
     if TokenStore().load(server) == token.value:
         if options.default:
             DeploymentFiles(server).save(token.value, default=True)
-        offer_default_file(server, token, talk)
+        offer_other_files(server, token, talk)
     if options.trust_data_servers:
         look_around(server, token, talk, options.trust_data_servers)
 
@@ -229,6 +231,8 @@ def _accept(
     brought.show(pages.logged_in(person(user), server.partition("://")[2]))
     talk.tell(f"Logged in to {server} as {person(user)}.", good=True)
     talk.tell(f"Saved {kind} in\n{files(paths)}")
+    if options.default and TokenStore().path_for() not in paths:
+        talk.warn(f"{short(TokenStore().path_for())} holds a token already, and keeps it.")
     return Account(token, user)
 
 

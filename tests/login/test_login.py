@@ -109,6 +109,15 @@ def test_overwrite(log_in: Callable[..., Login], sandbox: Sandbox, secrets: Path
     assert is_alive(sandbox, sandbox.token)  # it may be in use elsewhere
 
 
+def test_a_token_that_was_deleted_by_hand_is_not_remembered(
+    sandbox: Sandbox, secrets: Path
+) -> None:
+    for _ in range(2):
+        login(sandbox.auth_server, token=sandbox.token, dialogue=Answers())
+        (path,) = secrets.glob("*.json")
+        path.unlink()
+
+
 @pytest.mark.parametrize("yes", [True, False])
 def test_the_key_that_was_replaced_is_ended_if_the_person_says_so(
     log_in: Callable[..., Login], sandbox: Sandbox, yes: bool
