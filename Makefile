@@ -35,7 +35,7 @@ help:
 	@echo "Now and then:"
 	@echo "  make lowest       the tests with the oldest requests, urllib3, CAVEclient, cloud-volume"
 	@echo "  make prereleases  the tests with the pre-releases of their next versions"
-	@echo "  make mutations    break 40 lines, one at a time, and count what the tests catch"
+	@echo "  make mutations    break lines on purpose, one at a time, and count what the tests catch"
 	@echo "  make nightly      the mutations, and properties with twenty times as many examples"
 	@echo "  make bench        measure, and write docs/benchmarks.md and its charts"
 	@echo "  make clean        remove the virtual environments and all caches"

@@ -11,9 +11,14 @@ MATRIX = "tests/security/test_leak_matrix.py"
 TESTS = {
     "origins.py": ("tests/unit/test_origins.py", ROOMS, f"{DOORS} {MATRIX}"),
     "hosts.py": ("tests/unit/test_origins.py tests/unit/test_sources.py", ROOMS, DOORS),
+    "exchange.py": (
+        "tests/unit/test_auth.py tests/unit/test_adapter.py",
+        ROOMS,
+        f"{DOORS} tests/integration/test_rotation.py",
+        MATRIX,
+    ),
     "headers.py": ("tests/unit/test_headers.py", ROOMS, DOORS),
 }
-OTHERS = (ROOMS, f"{DOORS} tests/integration/test_rotation.py", MATRIX)
 
 
 class Mutation(NamedTuple):
@@ -26,7 +31,7 @@ class Mutation(NamedTuple):
 
     @property
     def tests(self) -> tuple[str, ...]:
-        return TESTS.get(self.file, OTHERS)
+        return TESTS[self.file]
 
 
 MUTATIONS = [
@@ -71,13 +76,13 @@ MUTATIONS = [
     Mutation("origins.py", 'if "." not in origin.host or', "if", "*.com is a list of hosts"),
     Mutation(
         "origins.py",
-        "if origin is not None and not self.include(origin):",
-        "if False:",
+        "return origin if origin is not None and self.include(origin) else None",
+        "return origin",
         "every URL with a usual authority is trusted",
     ),
     Mutation(
         "origins.py",
-        "return not is_retired and (",
+        "return not is_retired(host) and (",
         "return (",
         "an old file revives the domain that CAVE gave up",
     ),
@@ -107,21 +112,27 @@ MUTATIONS = [
     ),
     Mutation(
         "hosts.py",
-        "if current is None or not current.is_current():",
-        "if current is None:",
+        "if known is None or not known.is_current():",
+        "if known is None:",
         "a host that is saved or named later is not noticed",
     ),
     Mutation(
         "hosts.py",
-        "except InvalidHostSpec as error:\n                # Requests",
-        "except ZeroDivisionError as error:\n                # Requests",
+        "if not isinstance(_parsed(entry), InvalidHostSpec):",
+        "if True:",
         "one bad entry of CAVE_AUTH_HOSTS stops every request",
     ),
     Mutation(
         "hosts.py",
-        "with contextlib.suppress(TokenFileError):",
-        "with contextlib.suppress():",
+        "    except TokenFileError:\n",
+        "    except ZeroDivisionError:\n",
         "a directory that can't be read stops requests to other hosts",
+    ),
+    Mutation(
+        "hosts.py",
+        'if trust.by == "CAVE_AUTH_HOSTS")',
+        ")",
+        "every trusted host counts as named, and gets the token of cave-secret.json",
     ),
     # --- the signature ---
     Mutation(
@@ -168,101 +179,129 @@ MUTATIONS = [
     ),
     Mutation(
         "headers.py",
-        "twin.headers._store = headers._store.copy()",
-        "twin.headers._store = headers._store",
+        "twin.headers = SignedHeaders(request.headers, token)",
+        "sign(request.headers, token.value)",
         "the caller's own request is signed",
+    ),
+    Mutation(
+        "headers.py",
+        "return CaseInsensitiveDict, (dict(self.bare().items()),)",
+        "return CaseInsensitiveDict, (dict(self.items()),)",
+        "the token is in the pickle of an error",
+    ),
+    Mutation(
+        "headers.py",
+        "return repr(self.bare())",
+        "return repr(dict(self.items()))",
+        "the token is in the repr of what is sent",
+    ),
+    Mutation(
+        "headers.py",
+        "if self.follows else self.bare()",
+        "",
+        "a session that keeps auth on a redirect takes the token along",
+    ),
+    Mutation(
+        "headers.py",
+        'kept = [line for line in message.get_all("Set-Cookie", []) if token not in line]',
+        'kept = message.get_all("Set-Cookie", [])',
+        "a server that echoes the token puts it into the caller's jar",
     ),
     # --- one exchange ---
     Mutation(
-        "auth.py",
-        'if origin and token and (origin.scheme == "https" or not may_be_proxied(url)):',
-        "if origin and token:",
+        "exchange.py",
+        "return None if proxied else origin",
+        "return origin",
         "a proxy reads the token of a request over plain http",
     ),
     Mutation(
-        "auth.py",
-        "if origin:\n                request.headers.setdefault(*PROGRAMMATIC)",
-        "pass",
+        "exchange.py",
+        "        elif self._may_be_replaced():",
+        "        else:",
+        "the caller's own Authorization is replaced",
+    ),
+    Mutation(
+        "exchange.py",
+        "        if self._led:\n            self.sent",
+        "        if False:\n            self.sent",
+        "a stranger's redirect has a signed logout made in the caller's name",
+    ),
+    Mutation(
+        "exchange.py",
+        "if self._led or not (self.token or self._bears_nothing()):",
+        "if not (self.token or self._bears_nothing()):",
+        "a stranger's redirect is signed after the refusal",
+    ),
+    Mutation(
+        "exchange.py",
+        "if self._led or not (self.token or self._bears_nothing()):",
+        "if self._led:",
+        "a caller who tries a token of their own gets another's answer",
+    ),
+    Mutation(
+        "exchange.py",
+        'if "Authorization" not in self.sent.headers:\n                    self.sent',
+        "if False:\n                    self.sent",
         "without a token the answer is a login page",
     ),
     Mutation(
-        "auth.py",
-        'if origin and origin.scheme == "http" and proxies and select_proxy(url, proxies):',
+        "exchange.py",
+        "if not rewind(self.sent):",
         "if False:",
-        "mount() shows a token to a proxy",
+        "a body that is spent is sent again",
     ),
     Mutation(
-        "auth.py",
-        "return self.credentials.recognise(origin, value) if value else None",
-        'return Token(value, Source("token=")) if value else None',
-        "the caller's own token is taken for one of ours",
-    ),
-    Mutation(
-        "auth.py",
-        'if refused is None and "Authorization" in sent.headers:\n            return None',
-        "",
-        "a caller who tries a token of their own gets another's answer",
-    ),
-    Mutation("auth.py", "if not rewind(sent):", "if False:", "a body that is spent is sent again"),
-    Mutation(
-        "auth.py",
+        "exchange.py",
         "if signed.headers.get(PROGRAMMATIC[0]) == PROGRAMMATIC[1]:",
         "if False:",
         "a request that is signed late says it is a program",
     ),
-    Mutation("auth.py", "discard(response)", "pass", "the connection of a refusal stays open"),
     Mutation(
-        "auth.py",
-        "if self.raise_errors:\n            raise_for_auth(response)",
-        "if False:\n            raise_for_auth(response)",
-        "raise_errors= raises nothing",
-    ),
-    Mutation(
-        "auth.py",
-        "warn_once(verdict.sentence, origin, verdict.cause)",
+        "exchange.py",
+        "discard(response)",
         "pass",
-        "a refusal is not explained",
+        "the connection of a refusal stays open",
     ),
     Mutation(
-        "auth.py",
-        "return page is not None and self.trusts(page)",
+        "exchange.py",
+        "return page is not None and self.auth.trusts(page)",
         "return page is not None",
         "a foreign login page has a request sent again",
     ),
     Mutation(
-        "auth.py",
-        "if origin and self.our_token(request, origin):\n            unsign(request.headers)",
-        "if False:\n            unsign(request.headers)",
-        "a session that keeps auth on a redirect takes the token along",
+        "exchange.py",
+        "return comes_from_netrc(self.sent)",
+        "return False",
+        "a netrc entry that requests applies on a redirect is a 400",
     ),
     Mutation(
-        "auth.py",
-        "if origin and self.our_token(request, origin):\n            unsign(twin.headers)",
-        "if False:\n            unsign(twin.headers)",
-        "response.request holds the token, and a pickle of it",
+        "exchange.py",
+        "if told is self.sent:\n            trace.request = self.request",
+        "if told is self.sent:\n            pass",
+        "response.request and errors hold the token",
     ),
     Mutation(
-        "auth.py",
-        "error.request = response.request = self._without_footprints(request, origin)",
+        "exchange.py",
+        "keep_out_of_jars(response, self.token.value)",
         "pass",
-        "an error that is raised holds the token",
+        "a token that the server echoes goes to other ports of the host",
     ),
     Mutation(
-        "adapter.py",
-        "if told is sent:\n            trace.request = request",
-        "if told is sent:\n            pass",
-        "the error of a connection holds the token",
+        "exchange.py",
+        "raise_for_auth(response)",
+        "pass",
+        "raise_errors= raises nothing",
     ),
     Mutation(
-        "adapter.py",
-        'if has(request.headers, "Authorization") and not self._is_ours(request, origin):',
-        "if False:",
-        "the caller's own Authorization is replaced",
+        "exchange.py",
+        "warn_once(verdict.sentence, *verdict.key)",
+        "pass",
+        "a refusal is not explained",
     ),
     Mutation(
-        "adapter.py",
-        "outgoing = copy_of(request)",
-        "outgoing = request",
-        "the request that the caller made is changed",
+        "exchange.py",
+        "            if not self._lenient:\n                raise\n",
+        "            if False:\n                raise\n",
+        "a bad secret file is not reported where somebody can do something about it",
     ),
 ]

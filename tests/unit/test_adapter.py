@@ -265,6 +265,16 @@ class TestRefusals:
         assert session.get(CAVE).ok
         assert stub.sent[2].headers["Authorization"] == f"Bearer {OTHER_TOKEN}"
 
+    def test_a_stranger_whose_address_is_that_of_a_login_page_refuses_nothing(
+        self, secrets: Path
+    ) -> None:
+        stub = StubAdapter(Answer(), redirect(LOGIN.replace(CAVE, FOREIGN)), Answer())
+        session = around(stub)
+        session.get(CAVE)
+        (secrets / "cave-secret.json").write_text(json.dumps({"token": OTHER_TOKEN}))
+        assert session.get(CAVE, allow_redirects=False).status_code == 302
+        assert len(stub.sent) == 2
+
     def test_the_same_token_is_not_sent_twice(self) -> None:
         stub = StubAdapter(Answer(401))
         assert around(stub).get(CAVE).status_code == 401

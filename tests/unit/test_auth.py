@@ -452,6 +452,7 @@ class TestRedirects:
         assert [sent.url for sent in stub.sent[1:]] == [f"{THIRD_CAVE}/b"] * 2
         assert not holds(TOKEN, *stub.sent[1:])
         assert stub.sent[2].headers["Authorization"] == f"Bearer {OTHER_TOKEN}"
+        assert "X-Requested-With" not in stub.sent[2].headers  # what the caller asks for, signed
         assert not holds(OTHER_TOKEN, response, *response.history)
 
     @pytest.mark.parametrize("refusal", REFUSALS)
