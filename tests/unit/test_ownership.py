@@ -8,7 +8,7 @@ from cave_auth_adapter import TokenFileError, TokenStore
 from cave_auth_adapter.origins import HostSpec
 from cave_auth_adapter.ownership import Ownership, ownership_of_default_file
 
-from .stub import OTHER_TOKEN, TOKEN, Write
+from ..support.stub import OTHER_TOKEN, TOKEN, Write
 
 GLOBAL, MINNIE = "global.daf-apis.com", "minnie.microns-daf.com"
 ZETTA, V1DD = "proofreading.zetta.ai", "global.em.brain.allentech.org"

@@ -36,7 +36,7 @@ from cave_auth_adapter.bodies import PEEKED, decoded
 from cave_auth_adapter.refusals import judge, remember_token, warn_of_stranger
 from cave_auth_adapter.tokens import Kind, Source, Token
 
-from .stub import TOKEN
+from ..support.stub import TOKEN
 from .test_hostile_answers import CAVE, HOSTS, Server, Through, door  # noqa: F401
 
 GLOBAL = "https://global.daf-apis.com"

@@ -14,7 +14,7 @@ from cave_auth_adapter.errors import Refusal
 from cave_auth_adapter.refusals import remember_token
 from cave_auth_adapter.tokens import Source, Token
 
-from .stub import TOKEN
+from ..support.stub import TOKEN
 from .test_refusals import answer, followed
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "refusals.md"
