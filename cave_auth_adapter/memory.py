@@ -79,7 +79,7 @@ class Memory:
     def __init__(self, given_out: dict[Origin, tuple[Token, ...]] | None = None):
         self.found: dict[Origin, Found] = {}
         self.given_out = {} if given_out is None else given_out
-        self.refused: dict[Origin, tuple[Token, ...]] = {}
+        self._refused: dict[Origin, tuple[int, tuple[Token, ...]]] = {}
         self.reader = Reader()
         self.asked = Asked()
         self.turns = Turns()
@@ -94,9 +94,14 @@ class Memory:
             put(self.given_out, origin, (found.token, *given_out)[:_TOKENS], _HOSTS)
 
     def note_refusal(self, origin: Origin, token: Token) -> None:
-        """Remember that a host refused a token."""
-        others = tuple(other for other in self.refused.get(origin, ()) if other != token)
-        put(self.refused, origin, (token, *others)[:_TOKENS], _HOSTS)
+        """Remember that a host refused a token, until somebody says that tokens changed."""
+        others = (other for other in self.refused_by(origin) if other != token)
+        put(self._refused, origin, (changed(), (token, *others)[:_TOKENS]), _HOSTS)
+
+    def refused_by(self, origin: Origin) -> tuple[Token, ...]:
+        """The tokens that a host refused, the last one first."""
+        at, tokens = self._refused.get(origin, (changed(), ()))
+        return tokens if at == changed() else ()
 
     def may_look(self, origin: Origin, refused: Token | None) -> bool:
         """Whether nobody has just looked for another token than the refused one in vain."""

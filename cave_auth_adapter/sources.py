@@ -117,7 +117,7 @@ class Credentials:
         token, memory = self.token_for(origin), self._memory
         if token == refused and self._token is None and not memory.is_quiet(origin, refused):
             token = self._another(origin, refused)
-        if token == refused or (refused is not None and token in memory.refused.get(origin, ())):
+        if token == refused or (refused is not None and token in memory.refused_by(origin)):
             return None
         return token
 
@@ -186,7 +186,7 @@ class Credentials:
             look,
             memory.asked,
             is_named=self._hosts.names(origin),
-            refused=memory.refused.get(origin, ()),
+            refused=memory.refused_by(origin),
             is_refusal=is_refusal,
         )
         token = search.token()

@@ -51,12 +51,13 @@ class Source(NamedTuple):
             return f"the file {self.path}, key {self.key!r}"
         if self.kind == "keyring":
             return f"the keyring, entry {self.key!r}"
+        if self.kind == "source=":
+            return f"the token source {self.key}"
         return _IN_WORDS[self.kind]
 
 
 _IN_WORDS: dict[Kind, str] = {
     "token=": "token= in code",
-    "source=": "source= in code",
     "CAVE_TOKEN": "the variable CAVE_TOKEN",
     "CAVE_TOKEN_COMMAND": "the command in the variable CAVE_TOKEN_COMMAND",
     "login": "the login",

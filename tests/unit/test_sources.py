@@ -399,6 +399,14 @@ class TestStaleFile:
         assert token is not None
         assert token.value == TOKEN
 
+    def test_it_is_tried_again_when_somebody_says_that_tokens_changed(self, write: Write) -> None:
+        write(self.OWN, token=OTHER_TOKEN)
+        write(self.HOME, token=TOKEN)
+        credentials = Credentials()
+        assert self.refuse(credentials) == TOKEN
+        tokens_changed()
+        assert value(credentials) == OTHER_TOKEN
+
     def test_another_host_still_gets_it(self, write: Write) -> None:
         write(self.HOME, token=OTHER_TOKEN)
         write("cave-secret.json", token=TOKEN)
@@ -875,7 +883,7 @@ class TestThrift:
             credentials.after_refusal(origin, credentials.token_for(origin))
         path.write_text("{}")
         held: Any = credentials._memory
-        assert max(map(len, (held.found, held.given_out, held.refused, held._rests))) <= 8
+        assert max(map(len, (held.found, held.given_out, held._refused, held._rests))) <= 8
 
 
 class TestQuietTime:
