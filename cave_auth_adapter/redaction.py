@@ -20,11 +20,16 @@ def is_like_token(text: object) -> bool:
     return isinstance(text, str) and _TOKEN.fullmatch(text.strip()) is not None
 
 
+def masked(text: str) -> str:
+    """A text with ``<token>`` for each part that looks like a token."""
+    return _TOKEN.sub("<token>", text)
+
+
 def without_token(message: str) -> str:
     """A message in which nothing looks like a token; if something did, it says so at its end.
 
     >>> without_token("'0123456789ABCDEF0123456789abcdef' is no file.")
     "'<token>' is no file. (<token> stands for what looks like a token, ...)"
     """
-    hidden = _TOKEN.sub("<token>", message)
+    hidden = masked(message)
     return message if hidden == message else hidden + _WRONG_PLACE

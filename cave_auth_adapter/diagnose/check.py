@@ -17,6 +17,7 @@ from ..hosts import KnownHosts
 from ..jsonapi import DEFAULT_TIMEOUT, within
 from ..origins import Origin, parse_origin
 from ..plain import printable
+from ..redaction import masked
 from ..refusals import Verdict, judge
 from ..shapes import Permissions
 from ..sources import Credentials
@@ -259,5 +260,5 @@ def unreachable(url: str, error: BaseException) -> ServerUnreachable:
 
 def without_query(url: str) -> str:
     """A URL fit for the screen: what is behind a question mark may be a secret."""
-    address, mark, _ = url.partition("?")
+    address, mark, _ = masked(url).partition("?")
     return address + ("?…" if mark else "")

@@ -45,6 +45,16 @@ def test_a_name_that_only_begins_so_is_asked_for(run: Run, trusted_stub: StubSer
     assert len(trusted_stub.requests) == 4  # and twice, whose the token is
 
 
+@pytest.mark.parametrize("option", [[], ["--json"]])
+def test_a_token_in_the_path_is_not_shown(
+    run: Run, trusted_stub: StubServer, option: list[str]
+) -> None:
+    other = "fedcba9876543210" * 2
+    result = run("check", f"{trusted_stub.address}/user/token/{other}/ttl?x={other}", *option)
+    assert other not in result.output
+    assert "/user/token/<token>/ttl" in result.output
+
+
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
