@@ -7,6 +7,7 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY := $(VENV)/.ready
 SUITES := $(VENV)-suites
 TOOLS := $(VENV)-tools
+CLUSTERS := $(VENV)-clusters
 
 # One worker for each processor; each has a sandbox of its own, and every test a home directory.
 WORKERS ?= auto
@@ -15,8 +16,8 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --maxprocesses=8 --d
 # from its caller to a real protected service.
 QUICK := cave_auth_adapter cave_auth_startup/imports.py tests/unit tests/cli tests/integration/test_doors.py
 
-.PHONY: help demo test proof nightly mutations leaks suites tools bench docs pictures lint format \
-    package lowest prereleases clean
+.PHONY: help demo test proof nightly mutations leaks suites tools clusters bench docs pictures lint \
+    format package lowest prereleases clean
 
 help:
 	@echo "To begin:"
@@ -31,6 +32,7 @@ help:
 	@echo "Before a change lands (.ci/run does these, and make test):"
 	@echo "  make proof        all tests: about six minutes on two processors"
 	@echo "  make suites       the suites of requests and responses with and without the plugin"
+	@echo "  make clusters     tokens that change under Dask, Ray, joblib, multiprocessing, task-queue"
 	@echo "  make package      build the distributions; try them on every Python, 3.10 to 3.14"
 	@echo "Now and then:"
 	@echo "  make lowest       the tests with the oldest requests, urllib3, CAVEclient, cloud-volume"
@@ -66,6 +68,9 @@ suites: $(SUITES)/.ready
 
 tools: $(TOOLS)/.ready
 	$(TOOLS)/$(notdir $(BIN))/python -m pytest tests/tools --numprocesses=2
+
+clusters: $(CLUSTERS)/.ready
+	$(CLUSTERS)/$(notdir $(BIN))/python -m pytest tests/clusters
 
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
@@ -122,6 +127,16 @@ $(TOOLS)/.ready: setup.cfg
 	@echo "Installing the tools of the field into $(TOOLS); this takes some minutes ..."
 	$(TOOLS)/$(notdir $(BIN))/python -m pip install --quiet --disable-pip-version-check \
 	    --editable '.[field]'
+	@touch $@
+
+# An engine that has no release for this Python is left out, and its tests say so.
+$(CLUSTERS)/.ready: setup.cfg
+	$(PYTHON) -m venv $(CLUSTERS)
+	@echo "Installing Dask, Ray and other engines into $(CLUSTERS); this takes some minutes ..."
+	$(CLUSTERS)/$(notdir $(BIN))/python -m pip install --quiet --disable-pip-version-check \
+	    --editable '.[clusters]' || \
+	    $(CLUSTERS)/$(notdir $(BIN))/python -m pip install --quiet --disable-pip-version-check \
+	    --editable '.[dask,sandbox,testing]' cryptography joblib task-queue
 	@touch $@
 
 clean:

@@ -1,0 +1,1 @@
+"""Clusters: run by `make clusters`, in an environment that has their engines."""
