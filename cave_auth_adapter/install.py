@@ -11,9 +11,11 @@ import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
 
+from cave_auth_startup import disabled
+
 from . import tools
 from .auth import CaveAuth, checked
-from .runtime import after_fork, log_decisions, on_reset, switched_off
+from .runtime import after_fork, log_decisions, on_reset
 from .sessions import Identity, Patches
 
 
@@ -44,7 +46,7 @@ class Installation:
     def __enter__(self) -> Installation:
         with _lock:
             below, self._replaced = self._replaced, None
-            if not self._ended and not switched_off():
+            if not self._ended and not disabled():
                 _nest(self, below)
             self._thread, self._is_block = threading.get_ident(), True
             try:
@@ -92,7 +94,7 @@ def install(auth: CaveAuth | None = None, *, keep_alive: bool = True) -> Install
     False
     """
     installation = Installation(checked(auth), keep_alive)
-    if switched_off():
+    if disabled():
         return installation
     log_decisions()
     with _lock:
@@ -158,7 +160,7 @@ def acting_as(auth: CaveAuth) -> Iterator[CaveAuth]:
     >>> with install(), acting_as(CaveAuth("0123456789abcdef")):
     ...     pass    # what is requested here goes out with that token
     """
-    if not is_installed() and not switched_off():
+    if not is_installed() and not disabled():
         raise RuntimeError("acting_as() works where install() is in effect: call install() first.")
     before = _acting.set(checked(auth))
     try:

@@ -66,11 +66,6 @@ def forget_warning(*cause: object) -> None:
     _given.discard(cause)
 
 
-def switched_off() -> bool:
-    """Whether ``CAVE_AUTH_DISABLE`` switches ``install()`` and the command line's ``run`` off."""
-    return os.environ.get("CAVE_AUTH_DISABLE", "") not in ("", "0")
-
-
 def log_decisions() -> None:
     """Where ``CAVE_AUTH_DEBUG`` is set, log each decision on stderr."""
     if os.environ.get("CAVE_AUTH_DEBUG", "") in ("", "0") or logger.handlers:

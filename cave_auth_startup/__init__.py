@@ -10,7 +10,7 @@ import sys
 
 
 def disabled() -> bool:
-    """Whether ``CAVE_AUTH_DISABLE`` switches the plugin off: ``1``, or anything but ``0``."""
+    """Whether ``CAVE_AUTH_DISABLE`` switches ``run``, ``enable`` and ``install()`` off."""
     return os.environ.get("CAVE_AUTH_DISABLE", "0") not in ("", "0")
 
 

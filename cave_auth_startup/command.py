@@ -1,10 +1,10 @@
 """The command ``cave-auth``: ``run`` here, and the rest in ``cave_auth_adapter.cli``.
 
-``run`` stands in front of every start of somebody's program. So it imports neither click nor
-requests, nor shutil, and the program takes the place of this process.
+``run`` delays every start of a program. So it imports neither click nor requests, nor shutil, and
+the program replaces this process.
 
-It puts a directory with a ``sitecustomize.py`` on ``PYTHONPATH``, which a program hands on to all
-that it starts.
+It puts a directory with a ``sitecustomize.py`` on ``PYTHONPATH``, which all processes that the
+program starts inherit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from . import disabled
 
 TYPE_CHECKING = False  # typing.TYPE_CHECKING, without the import of typing
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 NOT_FOUND = 127  # the exit codes of a shell (POSIX, 2.8.2 Exit Status for Commands)
 NOT_EXECUTABLE = 126
@@ -27,7 +27,7 @@ _TOOL_MARKS = ("pipx_metadata.json", "uv-receipt.toml")  # of `pipx install` and
 def main() -> None:
     """The console script."""
     command = sys.argv[2:]
-    # Without a command, or with an option of `run` itself, there is help to show.
+    # A `run` without a command, or with an option of its own, shows help or an error: see the rest.
     to_run = command and (command[0] in ("-m", "-c") or not command[0].startswith("-"))
     if sys.argv[1:2] == ["run"] and to_run:
         sys.exit(run(command))
@@ -41,8 +41,8 @@ def run(command: Sequence[str]) -> int:
 
     :param command: a script, ``-m module``, ``-c code`` or the name of a command, and arguments.
     :return: an exit code: 126 or 127 where the program can't be started, which is told on stderr,
-        and the program's own on Windows. Elsewhere the program takes the place of this process,
-        so that signals and the exit code are its own, and this function does not return.
+        and the program's own on Windows. Elsewhere the program replaces this process, so that
+        signals and the exit code are its own, and this function does not return.
     """
     try:
         arguments = _resolve(command)
@@ -53,7 +53,7 @@ def run(command: Sequence[str]) -> int:
             )
         environ = dict(os.environ) if disabled() else _with_hook(os.environ)
         for stream in (sys.stdout, sys.stderr):
-            if stream is not None:  # closed by who started us
+            if stream is not None:  # it can be closed
                 stream.flush()
         if os.name == "nt":  # exec there returns to the shell before the program has ended
             return _wait_for(arguments, environ)
@@ -79,7 +79,7 @@ def _say(message: str) -> None:
         sys.stderr.write(f"cave-auth: {message}\n")
 
 
-def _with_hook(environ: os._Environ[str]) -> dict[str, str]:
+def _with_hook(environ: Mapping[str, str]) -> dict[str, str]:
     hook = os.path.join(os.path.dirname(os.path.abspath(__file__)), "hook")
     path = environ.get("PYTHONPATH")
     return {**environ, "PYTHONPATH": os.pathsep.join([hook, path] if path else [hook])}
@@ -162,7 +162,7 @@ def _interpreter() -> str:
 def _active_environments() -> Iterator[str]:
     if prefix := os.environ.get("VIRTUAL_ENV"):
         yield prefix
-    # Conda's base is active in every shell of many people: that is not a choice.
+    # Conda activates its base in every shell by default: nobody chose it.
     if (prefix := os.environ.get("CONDA_PREFIX")) and os.environ.get("CONDA_DEFAULT_ENV") != "base":
         yield prefix
     if python := _which("python"):
