@@ -44,8 +44,9 @@ class Trail:
         self._root = None if root is None else weakref.ref(root)
         self._marks: list[_Mark] = []
 
-    def __call__(self, response: Response, **kwargs: Any) -> None:
+    def __call__(self, response: Response, **kwargs: Any) -> Response | None:
         """Leave the answer as it is (the protocol of response hooks)."""
+        return None
 
     def leads(self, request: PreparedRequest) -> bool:
         """Whether a stranger's redirect led to a request."""
@@ -70,8 +71,8 @@ class Trail:
 
     def copy(self) -> Trail:
         """A trail that goes on by itself."""
-        twin = Trail(None)
-        twin._root, twin._marks = self._root, [*self._marks]
+        twin: Trail = object.__new__(type(self))
+        vars(twin).update(vars(self), _marks=[*self._marks])
         return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Trail:
@@ -115,6 +116,7 @@ def note_answer(
     trusted: Trusted,
     verify: object = True,
     first: PreparedRequest | None = None,
+    trail: Trail | None = None,
 ) -> None:
     """Note which of the hops that follow an answer were not asked for.
 
@@ -122,17 +124,15 @@ def note_answer(
     :param verify: as the request was sent. Without verified TLS the answer may be anybody's, and
         only a redirect within the origin leads to what was asked for.
     :param first: the request that this one is a hop of, if its hooks may be others by now.
+    :param trail: where to note it; None: on the trail of the request, which gets one if need be.
     """
-    first, is_verified = first or request, verify or (origin and origin.scheme == "http")
-    if not isinstance(hooks := _hooks(first), list) or (
-        origin and is_verified and not response.is_redirect
-    ):
+    is_verified = verify or (origin and origin.scheme == "http")
+    if origin and is_verified and not response.is_redirect:
         return
-    trail = trail_of(first)
+    trail = trail or _find_or_begin(first or request)
     if trail is None:
-        trail = Trail(first)
-        hooks.append(trail)
-    elif trail.begins_at(request):
+        return
+    if trail.begins_at(request):
         trail.begin_again()
     target = redirect_target(response)
     if origin is None:
@@ -141,6 +141,14 @@ def note_answer(
         trail.add(request, target)
     elif not is_verified and not (target and parse_origin(target) == origin):
         trail.add(request, None)
+
+
+def _find_or_begin(request: PreparedRequest) -> Trail | None:
+    trail, hooks = trail_of(request), _hooks(request)
+    if trail is None and isinstance(hooks, list):
+        trail = Trail(request)
+        hooks.append(trail)
+    return trail
 
 
 def erase(request: PreparedRequest) -> None:

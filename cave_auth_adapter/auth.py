@@ -124,7 +124,7 @@ class CaveAuth(AuthBase):
             request.headers.setdefault(*PROGRAMMATIC)
         elif any(user_and_password := get_auth_from_url(url)):
             HTTPBasicAuth(*user_and_password)(request)
-        request.register_hook("response", Hook(self))
+        request.register_hook("response", Hook(self, request))
         return request
 
     def our_token(self, request: PreparedRequest, origin: Origin) -> Token | None:

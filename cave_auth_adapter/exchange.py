@@ -104,6 +104,8 @@ class Exchange:
         origin: Origin,
         token: Token | None,
         options: Options,
+        *,
+        led: bool,
         lenient: bool = False,
     ):
         self.auth = auth
@@ -113,7 +115,7 @@ class Exchange:
         self.token = token
         self._options = options
         self._lenient = lenient
-        self._led = is_led(sent)
+        self._led = led
         self._stands_in = False
 
     @classmethod
@@ -128,7 +130,8 @@ class Exchange:
         origin = origin_of(auth, request.url or "", options)
         if origin is None:
             return None
-        exchange = cls(auth, request, request, origin, None, options, lenient)
+        led = is_led(request)
+        exchange = cls(auth, request, request, origin, None, options, led=led, lenient=lenient)
         exchange._prepare()
         exchange._log()
         return exchange
@@ -159,15 +162,20 @@ class Exchange:
         return response
 
     @classmethod
-    def resume(cls, auth: CaveAuth, sent: PreparedRequest, options: Options) -> Exchange | None:
-        """Take over a request that was sent, signed in place or not; None: to no host of ours."""
+    def resume(
+        cls, auth: CaveAuth, sent: PreparedRequest, options: Options, *, led: bool
+    ) -> Exchange | None:
+        """Take over a request that was sent, signed in place or not; None: to no host of ours.
+
+        :param led: whether a stranger's redirect led to it.
+        """
         origin = origin_of(auth, sent.url or "", options)
         if origin is None:
             return None
         token, request = auth.our_token(sent, origin), without_signature(sent)
         if token:
             unsign(request.headers)
-        exchange = cls(auth, request, sent, origin, token, options)
+        exchange = cls(auth, request, sent, origin, token, options, led=led)
         # On a redirect, requests takes our header off and fills in cookies from its jar: what a
         # sub-domain has put there must not become the identity of the request.
         exchange._stands_in = "Authorization" not in sent.headers and has_cookie(sent.headers)

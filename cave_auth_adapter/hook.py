@@ -19,15 +19,20 @@ if TYPE_CHECKING:
     from .auth import CaveAuth
 
 
-class Hook:
+class Hook(Trail):
     """Goes on from an answer where the signing of a request left off.
 
-    Copies of a request share it. A pickle of one leaves it out: it would take the auth, and a
-    ``token=`` given to it, along.
+    All copies of a request share it, those that adapters make in ways of their own, too: so it
+    knows who led to a hop, and whether the next one is signed. A pickle holds a mere trail: the
+    hook would take the auth, and a ``token=`` given to it, along.
+
+    :param request: the one that was signed, or left unsigned.
     """
 
-    def __init__(self, auth: CaveAuth):
+    def __init__(self, auth: CaveAuth, request: PreparedRequest):
+        super().__init__(request)
         self._auth = auth
+        self._headers = request.headers
 
     def __call__(self, response: Response, **options: Any) -> Response:
         """The answer that stands.
@@ -38,6 +43,7 @@ class Hook:
         sent = response.request
         # An adapter of another kind, as for tests, may leave it out; requests-cache has its own.
         if not hasattr(sent, "hooks"):
+            self._sign_copies(False)
             return response
         known = Options(
             bool(options.get("stream")),
@@ -45,7 +51,7 @@ class Hook:
             options.get("proxies"),
             is_direct(getattr(response, "connection", None)),
         )
-        exchange = Exchange.resume(self._auth, sent, known)
+        exchange = Exchange.resume(self._auth, sent, known, led=self.leads(sent))
         origin = exchange.origin if exchange else None
         seen = exchange.request if exchange else without_signature(sent)
         seen.hooks = {**sent.hooks, "response": [*filter(_is_theirs, sent.hooks["response"])]}
@@ -57,20 +63,44 @@ class Hook:
             raise
         if origin is None:
             warn_of_stranger(response)
-        _prepare_next_hop(self._auth, sent, origin, response)
-        note_answer(sent, response, origin, self._auth.hosts.trusted_origin, known.verify)
+        self._prepare_next_hop(sent, origin, response)
+        trusted = self._auth.hosts.trusted_origin
+        note_answer(sent, response, origin, trusted, known.verify, trail=self)
         response.request = seen
         return response
+
+    def _prepare_next_hop(
+        self, sent: PreparedRequest, origin: Origin | None, response: Response
+    ) -> None:
+        """Change what requests will copy into the next hop; what was sent is sent already.
+
+        A session may keep the header on a redirect (by its own ``rebuild_auth``, say), or follow
+        what is none to others, and would take the token of this host elsewhere.
+        """
+        target = redirect_target(response)
+        next_origin = self._auth.hosts.trusted_origin(target) if target else None
+        stays = origin is not None and next_origin == origin
+        self._sign_copies(stays)
+        if isinstance(sent.headers, SignedHeaders):
+            sent.headers.follows = stays
+        elif origin and not stays and self._auth.our_token(sent, origin):
+            unsign(sent.headers)
+        name, value = PROGRAMMATIC
+        if next_origin and not stays:
+            sent.headers.setdefault(name, value)
+        elif target and not stays and sent.headers.get(name) == value:
+            del sent.headers[name]
+
+    def _sign_copies(self, follows: bool) -> None:
+        if isinstance(self._headers, SignedHeaders):
+            self._headers.follows = follows
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Hook:
         return self
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Trail, (None,)  # which does nothing
-
 
 def _is_theirs(hook: object) -> bool:
-    return not isinstance(hook, (Hook, Trail))
+    return not isinstance(hook, Trail)
 
 
 def _resender(response: Response, options: dict[str, Any]) -> Send | None:
@@ -86,25 +116,3 @@ def _resender(response: Response, options: dict[str, Any]) -> Send | None:
         return answer
 
     return send
-
-
-def _prepare_next_hop(
-    auth: CaveAuth, sent: PreparedRequest, origin: Origin | None, response: Response
-) -> None:
-    """Change what requests will copy into the next hop; what was sent is sent already.
-
-    A session may keep the header on a redirect (by its own ``rebuild_auth``, say), or follow what
-    is none to others, and would take the token of this host elsewhere.
-    """
-    target = redirect_target(response)
-    next_origin = auth.hosts.trusted_origin(target) if target else None
-    stays = origin is not None and next_origin == origin
-    if isinstance(sent.headers, SignedHeaders):
-        sent.headers.follows = stays
-    elif origin and not stays and auth.our_token(sent, origin):
-        unsign(sent.headers)
-    name, value = PROGRAMMATIC
-    if next_origin and not stays:
-        sent.headers.setdefault(name, value)
-    elif target and not stays and sent.headers.get(name) == value:
-        del sent.headers[name]

@@ -46,7 +46,7 @@ def follow(
             if isinstance(hop, PreparedRequest):  # response.next, which outlives the notes here
                 hop.hooks = {event: [*map(_own, hooks)] for event, hooks in hop.hooks.items()}
             yield hop
-            if isinstance(hop, Response):
+            if isinstance(hop, Response) and hop.request is not None:  # adapters for tests
                 note(hop.request, hop)
     finally:
         if not is_inner:

@@ -56,10 +56,13 @@ class Patches:
             adapter, now = original(session, url), self._in_effect()
             if now is None or isinstance(adapter, CaveAdapter):
                 return adapter
+            # Only its answers tell where a session leads that follows redirects by itself.
+            notes = type(session).resolve_redirects is not Session.resolve_redirects
             if now.auth.hosts.trusted_origin(url) is None:
                 logger.debug("%s: not trusted, goes out as it is", _Server(url))
-                return adapter
-            return _InstalledAdapter(now.auth, adapter, self._in_effect)
+                if not notes:
+                    return adapter
+            return _InstalledAdapter(now.auth, adapter, self._in_effect, notes)
 
         return get_adapter
 
@@ -122,10 +125,14 @@ class _InstalledAdapter(CaveAdapter):
     _lenient = True
 
     def __init__(
-        self, auth: CaveAuth, wrapped: BaseAdapter, in_effect: Callable[[], Identity | None]
+        self,
+        auth: CaveAuth,
+        wrapped: BaseAdapter,
+        in_effect: Callable[[], Identity | None],
+        notes: bool,
     ):
         # One is made for each request, of things that were looked at before.
-        vars(self).update(auth=auth, wrapped=wrapped, _in_effect=in_effect)
+        vars(self).update(auth=auth, wrapped=wrapped, _in_effect=in_effect, _notes=notes)
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
         if self._in_effect() is None:  # someone kept this adapter, and we were uninstalled
@@ -140,7 +147,9 @@ class _InstalledAdapter(CaveAdapter):
         return keepalive.send(self.wrapped, request, token, *args, **kwargs)
 
     def _note(self, *answer: Any) -> None:
-        """Leave that to the wrapped ``resolve_redirects``."""
+        """Leave that to the wrapped ``resolve_redirects``, if the session calls it."""
+        if self._notes:
+            super()._note(*answer)
 
 
 class _Server:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any, NamedTuple
 
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 
 from cave_auth_adapter import CaveAuth, TokenStore, install, mount, uninstall
 
@@ -80,7 +83,7 @@ def ask(world: World, session: requests.Session, case: Case, verify: Any) -> set
 def _demand(origin: str, request: bytes) -> Answer | None:
     """Real services want a token; the last hop of a way does, here."""
     wants = token_of(origin) is not None and not any_found(TOKENS.values(), request)
-    return Answer(401) if wants and request.startswith((b"GET /y", b"GET /x")) else None
+    return Answer(401) if wants and request.split(b" ")[1] in (b"/x", b"/y") else None
 
 
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
@@ -143,3 +146,87 @@ def test_a_file_that_anybody_can_write_makes_no_server_trusted(
     assert not any_found(TOKENS.values(), *world.heard.values())
     assert NAMED_HOSTS  # the named hosts go on being trusted
     assert TokenStore().load(GLOBAL) == TOKENS[GLOBAL]
+
+
+class FreshHeaders(HTTPAdapter):
+    """Sends a request with headers of a kind of its own."""
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        twin = request.copy()
+        twin.headers = CaseInsensitiveDict(dict(request.headers.items()))
+        return super().send(twin, **options)
+
+
+class PreparedAnew(HTTPAdapter):
+    """Sends a request without the hooks of the one that it was given."""
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        method, url, headers = request.method, request.url, dict(request.headers)
+        twin = requests.Request(method, url, headers, data=request.body).prepare()
+        return super().send(twin, **options)
+
+
+class DeepCopy(HTTPAdapter):
+    """Sends a copy that shares nothing with the request that it was given."""
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        return super().send(copy.deepcopy(request), **options)
+
+
+class SaysNothing(HTTPAdapter):
+    """Does not say which request it answers."""
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        response = super().send(request, **options)
+        response.request = None  # type: ignore[assignment]
+        return response
+
+
+class KeepsAuth(requests.Session):
+    """Does nothing about auth on redirects."""
+
+    def rebuild_auth(self, prepared_request: Any, response: Any) -> None:
+        pass
+
+
+class FollowsByItself(requests.Session):
+    """Follows redirects without the help of requests."""
+
+    def resolve_redirects(self, resp: Any, req: Any, **options: Any) -> Iterator[Any]:
+        options.pop("yield_requests", None)
+        while target := resp.headers.get("Location"):
+            req = req.copy()
+            req.url = target
+            resp = self.send(req, allow_redirects=False, **options)
+            yield resp
+
+
+WAYS = (
+    (f"{CAVE}/x", f"https://{FOREIGN}/y"),
+    (f"{CAVE}/x", f"{CAVE}:8443/y"),
+    (f"https://{FOREIGN}/x", f"{CAVE}/y"),
+    (f"{CAVE}/x", f"https://{FOREIGN}/", f"{CAVE}/y"),
+)
+ADAPTERS = (HTTPAdapter, FreshHeaders, PreparedAnew, DeepCopy, SaysNothing)
+
+
+@pytest.mark.parametrize("door", SIGNS)
+@pytest.mark.parametrize("kind", [requests.Session, KeepsAuth, FollowsByItself])
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_whatever_sends_a_request_only_what_was_asked_for_is_signed(
+    world: World, door: str, kind: type[requests.Session], adapter: type[HTTPAdapter]
+) -> None:
+    if adapter is SaysNothing and kind is requests.Session:
+        pytest.skip("requests itself wants to know the request")
+    for start, *hops in WAYS:
+        world.play([Answer(307, hop) for hop in hops], _demand)
+        with kind() as session:
+            session.mount("https://", adapter())
+            SIGNS[door](session)
+            session.post(start, data=b"x", timeout=20)
+        uninstall()
+        TALLY["combinations"] += 1
+        signed = [each for each in world.arrivals if any_found(TOKENS.values(), each.data)]
+        assert len(world.arrivals) > len(hops)
+        assert all(each.data.startswith(b"POST /x") for each in signed)
+        assert {each.origin for each in signed} <= {f"{CAVE}:443"}

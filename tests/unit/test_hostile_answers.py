@@ -168,9 +168,9 @@ def test_an_adapter_that_says_little_of_its_answer_is_enough(status: int) -> Non
     session.auth = CaveAuth(TOKEN, hosts=HOSTS)
     prepared = session.prepare_request(requests.Request("GET", f"{CAVE}/x"))
     answer = session.adapters["https://"].send(prepared)
-    assert Hook(session.auth)(answer).status_code == status
+    assert Hook(session.auth, prepared)(answer).status_code == status
     answer.request = prepared
-    assert Hook(session.auth)(answer).status_code == status
+    assert Hook(session.auth, prepared)(answer).status_code == status
 
 
 @pytest.mark.parametrize("host", [CAVE, "https://elsewhere.example.org"])
