@@ -810,6 +810,19 @@ class TestThrift:
         assert token is not None
         assert token.value == TOKEN
 
+    def test_a_file_that_appears_within_the_grain_of_a_time_stamp_is_opened(
+        self, write: Write, clock: Clock
+    ) -> None:
+        directory = write("cave-secret.json", token=OTHER_TOKEN).parent
+        before = os.stat(directory)
+        credentials = Credentials()
+        refused = credentials.token_for(HOST)
+        write(f"{HOST.host}-cave-secret.json", token=TOKEN)
+        os.utime(directory, ns=(before.st_atime_ns, before.st_mtime_ns))
+        token = credentials.after_refusal(HOST, refused)
+        assert token is not None
+        assert token.value == TOKEN
+
     def test_a_directory_that_can_not_be_listed_is_searched(
         self, write: Write, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -943,6 +956,10 @@ class TestQuietTime:
     def test_it_ends_when_somebody_says_that_tokens_changed(self, credentials: Credentials) -> None:
         refused = credentials.token_for(HOST)
         assert credentials.after_refusal(HOST, refused) is None
+        tokens_changed()
+        self.asked.clear()
+        assert credentials.after_refusal(HOST, refused) is None
+        assert len(self.asked) == 2  # since somebody said so, and since it was refused again
         self.present = TOKEN
         self.clock.advance(2)
         assert credentials.after_refusal(HOST, refused) is None
