@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import functools
 import subprocess
-import sys
-import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 
 from cave_auth_adapter import connections, install
 
+from ..support.processes import run_python
 from ..support.servers import Authority, ConnectProxy, TinyServer
 
 
@@ -77,14 +76,4 @@ Python = Callable[..., "subprocess.CompletedProcess[str]"]
 def python(tmp_path: Path) -> Python:
     """Run code in a new interpreter, with the environment of the test."""
 
-    def python(code: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(code), *arguments],
-            env={**os.environ, **environ},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=90,
-        )
-
-    return python
+    return functools.partial(run_python, cwd=tmp_path)

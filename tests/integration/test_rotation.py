@@ -33,7 +33,7 @@ from cave_auth_adapter.store import read_secrets as secrets_in
 
 from ..support.doors import Door
 
-THREADS = 64
+THREADS, REQUESTS = 64, 100  # each
 
 
 class Store:
@@ -154,7 +154,7 @@ def test_threads_and_cloudvolume_survive_fifty_changes(
                 return 200 if found == roots else found
 
             wrong = run_while_rotating(
-                [by_session] * (THREADS - 1) + [by_cloudvolume], 313, store.rotate, changes
+                [by_session] * (THREADS - 1) + [by_cloudvolume], REQUESTS, store.rotate, changes
             )
     finally:
         sandbox.record_requests(True)
@@ -165,7 +165,7 @@ def test_threads_and_cloudvolume_survive_fifty_changes(
     assert repeats() <= THREADS * changes
     with capsys.disabled():
         print(
-            f"\n{THREADS * 313} requests, {changes} token changes: 0 failed, "
+            f"\n{THREADS * REQUESTS} requests, {changes} token changes: 0 failed, "
             f"{reads[store.path.name]} file reads, {repeats()} requests sent again"
         )
 

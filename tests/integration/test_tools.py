@@ -6,9 +6,7 @@ home directory and a fresh process.
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +16,8 @@ import pytest
 
 from cave_auth_adapter import TokenStore
 from cave_auth_adapter.sandbox import Sandbox
+
+from ..support.processes import run_python
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -86,14 +86,8 @@ def run(sandbox: Sandbox, tmp_path: Path) -> Run:
     ) -> subprocess.CompletedProcess[str]:
         lines = textwrap.dedent(script).strip().splitlines()
         variables = (f"{name} = {value!r}" for name, value in names.items())
-        return subprocess.run(
-            [sys.executable, "-c", "\n".join([*variables, before, lines[0], after, *lines[1:]])],
-            env={**os.environ, **environ},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        code = "\n".join([*variables, before, lines[0], after, *lines[1:]])
+        return run_python(code, cwd=tmp_path, **environ)
 
     return run
 

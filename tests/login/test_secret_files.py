@@ -22,6 +22,8 @@ from cave_auth_adapter import CaveAuth, InvalidToken, TokenFileError, TokenStore
 from cave_auth_adapter.caveclient import AuthClient
 from cave_auth_adapter.runtime import logger
 
+from ..support.processes import run_at_once
+
 TOKEN, OTHER = "0123456789abcdef" * 2, "fedcba9876543210" * 2
 CAVE = "https://global.daf-apis.com"
 DOC = Path(__file__).parents[2] / "docs" / "secret-files.md"
@@ -32,8 +34,6 @@ SAVE_MANY = """
 import sys
 from cave_auth_adapter import TokenStore
 worker, count = sys.argv[1], int(sys.argv[2])
-print(flush=True)
-sys.stdin.read()  # all start together
 for number in range(count):
     TokenStore().save(f"{int(worker):016x}{number:016x}", key=f"{worker}-{number}")
 """
@@ -41,23 +41,7 @@ for number in range(count):
 
 def test_eight_processes_save_two_hundred_keys_each_into_one_file(secrets: Path) -> None:
     TokenStore().save(TOKEN, key="before")
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", SAVE_MANY, str(worker), "200"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for worker in range(8)
-    ]
-    for worker in workers:
-        worker.stdout.readline()
-    for worker in workers:
-        worker.stdin.close()
-    ends = [(worker.stderr.read().decode(), worker.wait(timeout=300)) for worker in workers]
-    for worker in workers:
-        worker.stdout.close()
-        worker.stderr.close()
+    ends = run_at_once(SAVE_MANY, 8, "200")
 
     assert ends == [("", 0)] * 8
     expected = {f"{w}-{n}": f"{w:016x}{n:016x}" for w in range(8) for n in range(200)}

@@ -29,6 +29,7 @@ from cave_auth_adapter import store as store_module
 from cave_auth_adapter.store import read_named, read_secrets
 from cave_auth_adapter.tokens import check_token
 
+from ..support.processes import run_at_once
 from ..support.stub import OTHER_TOKEN, TOKEN, Write
 
 SERVER = "global.daf-apis.com"
@@ -538,26 +539,12 @@ class TestLock:
         assert len(json.loads(store.path_for().read_text())) == 40
 
     def test_processes_lose_nothing(self, store: TokenStore) -> None:
-        script = (
-            "import sys; from cave_auth_adapter import TokenStore\n"
-            "print(flush=True); sys.stdin.read()\n"  # all start together
-            f"for n in range(10): TokenStore().save('{TOKEN}', key=f'{{sys.argv[1]}}-{{n}}')"
-        )
-        workers = [
-            subprocess.Popen(
-                [sys.executable, "-c", script, str(worker)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-            )
-            for worker in range(4)
-        ]
-        for worker in workers:
-            worker.stdout.readline()
-        for worker in workers:
-            worker.stdin.close()
-        for worker in workers:
-            worker.stdout.close()
-        assert [worker.wait(timeout=30) for worker in workers] == [0] * 4
+        code = f"""
+            from cave_auth_adapter import TokenStore
+            for n in range(10):
+                TokenStore().save("{TOKEN}", key=f"{{sys.argv[1]}}-{{n}}")
+        """
+        assert run_at_once(code, 4) == [("", 0)] * 4
         assert len(json.loads(store.path_for().read_text())) == 40
 
 
