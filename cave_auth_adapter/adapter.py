@@ -14,7 +14,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 
 from .asked import note_answer
 from .auth import CaveAuth, checked
-from .exchange import Exchange, Options, is_direct
+from .exchange import Exchange, Options, is_direct, origin_of
 from .origins import Origin
 from .refusals import warn_of_stranger
 from .tokens import Token
@@ -74,14 +74,18 @@ class CaveAdapter(HTTPAdapter):
         :raises CaveAuthError: before anything is sent, if a token or secret file is bad.
         """
         options = self._options(*args, **kwargs)
-        exchange = Exchange.begin(self.auth, request, options, self._lenient)
-
-        def send(sent: PreparedRequest) -> Response:
-            return self._transmit(sent, exchange.token if exchange else None, args, kwargs)
-
-        response = exchange.run(send) if exchange else send(request)
-        self._note(request, response, exchange.origin if exchange else None, options)
+        origin = self._origin(request, options)
+        if origin is None:
+            response = self._transmit(request, None, args, kwargs)
+        else:
+            exchange = Exchange.begin(self.auth, request, origin, options, self._lenient)
+            response = exchange.run(lambda sent: self._transmit(sent, exchange.token, args, kwargs))
+        self._note(request, response, origin, options)
         return response
+
+    def _origin(self, request: PreparedRequest, options: Options) -> Origin | None:
+        """The origin of a request that may be signed; None where it may not."""
+        return origin_of(self.auth, request.url or "", options)
 
     _lenient = False  # a bad token source is an error
 

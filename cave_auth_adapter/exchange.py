@@ -7,6 +7,7 @@ decides only how a request reaches the wire, and what it does about a token sour
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -76,11 +77,15 @@ def is_direct(adapter: object) -> bool:
 
 
 def origin_of(auth: CaveAuth, url: str, options: Options) -> Origin | None:
-    """The origin of a request that may be signed; None where it may not.
+    """The origin of a request that may be signed; None where it may not."""
+    return unproxied(auth.hosts.trusted_origin(url), url, options)
+
+
+def unproxied(origin: Origin | None, url: str, options: Options) -> Origin | None:
+    """The same for a trusted origin.
 
     Plain ``http`` to a loopback address is private only while no proxy stands between.
     """
-    origin = auth.hosts.trusted_origin(url)
     if origin is None or origin.scheme == "https":
         return origin
     proxied = not options.direct or (options.proxies and select_proxy(url, options.proxies))
@@ -120,16 +125,18 @@ class Exchange:
 
     @classmethod
     def begin(
-        cls, auth: CaveAuth, request: PreparedRequest, options: Options, lenient: bool = False
-    ) -> Exchange | None:
-        """Decide about a request, and sign a copy of it; None: it goes to no host of ours.
+        cls,
+        auth: CaveAuth,
+        request: PreparedRequest,
+        origin: Origin,
+        options: Options,
+        lenient: bool = False,
+    ) -> Exchange:
+        """Decide about a request to a trusted host, and sign a copy of it.
 
         :param lenient: whether a bad token source is one warning, and the request goes unsigned.
         :raises CaveAuthError: if a source is bad, and ``lenient`` is false.
         """
-        origin = origin_of(auth, request.url or "", options)
-        if origin is None:
-            return None
         led = is_led(request)
         exchange = cls(auth, request, request, origin, None, options, led=led, lenient=lenient)
         exchange._prepare()
@@ -245,6 +252,8 @@ class Exchange:
         )
 
     def _log(self) -> None:
+        if not logger.isEnabledFor(logging.DEBUG):
+            return
         how = f"signed with the token from {self.token.source}" if self.token else "not signed"
         why = ", a stranger's redirect led here" if self._led else ""
         logger.debug("%s: trusted, %s%s", self.origin.server, how, why)
@@ -315,9 +324,8 @@ class Exchange:
         """Log a refusal once per host, cause and outbreak; raise it where that was asked for."""
         if self.token:
             keep_out_of_jars(response, self.token.value)
-        place = self.origin, (self.request.url or "").partition("?")[0]
         if (response.status_code or 0) < 300:
-            if _outbreaks and (cause := _outbreaks.pop(place, None)):
+            if _outbreaks and (cause := _outbreaks.pop(self._place, None)):
                 forget_warning(*cause)
             return
         remember_token(response, self.token, self._led)
@@ -331,4 +339,9 @@ class Exchange:
             warn_once(verdict.sentence, *verdict.key)
             if len(_outbreaks) >= _OUTBREAKS:
                 _outbreaks.clear()
-            _outbreaks[place] = verdict.key
+            _outbreaks[self._place] = verdict.key
+
+    @property
+    def _place(self) -> tuple[Origin, str]:
+        """What is asked for, but for its query: where a refusal comes and goes."""
+        return self.origin, (self.request.url or "").partition("?")[0]

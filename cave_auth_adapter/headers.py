@@ -121,8 +121,17 @@ def copy_of(request: PreparedRequest) -> PreparedRequest:
     Body, cookie jar and hooks are shared: ``PreparedRequest.copy()`` duplicates the jar too, which
     costs many times as much, and nothing here changes it.
     """
-    twin = copy.copy(request)
+    twin = _twin(request)
     twin.headers = CaseInsensitiveDict(request.headers)
+    return twin
+
+
+def _twin(request: PreparedRequest) -> PreparedRequest:
+    """A shallow copy; for the usual type in a third of the time that ``copy.copy`` takes."""
+    if type(request) is not PreparedRequest:
+        return copy.copy(request)
+    twin = PreparedRequest.__new__(PreparedRequest)
+    vars(twin).update(vars(request))
     return twin
 
 
@@ -141,7 +150,10 @@ class SignedHeaders(CaseInsensitiveDict[Any]):
     """
 
     def __init__(self, headers: Headers, token: Token, state: dict[str, bool] | None = None):
-        super().__init__(headers)
+        if type(headers) is CaseInsensitiveDict:
+            vars(self).update(vars(headers.copy()))  # setting each again takes twice as long
+        else:
+            super().__init__(headers)
         self.token = token
         self._state = {"follows": True} if state is None else state  # one for all copies
         if state is None:
@@ -187,7 +199,7 @@ class SignedHeaders(CaseInsensitiveDict[Any]):
 
 def signed_copy(request: PreparedRequest, token: Token) -> PreparedRequest:
     """A copy of a request with the signature on it."""
-    twin = copy.copy(request)
+    twin = _twin(request)
     twin.headers = SignedHeaders(request.headers, token)
     return twin
 
@@ -195,9 +207,10 @@ def signed_copy(request: PreparedRequest, token: Token) -> PreparedRequest:
 def without_signature(request: PreparedRequest) -> PreparedRequest:
     """A copy of a request that is signed in place, as the caller may see it."""
     headers = request.headers
-    twin = copy_of(request)
-    if isinstance(headers, SignedHeaders):
-        twin.headers = headers.bare()
+    if not isinstance(headers, SignedHeaders):
+        return copy_of(request)
+    twin = _twin(request)
+    twin.headers = headers.bare()
     return twin
 
 

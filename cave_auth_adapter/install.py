@@ -65,7 +65,7 @@ class Installation:
 
 _lock = threading.RLock()  # a signal handler may come in between, and install something
 _stack: list[Installation] = []  # the last one is in effect
-_active: Installation | None = None  # that one; None: a leftover hook does nothing
+_active: Identity | None = None  # what it says; None: a leftover hook does nothing
 _acting: ContextVar[CaveAuth | None] = ContextVar("cave_auth_acting", default=None)
 
 
@@ -172,9 +172,9 @@ def acting_as(auth: CaveAuth) -> Iterator[CaveAuth]:
 def _in_effect() -> Identity | None:
     """What a request of this thread or task is signed with; None: nothing is installed."""
     active = _active
-    if active is None:
-        return None
-    return Identity(_acting.get() or active.auth, active.keep_alive)
+    if active is None or (acting := _acting.get()) is None:
+        return active
+    return Identity(acting, active.keep_alive)
 
 
 _patches = Patches(_in_effect)
@@ -204,7 +204,7 @@ def _refuse_other_threads(new: Installation, others: list[Installation]) -> None
 def _update() -> None:
     """Bring the hooks in line with what is installed; called with the lock held."""
     global _active
-    _active = _stack[-1] if _stack else None
+    _active = Identity(_stack[-1].auth, _stack[-1].keep_alive) if _stack else None
     if _active is None:
         _patches.remove()
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -13,7 +14,8 @@ from requests.adapters import BaseAdapter
 from . import keepalive
 from .adapter import CaveAdapter
 from .auth import CaveAuth
-from .origins import parse_origin
+from .exchange import Options, unproxied
+from .origins import Origin, parse_origin
 from .redirects import follow, strip_hop
 from .runtime import logger
 from .tokens import Token
@@ -58,11 +60,14 @@ class Patches:
                 return adapter
             # Only its answers tell where a session leads that follows redirects by itself.
             notes = type(session).resolve_redirects is not Session.resolve_redirects
-            if now.auth.hosts.trusted_origin(url) is None:
-                logger.debug("%s: not trusted, goes out as it is", _Server(url))
-                if not notes:
-                    return adapter
-            return _InstalledAdapter(now.auth, adapter, self._in_effect, notes)
+            origin = now.auth.hosts.trusted_origin(url)
+            if origin is None and logger.isEnabledFor(logging.DEBUG):
+                unknown = parse_origin(url)
+                server = unknown.server if unknown else "an unusual address"
+                logger.debug("%s: not trusted, goes out as it is", server)
+            if origin is None and not notes:
+                return adapter
+            return _InstalledAdapter(now.auth, adapter, self._in_effect, (url, origin), notes)
 
         return get_adapter
 
@@ -73,7 +78,9 @@ class Patches:
             session: Session, resp: Response, req: PreparedRequest, *args: Any, **kwargs: Any
         ) -> Iterator[Any]:
             hops, now = original(session, resp, req, *args, **kwargs), self._in_effect()
-            return hops if now is None else follow(now.auth, hops, resp, req, kwargs)
+            if now is None or not session.get_redirect_target(resp):
+                return hops
+            return follow(now.auth, hops, resp, req, kwargs)
 
         return resolve_redirects
 
@@ -129,10 +136,19 @@ class _InstalledAdapter(CaveAdapter):
         auth: CaveAuth,
         wrapped: BaseAdapter,
         in_effect: Callable[[], Identity | None],
+        decided: tuple[str, Origin | None],
         notes: bool,
     ):
         # One is made for each request, of things that were looked at before.
-        vars(self).update(auth=auth, wrapped=wrapped, _in_effect=in_effect, _notes=notes)
+        vars(self).update(
+            auth=auth, wrapped=wrapped, _in_effect=in_effect, _decided=decided, _notes=notes
+        )
+
+    def _origin(self, request: PreparedRequest, options: Options) -> Origin | None:
+        url, origin = self._decided
+        if request.url != url:
+            return super()._origin(request, options)
+        return unproxied(origin, url, options)
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
         if self._in_effect() is None:  # someone kept this adapter, and we were uninstalled
@@ -150,14 +166,3 @@ class _InstalledAdapter(CaveAdapter):
         """Leave that to the wrapped ``resolve_redirects``, if the session calls it."""
         if self._notes:
             super()._note(*answer)
-
-
-class _Server:
-    """The server that a URL names, for a log line that is seldom written."""
-
-    def __init__(self, url: str):
-        self._url = url
-
-    def __str__(self) -> str:
-        origin = parse_origin(self._url)
-        return origin.server if origin else "an unusual address"
