@@ -78,7 +78,7 @@ class Patches:
             session: Session, resp: Response, req: PreparedRequest, *args: Any, **kwargs: Any
         ) -> Iterator[Any]:
             hops, now = original(session, resp, req, *args, **kwargs), self._in_effect()
-            if now is None or not session.get_redirect_target(resp):
+            if now is None or not (resp.status_code == 401 or session.get_redirect_target(resp)):
                 return hops
             return follow(now.auth, hops, resp, req, kwargs)
 
