@@ -141,14 +141,22 @@ class Credentials:
         """Search the sources and remember the answer; once for all threads that want it."""
         memory = self._memory
         while True:
-            with warnings_held(), memory.turns.take((origin, is_refusal)) as turn:
+            with warnings_held(), memory.turns.take(origin) as turn:
+                found = memory.found.get(origin)
+                if turn in (Turn.AGAIN, Turn.LATE):
+                    return found.token if found else None
+                # Another thread may have looked before it was this one's turn.
+                if found and self._is_answered(found, origin, is_refusal, refused):
+                    return found.token
                 if turn is Turn.MINE:
                     return self._look_now(origin, is_refusal, refused).token
-            found = memory.found.get(origin)
-            if turn is not Turn.OVER:  # its own look, or one that takes too long
-                return found.token if found else None
-            if found is not None and (is_refusal or found.is_current()):
-                return found.token
+
+    def _is_answered(
+        self, found: Found, origin: Origin, is_refusal: bool, refused: Token | None
+    ) -> bool:
+        if not is_refusal:
+            return found.is_current()
+        return found.token != refused or not self._memory.may_look(origin, refused)
 
     def _look_now(self, origin: Origin, is_refusal: bool, refused: Token | None) -> Found:
         memory = self._memory

@@ -765,6 +765,34 @@ class TestThrift:
         assert found == [TOKEN] * 32
         assert reads[path] == 1
 
+    def test_threads_of_which_some_were_refused_read_a_file_once(
+        self, write: Write, clock: Clock, reads: Counter[Path]
+    ) -> None:
+        path = write("cave-secret.json", token=OTHER_TOKEN)
+        credentials, start = Credentials(), threading.Barrier(32)
+        refused = credentials.token_for(HOST)
+        write("cave-secret.json", token=TOKEN)
+        clock.advance(LOOK_INTERVAL)
+        reads.clear()
+        found: list[str | None] = []
+
+        def find() -> None:
+            start.wait()
+            credentials.token_for(HOST)
+
+        def refuse() -> None:
+            start.wait()
+            token = credentials.after_refusal(HOST, refused)
+            found.append(token.value if token else None)
+
+        threads = [threading.Thread(target=act) for act in [find, refuse] * 16]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert found == [TOKEN] * 16
+        assert reads[path] == 1
+
     def test_a_refused_token_is_looked_up_again_once(
         self, write: Write, clock: Clock, reads: Counter[Path]
     ) -> None:
@@ -1136,7 +1164,7 @@ def test_a_fork_forgets_the_look_under_way(write: Write) -> None:
     looking, go = threading.Event(), threading.Event()
 
     def look() -> None:
-        with credentials._memory.turns.take((HOST, False)):
+        with credentials._memory.turns.take(HOST):
             looking.set()
             go.wait()
 
