@@ -13,9 +13,10 @@ from unittest import mock
 import requests
 from requests.adapters import HTTPAdapter
 
-from cave_auth_adapter import TokenStore, installed, reading
+from cave_auth_adapter import TokenStore, installed
 from cave_auth_adapter.exchange import Exchange
 from cave_auth_adapter.sandbox import Sandbox
+from cave_auth_adapter.sources import reading
 
 from .measure import Row
 

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from requests import PreparedRequest, Response
 
-from .answers import redirect_target
 from .origins import Origin, parse_origin
+from .refusals.answers import redirect_target
 
 Trusted = Callable[[str], Origin | None]  # the origin of a URL that may see a token
 

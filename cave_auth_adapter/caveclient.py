@@ -22,14 +22,7 @@ from .adapter import mount
 from .auth import CaveAuth
 from .errors import CaveAuthError, InvalidToken, TokenExists, TokenFileError
 from .hosts import KnownHosts, NamedHosts
-from .origins import (
-    DEPLOYMENTS,
-    HostSpec,
-    Origin,
-    deployment_of,
-    is_retired,
-    parse_origin,
-)
+from .origins import DEPLOYMENTS, HostSpec, Origin, deployment_of, is_retired, parse_origin
 from .runtime import logger, warn_once
 from .saving import DeploymentFiles
 from .service import DEFAULT_SERVER, AuthServer, JsonApi, base_url

@@ -16,7 +16,6 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import RetryError
 from requests.utils import select_proxy
 
-from .answers import HiddenRefusal, login_page
 from .asked import is_led
 from .errors import CaveAuthError
 from .headers import (
@@ -36,6 +35,7 @@ from .headers import (
 from .identity import warn_of_two
 from .origins import Origin
 from .refusals import judge, raise_for_auth, remember_token
+from .refusals.answers import HiddenRefusal, login_page
 from .runtime import forget_warning, logger, warn_once
 from .tokens import Token
 

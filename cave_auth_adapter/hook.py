@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from requests import PreparedRequest, RequestException, Response
 
-from .answers import redirect_target
 from .asked import Trail, note_answer
 from .exchange import PROGRAMMATIC, Exchange, Options, Send, is_direct
 from .headers import SignedHeaders, unsign, without_signature
 from .origins import Origin
 from .refusals import warn_of_stranger
+from .refusals.answers import redirect_target
 
 if TYPE_CHECKING:
     from .auth import CaveAuth

@@ -4,8 +4,8 @@ A deployment is known by its auth server (:data:`~cave_auth_adapter.origins.DEPL
 no known deployment is one of its own; but where its file holds the very token that is replaced or
 forgotten, somebody saved that token for it, and it follows along: a lab's data server.
 
-:mod:`~cave_auth_adapter.ownership` says whose token is in ``cave-secret.json``. It is written for
-the default deployment; for another one only where the person asks for it, or has asked before.
+``store/ownership.py`` says whose token is in ``cave-secret.json``. It is written for the default
+deployment; for another one only where the person asks for it, or has asked before.
 """
 
 from __future__ import annotations

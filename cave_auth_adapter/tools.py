@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import advice, bridges
+from . import bridges
 from .auth import CaveAuth
 from .bridges import Answers, caveclient, cloudvolume, neuroglancer
 from .errors import CaveAuthError
 from .origins import auth_server_of, parse_origin
+from .refusals import advice
 from .runtime import warn_once
 
 

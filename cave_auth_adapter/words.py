@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .plain import printable as printable  # for those who put words on a screen
+from .plain import printable as printable
 from .tokens import DEFAULT_KEY, FILES, Source
 
 WIDTH = 80  # columns, of a terminal as people open it

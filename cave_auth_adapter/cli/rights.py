@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..advice import form_address
+from ..refusals.advice import form_address
 from ..service import AuthServer, MissingTerms, Permissions
 from ..words import labelled, person, printable, say, table
 from .common import NOT_ALLOWED, as_json, fail, print_json

@@ -9,20 +9,20 @@ from urllib.parse import unquote, urlsplit
 import requests
 
 from ..adapter import mount
-from ..answers import covered, parsed, redirect_target
 from ..auth import CaveAuth
-from ..bodies import peek
 from ..errors import CaveAuthError, InvalidToken, Refusal, ServerUnreachable, TokenFileError
 from ..hosts import KnownHosts
-from ..jsonapi import DEFAULT_TIMEOUT, within
 from ..origins import Origin, parse_origin
 from ..plain import printable
 from ..redaction import masked
 from ..refusals import Verdict, judge
-from ..shapes import Permissions
+from ..refusals.answers import covered, parsed, redirect_target
+from ..refusals.bodies import peek
+from ..service.jsonapi import DEFAULT_TIMEOUT, within
+from ..service.shapes import Permissions
+from ..service.unreachable import describe_failure
 from ..sources import Credentials
 from ..tokens import Token
-from ..unreachable import describe_failure
 from ..words import person, short, where
 from .status import holding_for, trusted
 

@@ -14,9 +14,9 @@ import requests
 from .. import programs
 from .._version import __version__
 from ..errors import CaveAuthError, ServerUnreachable
-from ..jsonapi import within
 from ..origins import server_name
 from ..service import DEFAULT_SERVER
+from ..service.jsonapi import within
 from ..store import TokenStore
 from ..words import person, printable, where
 from .changes import look_at_changes

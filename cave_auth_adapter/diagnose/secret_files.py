@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ..errors import CaveAuthError, TokenFileError
 from ..origins import DEFAULT_DEPLOYMENT, HostSpec, auth_server_of, server_name, trusted_by_file
-from ..ownership import ownership_of_default_file
 from ..store import DEPRECATED_FILE, TokenStore, read_secrets, token_in
+from ..store.ownership import ownership_of_default_file
 from ..tokens import DEFAULT_KEY
 from .findings import Finding, exposed
 

@@ -13,8 +13,8 @@ from requests.utils import NETRC_FILES
 
 from ..errors import InvalidToken
 from ..hosts import KnownHosts, wrongly_named_hosts
+from ..service.unreachable import BUNDLES, PROXIES
 from ..tokens import check_token
-from ..unreachable import BUNDLES, PROXIES
 from .findings import Finding
 from .secret_files import content
 

@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 from ..auth import CaveAuth
 from ..errors import CaveAuthError
-from ..memory import put
 from ..providers import LIMIT
 from ..runtime import warn_once
+from ..sources.memory import put
 from ..tokens import Token
 
 WAIT = 20.0  # seconds for which a refused request waits for another token

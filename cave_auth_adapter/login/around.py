@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import time
 
-from ..advice import form_address
 from ..diagnose.status import info_signed_with
 from ..errors import CaveAuthError, TermsNotAccepted, TokenFileError
 from ..origins import HostSpec, Origin, auth_server_of, parse_origin
+from ..refusals.advice import form_address
 from ..saving import DeploymentFiles
 from ..service import InfoServer
 from ..sources import Credentials

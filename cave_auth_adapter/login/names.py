@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from ..answers import login_page, realm
 from ..auth import CaveAuth
 from ..caveclient import server_of_datastack
 from ..errors import LoginFailed, ServerUnreachable, TokenNotFound, TokenRefused, UnexpectedAnswer
-from ..jsonapi import JsonApi
 from ..origins import HostSpec, Origin, auth_server_of, parse_origin, server_called
+from ..refusals.answers import login_page, realm
+from ..service.jsonapi import JsonApi
 from ..sources import Credentials
 from ..tokens import Token
 

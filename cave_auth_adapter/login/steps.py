@@ -14,13 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..diagnose.status import key_in_use, signed_with, trusted
-from ..errors import (
-    CaveAuthError,
-    InvalidToken,
-    LoginFailed,
-    TokenNotFound,
-    TokenRefused,
-)
+from ..errors import CaveAuthError, InvalidToken, LoginFailed, TokenNotFound, TokenRefused
 from ..providers import tokens_changed
 from ..saving import DeploymentFiles
 from ..service import User

@@ -10,12 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from .accounts import User
 from .catalog import PUBLIC_ROOTS, TABLES
-from .privileges import (
-    accounts,
-    requires_dataset_admin,
-    requires_group_admin,
-    requires_some_admin,
-)
+from .privileges import accounts, requires_dataset_admin, requires_group_admin, requires_some_admin
 from .protect import auth_required, requires_superadmin
 
 admin_api = flask.Blueprint("admin_api", __name__)

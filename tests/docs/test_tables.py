@@ -13,7 +13,7 @@ import cave_auth_adapter
 from cave_auth_adapter import CaveAuth, InvalidHostSpec, TokenStore, testing, tokens_changed
 from cave_auth_adapter.bridges import keyring
 from cave_auth_adapter.origins import DEPLOYMENTS, HostSpec, Origin
-from cave_auth_adapter.ownership import ownership_of_default_file
+from cave_auth_adapter.store.ownership import ownership_of_default_file
 
 from ..tools.programs import PROGRAMS
 from ..unit.test_rooms import ASIDE, ORDER

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from cave_auth_adapter import CaveAuth, TokenStore, memory, sources, watch
+from cave_auth_adapter import CaveAuth, TokenStore, sources, watch
+from cave_auth_adapter.sources import memory
 
 from ..support.doors import DOORS, session_through
 from ..support.faulty import GOOD

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from cave_auth_adapter import CaveAuth, TokenStore, install, reading, sources
+from cave_auth_adapter import CaveAuth, TokenStore, install, sources
+from cave_auth_adapter.sources import reading
 from cave_auth_adapter.store import read_secrets
 
 from ..support.doors import DOORS, session_through

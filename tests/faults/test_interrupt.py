@@ -22,7 +22,8 @@ import pytest
 import requests
 
 import cave_auth_adapter
-from cave_auth_adapter import CaveAuth, TokenStore, files, install
+from cave_auth_adapter import CaveAuth, TokenStore, install
+from cave_auth_adapter.store import files
 
 from ..support.doors import DOORS, session_through
 from ..support.faulty import GOOD, REFUSAL, Fault, FaultyServer

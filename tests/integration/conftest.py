@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cave_auth_adapter import connections, install
+from cave_auth_adapter import install
+from cave_auth_adapter.keepalive import connections
 
 from ..support.processes import run_python
 from ..support.servers import Authority, ConnectProxy, TinyServer

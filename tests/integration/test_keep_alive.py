@@ -15,7 +15,8 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from cave_auth_adapter import CaveAuth, connections, install
+from cave_auth_adapter import CaveAuth, install
+from cave_auth_adapter.keepalive import connections
 from cave_auth_adapter.sandbox import Sandbox
 
 from ..support.sandbox import Tokens

@@ -18,17 +18,10 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from cave_auth_adapter import (
-    CaveAuth,
-    TokenFileError,
-    TokenStore,
-    install,
-    installed,
-    mount,
-    reading,
-)
+from cave_auth_adapter import CaveAuth, TokenFileError, TokenStore, install, installed, mount
 from cave_auth_adapter.exchange import Exchange
 from cave_auth_adapter.sandbox import Sandbox
+from cave_auth_adapter.sources import reading
 from cave_auth_adapter.store import read_secrets as secrets_in
 
 from ..support.doors import Door

@@ -22,7 +22,8 @@ from urllib3.connectionpool import HTTPSConnectionPool
 from urllib3.poolmanager import PoolManager
 from urllib3.util import Retry
 
-from cave_auth_adapter import CaveAuth, TokenStore, connections, install, keepalive, uninstall
+from cave_auth_adapter import CaveAuth, TokenStore, install, keepalive, uninstall
+from cave_auth_adapter.keepalive import connections
 from cave_auth_adapter.sandbox import Sandbox
 
 from ..support.servers import Authority, Do, Seen, TinyServer

@@ -16,13 +16,8 @@ import pytest
 import requests
 
 from cave_auth_adapter import CaveAuth, PermissionMissing, explain, mount
-from cave_auth_adapter.bodies import take
-from cave_auth_adapter.service import (
-    AuthServer,
-    InfoServer,
-    ServerUnreachable,
-    UnexpectedAnswer,
-)
+from cave_auth_adapter.refusals.bodies import take
+from cave_auth_adapter.service import AuthServer, InfoServer, ServerUnreachable, UnexpectedAnswer
 
 from ..support.answering import Answer, StubServer
 

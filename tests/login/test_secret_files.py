@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from cave_auth_adapter import CaveAuth, InvalidToken, TokenFileError, TokenStore, files
+from cave_auth_adapter import CaveAuth, InvalidToken, TokenFileError, TokenStore
 from cave_auth_adapter.caveclient import AuthClient
 from cave_auth_adapter.runtime import logger
+from cave_auth_adapter.store import files
 
 from ..support.processes import run_at_once
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from cave_auth_adapter import TokenStore, files, permissions, store
+from cave_auth_adapter import TokenStore, store
+from cave_auth_adapter.store import files, permissions
 
 OLD, NEW = "0123456789abcdef", "fedcba9876543210"
 OTHERS = {f"datastack {n}": f"{n:032x}" for n in range(200)}  # some kB

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 import responses
 
-from cave_auth_adapter import TokenStore, hosts, memory, reading, runtime, sources, watch
+from cave_auth_adapter import TokenStore, hosts, runtime, sources, watch
+from cave_auth_adapter.sources import memory, reading
 
 from ..support.stub import Clock
 

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from cave_auth_adapter import CaveAuth, command, tokens_changed
+from cave_auth_adapter import CaveAuth, tokens_changed
 from cave_auth_adapter.origins import Origin
+from cave_auth_adapter.sources import command
 
 from ..support.stub import OTHER_TOKEN, TOKEN, Write
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cave_auth_adapter.document import Document, RepeatedKey
+from cave_auth_adapter.store.document import Document, RepeatedKey
 
 TOKEN = "0123456789abcdef"
 # What Python's json would write in another way than it was.

@@ -15,7 +15,8 @@ from typing import Any
 import filelock
 import pytest
 
-from cave_auth_adapter import TokenFileError, TokenStore, files, runtime
+from cave_auth_adapter import TokenFileError, TokenStore, runtime
+from cave_auth_adapter.store import files
 
 from ..support.stub import OTHER_TOKEN, TOKEN, Write
 

@@ -15,8 +15,8 @@ import urllib3
 from requests.adapters import BaseAdapter
 
 from cave_auth_adapter import CaveAdapter, CaveAuth, explain, install, installed, mount
-from cave_auth_adapter.answers import redirect_target
 from cave_auth_adapter.hook import Hook
+from cave_auth_adapter.refusals.answers import redirect_target
 
 from ..support.stub import TOKEN
 

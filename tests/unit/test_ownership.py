@@ -6,7 +6,7 @@ import pytest
 
 from cave_auth_adapter import TokenFileError, TokenStore
 from cave_auth_adapter.origins import HostSpec
-from cave_auth_adapter.ownership import Ownership, ownership_of_default_file
+from cave_auth_adapter.store.ownership import Ownership, ownership_of_default_file
 
 from ..support.stub import OTHER_TOKEN, TOKEN, Write
 

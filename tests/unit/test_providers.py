@@ -12,12 +12,7 @@ from typing import Any
 
 import pytest
 
-from cave_auth_adapter import (
-    CaveAuth,
-    providers,
-    set_token_source,
-    tokens_changed,
-)
+from cave_auth_adapter import CaveAuth, providers, set_token_source, tokens_changed
 from cave_auth_adapter.origins import Origin
 
 from ..support.stub import OTHER_TOKEN, TOKEN, Clock, Write

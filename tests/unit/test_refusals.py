@@ -31,9 +31,9 @@ from cave_auth_adapter import (
     mount,
     raise_for_auth,
 )
-from cave_auth_adapter.answers import covered, parsed
-from cave_auth_adapter.bodies import PEEKED, decoded
 from cave_auth_adapter.refusals import judge, remember_token, warn_of_stranger
+from cave_auth_adapter.refusals.answers import covered, parsed
+from cave_auth_adapter.refusals.bodies import PEEKED, decoded
 from cave_auth_adapter.tokens import Kind, Source, Token
 
 from ..support.stub import TOKEN

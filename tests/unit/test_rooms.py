@@ -16,18 +16,13 @@ NAME = PACKAGE.name
 #: From the top down, as in docs/how-it-works.md. A folder is one room.
 ORDER = [
     # for people
-    *("__main__", "cli", "login", "diagnose", "caveclient", "programs", "integrations"),
-    # calls of CAVE's own services
-    *("service", "shapes", "jsonapi", "unreachable"),
+    *("__main__", "cli", "login", "diagnose", "caveclient", "programs", "integrations", "service"),
     # a request walks down
     *("install", "sessions", "redirects", "tools", "adapter", "auth", "hook", "exchange", "asked"),
-    *("refusals", "advice", "answers", "bodies"),
-    # which token, and which hosts
-    *("saving", "sources", "search", "memory", "hosts", "command", "reading", "watch"),
-    *("bridges", "ownership", "identity", "store", "document", "files", "permissions"),
-    *("providers", "turns"),
+    # what an answer means, which token, and which hosts
+    *("refusals", "saving", "sources", "hosts", "watch", "bridges", "identity", "store"),
     # what it is about, and how it travels
-    *("keepalive", "connections", "headers", "words", "tokens", "origins"),
+    *("providers", "keepalive", "headers", "words", "tokens", "origins"),
     # under all of them
     *("runtime", "errors", "plain", "redaction", "_version"),
 ]

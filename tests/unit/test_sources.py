@@ -31,15 +31,12 @@ from cave_auth_adapter import (
     InvalidToken,
     TokenFileError,
     TokenStore,
-    memory,
-    reading,
     tokens_changed,
-    turns,
     watch,
 )
 from cave_auth_adapter.bridges import keyring
 from cave_auth_adapter.origins import Origin, parse_origin
-from cave_auth_adapter.sources import Credentials
+from cave_auth_adapter.sources import Credentials, memory, reading, turns
 from cave_auth_adapter.store import read_secrets
 from cave_auth_adapter.watch import LOOK_INTERVAL
 

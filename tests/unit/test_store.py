@@ -17,16 +17,9 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from cave_auth_adapter import (
-    CaveAuth,
-    InvalidHostSpec,
-    InvalidToken,
-    TokenFileError,
-    TokenStore,
-    files,
-)
+from cave_auth_adapter import CaveAuth, InvalidHostSpec, InvalidToken, TokenFileError, TokenStore
 from cave_auth_adapter import store as store_module
-from cave_auth_adapter.store import read_named, read_secrets
+from cave_auth_adapter.store import files, read_named, read_secrets
 from cave_auth_adapter.tokens import check_token
 
 from ..support.processes import run_at_once

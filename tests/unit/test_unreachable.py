@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from cave_auth_adapter.unreachable import describe_failure
+from cave_auth_adapter.service.unreachable import describe_failure
 
 URL = "https://cave.example.org/info"
 

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
-from .answers import all_covered
-from .errors import InvalidToken, ServerUnreachable, TokenNotFound, TokenRefused, UnexpectedAnswer
+from ..errors import InvalidToken, ServerUnreachable, TokenNotFound, TokenRefused, UnexpectedAnswer
+from ..refusals.answers import all_covered
+from ..tokens import check_token
 from .jsonapi import DEFAULT_SERVER, DEFAULT_TIMEOUT, JsonApi, base_url
 from .shapes import (
     KEY,
@@ -28,7 +29,6 @@ from .shapes import (
     User,
     has_shape,
 )
-from .tokens import check_token
 
 __all__ = [
     "DEFAULT_SERVER",

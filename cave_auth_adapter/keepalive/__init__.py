@@ -24,9 +24,9 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import PoolManager
 
+from ..tokens import Token
 from . import connections
 from .connections import Key, Terms, reset
-from .tokens import Token
 
 __all__ = ["reset", "send"]
 

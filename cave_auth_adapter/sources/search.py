@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from ..bridges import keyring
+from ..errors import TokenFileError
+from ..origins import Origin, auth_server_of, deployment_of
+from ..providers import Asked, TokenSource, process_source
+from ..runtime import warn_once
+from ..store import DEFAULT_FILE, DEPRECATED_FILE
+from ..store.ownership import ownership
+from ..tokens import DEFAULT_KEY, Source, Token, check_token
 from . import command
-from .bridges import keyring
-from .errors import TokenFileError
-from .origins import Origin, auth_server_of, deployment_of
-from .ownership import ownership
-from .providers import Asked, TokenSource, process_source
 from .reading import Look
-from .runtime import warn_once
-from .store import DEFAULT_FILE, DEPRECATED_FILE
-from .tokens import DEFAULT_KEY, Source, Token, check_token
 
 
 class Wanted(NamedTuple):

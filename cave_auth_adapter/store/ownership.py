@@ -18,10 +18,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from .errors import TokenFileError
-from .origins import DEFAULT_DEPLOYMENT, HostSpec, Origin, auth_server_of, deployment_of
-from .store import TokenStore
-from .tokens import DEFAULT_KEY, Source, Token
+from ..errors import TokenFileError
+from ..origins import DEFAULT_DEPLOYMENT, HostSpec, Origin, auth_server_of, deployment_of
+from ..tokens import DEFAULT_KEY, Source, Token
+from . import TokenStore
 
 
 class Ownership(NamedTuple):

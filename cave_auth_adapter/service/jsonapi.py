@@ -14,11 +14,9 @@ from typing import Any, TypeVar
 from requests import PreparedRequest, RequestException, Response, Session
 from urllib3.exceptions import HTTPError as Urllib3Error
 
-from .adapter import mount
-from .answers import covered, parsed, redirect_target
-from .auth import CaveAuth
-from .bodies import TooLong, decoded, take
-from .errors import (
+from ..adapter import mount
+from ..auth import CaveAuth
+from ..errors import (
     CaveAuthError,
     InvalidHostSpec,
     PermissionMissing,
@@ -26,9 +24,11 @@ from .errors import (
     TokenNotFound,
     UnexpectedAnswer,
 )
-from .origins import HostSpec, parse_origin
-from .plain import printable
-from .refusals import raise_for_auth, source_of
+from ..origins import HostSpec, parse_origin
+from ..plain import printable
+from ..refusals import raise_for_auth, source_of
+from ..refusals.answers import covered, parsed, redirect_target
+from ..refusals.bodies import TooLong, decoded, take
 from .unreachable import CAPTIVE, describe_failure
 
 DEFAULT_SERVER = "https://global.daf-apis.com"

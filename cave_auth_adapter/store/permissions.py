@@ -16,7 +16,7 @@ from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import NamedTuple
 
-from .runtime import warn_once
+from ..runtime import warn_once
 
 _PRIVATE_FILE, _PRIVATE_DIRECTORY = 0o600, 0o700
 _LESS_OTHERS = 0o770

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPSConnectionPool
 
-from .runtime import after_fork, on_reset
-from .tokens import Token
+from ..runtime import after_fork, on_reset
+from ..tokens import Token
 
 MAX_CONNECTIONS = 64  # idle ones, to all hosts together
 # Seconds. A firewall forgets a connection that idles for long, and tells nobody.

@@ -16,9 +16,9 @@ from requests.exceptions import RetryError
 from requests.models import REDIRECT_STATI
 from urllib3.exceptions import ResponseError
 
-from .headers import COOKIE_NAME, bearer_token
-from .origins import parse_origin
-from .plain import printable
+from ..headers import COOKIE_NAME, bearer_token
+from ..origins import parse_origin
+from ..plain import printable
 
 _LOGIN_PAGE = "/api/v1/authorize"  # of the auth service, under whatever prefix it is deployed
 _TERMS_PAGE = re.compile(r"/api/v1/tos/\w{1,20}/accept\Z", re.ASCII)

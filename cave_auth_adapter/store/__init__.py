@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..errors import InvalidToken, TokenExists, TokenFileError
+from ..origins import server_name, trusted_by_file
+from ..runtime import warn_once
+from ..tokens import DEFAULT_KEY, check_token
 from . import files, permissions
 from .document import Document, RepeatedKey, Secrets
-from .errors import InvalidToken, TokenExists, TokenFileError
-from .origins import server_name, trusted_by_file
 from .permissions import DoubtfulFile
-from .runtime import warn_once
-from .tokens import DEFAULT_KEY, check_token
 
 DEFAULT_FILE = "cave-secret.json"
 DEPRECATED_FILE = "chunkedgraph-secret.json"

@@ -12,18 +12,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import providers
-from .errors import TokenFileError
-from .hosts import KnownHosts, NamedHosts
+from .. import providers
+from ..errors import TokenFileError
+from ..hosts import KnownHosts, NamedHosts
+from ..origins import Origin
+from ..providers import TokenSource
+from ..runtime import warn_once, warnings_held
+from ..tokens import DEFAULT_KEY, Source, Token, check_token
+from ..watch import TOKEN_VARIABLES, Variables, environment
 from .memory import Found, Memory, memory_of
-from .origins import Origin
-from .providers import TokenSource
 from .reading import REWRITE
-from .runtime import warn_once, warnings_held
 from .search import Search, Wanted
-from .tokens import DEFAULT_KEY, Source, Token, check_token
 from .turns import Turn
-from .watch import TOKEN_VARIABLES, Variables, environment
 
 _NAP = 0.1  # seconds
 
@@ -40,7 +40,7 @@ class Credentials:
     :param token_file: given in code; outranks all but ``token``.
     :param token_key: the key in the files; another key than the default is a choice made in
         code, and so outranks the variables.
-    :param source: a function that gives tokens (:data:`~cave_auth_adapter.providers.TokenSource`).
+    :param source: a function that gives tokens, a :data:`TokenSource`.
     :param trusted: the hosts that are trusted; None: the known ones.
     :param server: an auth server whose tokens are also for hosts that are of no other known
         deployment and have no file of their own.

@@ -8,14 +8,14 @@ import time
 from collections.abc import Hashable
 from typing import NamedTuple, TypeVar
 
-from . import store
-from .origins import Origin
-from .providers import Asked, changed
+from .. import store
+from ..origins import Origin
+from ..providers import Asked, changed
+from ..runtime import on_reset
+from ..tokens import Token
+from ..watch import TOKEN_VARIABLES, Variables, Watched, environment
 from .reading import Reader
-from .runtime import on_reset
-from .tokens import Token
 from .turns import Turns
-from .watch import TOKEN_VARIABLES, Variables, Watched, environment
 
 _QUIET = 10.0  # seconds after a first look in vain, twice as long after each further one, until …
 _LONGEST_QUIET = 60.0

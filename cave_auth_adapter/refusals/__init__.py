@@ -14,6 +14,12 @@ from typing import Any, NamedTuple
 from requests import Response
 from requests.models import REDIRECT_STATI
 
+from ..errors import PermissionMissing, Refusal, TermsNotAccepted, TokenNotFound, TokenRefused
+from ..hosts import KnownHosts
+from ..origins import auth_server_of, parse_origin
+from ..plain import printable
+from ..runtime import warn_once
+from ..tokens import Source, Token
 from . import advice
 from .advice import About
 from .answers import (
@@ -32,12 +38,6 @@ from .answers import (
     url_of,
 )
 from .bodies import PEEKED, peek
-from .errors import PermissionMissing, Refusal, TermsNotAccepted, TokenNotFound, TokenRefused
-from .hosts import KnownHosts
-from .origins import auth_server_of, parse_origin
-from .plain import printable
-from .runtime import warn_once
-from .tokens import Source, Token
 
 _AUTH_SERVICE = ("/auth/api/", "/sticky_auth/")  # paths of an auth server
 _TEXT = 4096  # characters of a text or a header that are looked at

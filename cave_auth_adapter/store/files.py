@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from ..errors import TokenFileError
 from . import permissions
-from .errors import TokenFileError
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock

@@ -9,9 +9,9 @@ import os
 import time
 from typing import NamedTuple
 
-from .origins import auth_server_of, parse_origin
-from .plain import printable
-from .tokens import Kind, Token
+from ..origins import auth_server_of, parse_origin
+from ..plain import printable
+from ..tokens import Kind, Token
 
 #: How long a service remembers whom a token belongs to, or that it belongs to nobody.
 CACHED = 300.0  # seconds

@@ -24,10 +24,10 @@ import time
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-from .errors import InvalidToken
-from .providers import changed
-from .runtime import on_reset, warn_once
-from .tokens import Source, Token, check_token
+from ..errors import InvalidToken
+from ..providers import changed
+from ..runtime import on_reset, warn_once
+from ..tokens import Source, Token, check_token
 from .turns import Turn, Turns
 
 VARIABLE = "CAVE_TOKEN_COMMAND"

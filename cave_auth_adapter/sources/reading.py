@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from .errors import TokenFileError
-from .origins import DEPLOYMENTS
-from .store import TokenStore, read_named, read_secrets, token_in
-from .tokens import Kind, Source, Token
-from .watch import Watch, Watched
+from ..errors import TokenFileError
+from ..origins import DEPLOYMENTS
+from ..store import TokenStore, read_named, read_secrets, token_in
+from ..tokens import Kind, Source, Token
+from ..watch import Watch, Watched
 
 REWRITE = 0.02  # seconds; CAVEclient empties a file before it writes it
 _REMEMBERED = 512  # files
