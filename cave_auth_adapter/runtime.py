@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable
 from contextvars import ContextVar
+from typing import NamedTuple, TypeVar
 
 from .plain import printable
 from .redaction import without_token
+
+T = TypeVar("T")
+
+
+class _Held(NamedTuple):
+    """The warnings that are held back while the gate is closed."""
+
+    gate: threading.Lock
+    messages: list[str]
+
 
 logger = logging.getLogger("cave_auth_adapter")
 
 _REMEMBERED = 1024  # warnings
 
 _given: set[object] = set()
-_held: ContextVar[list[str] | None] = ContextVar("_held", default=None)
+_held: ContextVar[_Held | None] = ContextVar("_held", default=None)
 _resets: list[Callable[[], object]] = []
 
 
@@ -33,31 +44,33 @@ def warn_once(message: str, *cause: object) -> None:
         _given.clear()
     _given.add(key)
     message, held = printable(without_token(message), None), _held.get()
-    if held is None:
-        logger.warning("%s", message)
+    if held is not None and held.gate.locked():
+        held.messages.append(message)
     else:
-        held.append(message)
+        logger.warning("%s", message)
 
 
-@contextlib.contextmanager
-def warnings_held() -> Iterator[None]:
-    """Log the warnings that are given meanwhile at the end.
+def holding_warnings(work: Callable[[], T]) -> T:
+    """Do some work, and log the warnings that it gives at its end.
 
     A log handler is code of others: it may make a request, and wait for what is going on here.
 
-    >>> with warnings_held():
-    ...     warn_once("this is logged when the block ends")
+    >>> holding_warnings(lambda: warn_once("this is logged at the end"))
     """
-    if _held.get() is not None:
-        yield
-        return
-    held: list[str] = []
-    mark = _held.set(held)
+    outer = _held.get()
+    if outer is not None and outer.gate.locked():
+        return work()
+    held = _Held(threading.Lock(), [])
     try:
-        yield
+        # The gate is open afterwards, whatever is raised; an interrupt may leave the variable set.
+        with held.gate:
+            mark = _held.set(held)
+            try:
+                return work()
+            finally:
+                _held.reset(mark)
     finally:
-        _held.reset(mark)
-        for message in held:
+        for message in held.messages:
             logger.warning("%s", message)
 
 

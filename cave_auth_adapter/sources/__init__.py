@@ -17,7 +17,7 @@ from ..errors import TokenFileError
 from ..hosts import KnownHosts, NamedHosts
 from ..origins import Origin
 from ..providers import TokenSource
-from ..runtime import warn_once, warnings_held
+from ..runtime import holding_warnings, warn_once
 from ..tokens import DEFAULT_KEY, Source, Token, check_token
 from ..watch import TOKEN_VARIABLES, Variables, environment
 from .memory import Found, Memory, memory_of
@@ -139,26 +139,29 @@ class Credentials:
         self, origin: Origin, *, is_refusal: bool = False, refused: Token | None = None
     ) -> Token | None:
         """Search the sources and remember the answer; once for all threads that want it."""
+
+        def look() -> None:
+            # Another thread may have looked before it was this one's turn.
+            if not self._is_answered(origin, is_refusal, refused):
+                self._look_now(origin, is_refusal, refused)
+
         memory = self._memory
         while True:
-            with warnings_held(), memory.turns.take(origin) as turn:
+            turn, _ = holding_warnings(lambda: memory.turns.take(origin, look))
+            if turn is not Turn.OVER or self._is_answered(origin, is_refusal, refused):
+                # The last answer, where this look is further up the stack, or takes too long.
                 found = memory.found.get(origin)
-                if turn in (Turn.AGAIN, Turn.LATE):
-                    return found.token if found else None
-                # Another thread may have looked before it was this one's turn.
-                if found and self._is_answered(found, origin, is_refusal, refused):
-                    return found.token
-                if turn is Turn.MINE:
-                    return self._look_now(origin, is_refusal, refused).token
+                return found.token if found else None
 
-    def _is_answered(
-        self, found: Found, origin: Origin, is_refusal: bool, refused: Token | None
-    ) -> bool:
+    def _is_answered(self, origin: Origin, is_refusal: bool, refused: Token | None) -> bool:
+        found = self._memory.found.get(origin)
+        if found is None:
+            return False
         if not is_refusal:
             return found.is_current()
         return found.token != refused or not self._memory.may_look(origin, refused)
 
-    def _look_now(self, origin: Origin, is_refusal: bool, refused: Token | None) -> Found:
+    def _look_now(self, origin: Origin, is_refusal: bool, refused: Token | None) -> None:
         memory = self._memory
         if refused is not None:
             memory.note_refusal(origin, refused)
@@ -166,7 +169,6 @@ class Credentials:
         memory.remember(origin, found)
         if is_refusal and found.token == refused:
             memory.looked_in_vain(origin, refused)
-        return found
 
     def _search(self, origin: Origin, is_refusal: bool) -> Found:
         before = self._memory.found.get(origin)

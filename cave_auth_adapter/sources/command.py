@@ -77,14 +77,16 @@ def ask(server: str, refused: Token | None) -> Answer | None:
         return None
     until = time.monotonic() + LIMIT
     while True:
-        with _turns.take(VARIABLE) as turn:
-            present = _answers.get((command, server))
-            if present and present.is_good(refused):
-                return present
-            if turn is Turn.MINE:
-                return _renewed(command, server, present, refused)
+        turn, answer = _turns.take(VARIABLE, lambda: _good_or_renewed(command, server, refused))
         if turn is not Turn.OVER or time.monotonic() >= until:
-            return None
+            return answer
+
+
+def _good_or_renewed(command: str, server: str, refused: Token | None) -> Answer | None:
+    present = _answers.get((command, server))
+    if present and present.is_good(refused):
+        return present
+    return _renewed(command, server, present, refused)
 
 
 def _renewed(

@@ -12,13 +12,12 @@ wait for itself. A turn does not:
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable
 from contextvars import ContextVar
 from enum import Enum, auto
-from typing import Any
+from typing import Any, TypeVar
 
 PATIENCE = 30.0  # seconds
 
@@ -26,10 +25,13 @@ PATIENCE = 30.0  # seconds
 _taken: ContextVar[tuple[Any, ...]] = ContextVar("_taken", default=())
 
 
-class Turn(Enum):
-    """What :meth:`Turns.take` says."""
+T = TypeVar("T")
 
-    MINE = auto()  #: do the work; others wait for it
+
+class Turn(Enum):
+    """How a turn went."""
+
+    MINE = auto()  #: the work was done here; others waited for it
     OVER = auto()  #: another thread has done the work meanwhile
     LATE = auto()  #: another thread is still at work
     AGAIN = auto()  #: this very thread is at work, further up the stack
@@ -41,37 +43,34 @@ class Turns:
     def __init__(self) -> None:
         self._gates: dict[Hashable, Any] = {}
 
-    @contextlib.contextmanager
-    def take(self, thing: Hashable) -> Iterator[Turn]:
-        """Take one's turn at a thing, or wait until that of another thread is over.
+    def take(self, thing: Hashable, work: Callable[[], T]) -> tuple[Turn, T | None]:
+        """Do some work, or wait until another thread has done it.
 
         >>> turns = Turns()
-        >>> with turns.take("it") as first, turns.take("it") as second:
-        ...     print(first.name, second.name)
-        MINE AGAIN
+        >>> turns.take("it", lambda: turns.take("it", int)[0].name)
+        (<Turn.MINE: 1>, 'AGAIN')
         """
         key = thing, os.getpid()
         gate = threading.Lock()  # made here and not before, for gevent may replace the class
-        # Held before anybody can see it, and given back whatever is raised where.
+        # Closed before anybody can see it. It is open afterwards, whatever is raised: a "with" that
+        # takes a lock is not interrupted, while one that takes a generator may be.
         with gate:
             other = self._gates.setdefault(key, gate)
             if other is gate:
                 mark = _taken.set((*_taken.get(), gate))
                 try:
-                    yield Turn.MINE
+                    return Turn.MINE, work()
                 finally:
-                    self._give_back(key, gate)
+                    self._take_away(key, gate)
                     _taken.reset(mark)
-                return
-        if other in _taken.get():
-            yield Turn.AGAIN
-        elif other.acquire(timeout=PATIENCE):
-            other.release()
-            self._give_back(key, other)  # its thread may have been interrupted just before
-            yield Turn.OVER
-        else:
-            yield Turn.LATE
+        if other.locked() and other in _taken.get():
+            return Turn.AGAIN, None
+        if not other.acquire(timeout=PATIENCE):
+            return Turn.LATE, None
+        other.release()
+        self._take_away(key, other)  # its thread may have been interrupted just before
+        return Turn.OVER, None
 
-    def _give_back(self, key: Hashable, gate: Any) -> None:
+    def _take_away(self, key: Hashable, gate: Any) -> None:
         if self._gates.get(key) is gate:
             self._gates.pop(key, None)

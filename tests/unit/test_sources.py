@@ -1161,11 +1161,10 @@ def test_a_fork_forgets_the_look_under_way(write: Write) -> None:
     looking, go = threading.Event(), threading.Event()
 
     def look() -> None:
-        with credentials._memory.turns.take(HOST):
-            looking.set()
-            go.wait()
+        looking.set()
+        go.wait()
 
-    other = threading.Thread(target=look)
+    other = threading.Thread(target=credentials._memory.turns.take, args=(HOST, look))
     other.start()
     looking.wait()
     try:
