@@ -36,12 +36,14 @@ class _Mark(NamedTuple):
 class Trail:
     """A response hook that does nothing but remember who led to the copies of a request.
 
-    :param root: the request that the caller made. It is never led, and if the caller sends the very
-        object again, a new trail begins.
+    :param root: the request that the caller made. It is never led, and nor are copies of it that
+        the caller makes. If the caller sends the very object again, a new trail begins.
     """
 
     def __init__(self, root: PreparedRequest | None):
         self._root = None if root is None else weakref.ref(root)
+        # Copies share the string; requests makes a new one of where a redirect leads.
+        self._url = None if root is None else root.url
         self._marks: list[_Mark] = []
 
     def __call__(self, response: Response, **kwargs: Any) -> Response | None:
@@ -50,7 +52,9 @@ class Trail:
 
     def leads(self, request: PreparedRequest) -> bool:
         """Whether a stranger's redirect led to a request."""
-        return not self.begins_at(request) and any(mark.leads(request) for mark in self._marks)
+        if self.begins_at(request) or (self._url is not None and request.url is self._url):
+            return False
+        return any(mark.leads(request) for mark in self._marks)
 
     def begins_at(self, request: PreparedRequest) -> bool:
         """Whether a request is the one that the caller made."""

@@ -19,6 +19,7 @@ from requests.utils import select_proxy
 from .asked import is_led
 from .errors import CaveAuthError
 from .headers import (
+    SignedHeaders,
     bearer_token,
     comes_from_netrc,
     copy_of,
@@ -182,6 +183,9 @@ class Exchange:
         token, request = auth.our_token(sent, origin), without_signature(sent)
         if token:
             unsign(request.headers)
+        if isinstance(sent.headers, SignedHeaders) and not sent.headers.follows:
+            # Sent before: now it went out unsigned, for urllib3 sends a copy of the headers.
+            sent, token = request, None
         exchange = cls(auth, request, sent, origin, token, options, led=led)
         # On a redirect, requests takes our header off and fills in cookies from its jar: what a
         # sub-domain has put there must not become the identity of the request.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -230,3 +231,33 @@ def test_whatever_sends_a_request_only_what_was_asked_for_is_signed(
         assert len(world.arrivals) > len(hops)
         assert all(each.data.startswith(b"POST /x") for each in signed)
         assert {each.origin for each in signed} <= {f"{CAVE}:443"}
+
+
+@pytest.mark.parametrize("door", SIGNS)
+@pytest.mark.parametrize("adapter", [HTTPAdapter, DeepCopy])
+def test_a_request_can_be_sent_again_and_so_can_its_copies(
+    world: World, door: str, adapter: type[HTTPAdapter]
+) -> None:
+    with requests.Session() as session:
+        session.mount("https://", adapter())
+        SIGNS[door](session)
+        prepared = session.prepare_request(requests.Request("GET", f"{CAVE}/x"))
+        send = functools.partial(session.send, timeout=20, verify=str(world.bundle))
+        again = prepared.copy(), prepared.copy(), prepared, prepared, copy.deepcopy(prepared)
+        for leads in (None, _abroad, None):
+            for each in again:
+                world.play([], functools.partial(_demand_first, leads))
+                assert send(each).status_code == 200
+        # The stranger leads back to the very URL. That is not asked for.
+        for each in again:
+            world.play([Answer(307, f"https://{FOREIGN}/"), Answer(307, f"{CAVE}/x")], _demand)
+            assert send(each.copy()).status_code == 401
+    uninstall()
+
+
+def _demand_first(then: Any, origin: str, request: bytes) -> Answer | None:
+    return _demand(origin, request) or (then and then(origin))
+
+
+def _abroad(origin: str) -> Answer | None:
+    return Answer(302, f"https://{FOREIGN}/") if GLOBAL in origin else None
