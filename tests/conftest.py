@@ -122,7 +122,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     bundle = tmp_path_factory.mktemp("authority") / "ca.pem"
     ca = trustme.CA()
     ca.cert_pem.write_to_path(str(bundle))
-    return Authority(ca, ca.issue_cert("localhost", "127.0.0.1"), bundle)
+    return Authority(ca, ca.issue_cert("localhost"), bundle)
 
 
 @pytest.fixture

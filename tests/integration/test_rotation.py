@@ -333,5 +333,5 @@ def test_a_repeat_leaves_no_trace_in_the_response(
     adapter: Any = session.get_adapter(url)
     assert answer.connection is adapter.wrapped
     lines = [record.message for record in caplog.records if record.name == "cave_auth_adapter"]
-    assert len(lines) == 1
-    assert store.token not in lines[0]
+    assert sum("sending it again" in line for line in lines) == 1
+    assert store.token not in "".join(lines)

@@ -73,7 +73,7 @@ def run(sandbox: Sandbox, tmp_path: Path) -> Run:
 
 @pytest.mark.parametrize("tool", READ)
 def test_what_we_save_by_default_they_read(run: Run, sandbox: Sandbox, tool: str) -> None:
-    AuthClient(server_address=sandbox.auth_server).save_token(sandbox.token)
+    TokenStore().save(sandbox.token)
     assert run(READ[tool]) == sandbox.token
 
 
@@ -91,8 +91,11 @@ def test_what_a_client_of_a_datastack_saves_they_read(
     run: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tool: str
 ) -> None:
     monkeypatch.setenv("CAVE_AUTH_HOSTS", sandbox.data_server)
-    TokenStore().save("0123456789abcdef0123456789abcdef", sandbox.data_server)
-    CAVEclient(sandbox.datastack, sandbox.auth_server).auth.save_token(sandbox.token)
+    for server in (sandbox.auth_server, sandbox.data_server):
+        TokenStore().save("0123456789abcdef0123456789abcdef", server)
+    CAVEclient(sandbox.datastack, sandbox.auth_server).auth.save_token(
+        sandbox.token, overwrite=True
+    )
     assert run(READ[tool]) == sandbox.token
 
 
@@ -107,8 +110,10 @@ def test_in_cloud_volume_dir(
     for_server: bool,
 ) -> None:
     monkeypatch.setenv("CLOUD_VOLUME_DIR", str(tmp_path / "scratch"))
-    server = sandbox.data_server if for_server else sandbox.auth_server
-    AuthClient(server_address=server).save_token(sandbox.token)
+    if for_server:
+        AuthClient(server_address=sandbox.data_server).save_token(sandbox.token)
+    else:
+        TokenStore().save(sandbox.token)
     assert run(READ[tool]) == sandbox.token
     assert not (tmp_path / ".cloudvolume").exists()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from cave_auth_adapter import CaveAdapter, CaveAuth, installed, mount
 from cave_auth_adapter.headers import copy_of, sign, strip, unsign
 
 from ..support.recorder import Recorder
+from ..support.servers import Authority
 from .budget import examples
 from .cookies import (
     COOKIE_HEADERS,
@@ -110,7 +112,7 @@ def test_taking_it_off_takes_no_more_than_our_cookie_and_a_bearer_token(fields: 
 
 @st.composite
 def headers_with_tokens(draw: st.DrawFn) -> tuple[Headers, list[str]]:
-    tokens = draw(st.lists(st.text("0123456789abcdef", min_size=8, max_size=32), max_size=3))
+    tokens = draw(st.lists(st.text("0123456789abcdef", min_size=16, max_size=32), max_size=3))
     hidden = st.sampled_from([*tokens, STALE]).map(lambda token: f"x{token}y")
     cookies = st.lists(PAIRS | OURS | hidden.map("c={}".format), min_size=1).flatmap(joined)
     fields = draw(headers(cookies))
@@ -175,9 +177,13 @@ def test_an_auth_that_is_applied_twice_signs_once(cookies: str) -> None:
     assert plain(auth(prepared).headers) == once
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Recorder]:
-    with Recorder() as recorder:
+@pytest.fixture
+def server(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
+    """Over TLS: on plain http, an auth object waits for a refusal before it signs."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.ca.issue_cert("127.0.0.1").configure_cert(context)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.bundle))
+    with Recorder(context) as recorder:
         yield recorder
 
 
@@ -214,7 +220,7 @@ def send_through(doors: set[str], auth: CaveAuth, url: str, cookies: str | None)
     with requests.Session() as session, contextlib.ExitStack() as stack:
         session.cookies.set("jar", "1")
         if "adapter" in doors:
-            session.mount("http://", CaveAdapter(auth))
+            session.mount("https://", CaveAdapter(auth))
         if "mount" in doors:
             mount(session, auth)
         if "mount again" in doors:
