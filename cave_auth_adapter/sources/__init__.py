@@ -115,6 +115,8 @@ class Credentials:
         :raises InvalidToken, TokenFileError: as :meth:`token_for`.
         """
         token, memory = self.token_for(origin), self._memory
+        if refused is not None and token in memory.refused_by(origin):
+            refused = token  # another thread has met its refusal, and the file may be newer still
         if token == refused and self._token is None and not memory.is_quiet(origin, refused):
             token = self._another(origin, refused)
         if token == refused or (refused is not None and token in memory.refused_by(origin)):

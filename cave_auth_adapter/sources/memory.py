@@ -23,7 +23,7 @@ _SPREAD = 0.6  # of the quiet time, more or less: thousands of workers must not 
 _POLL = 1.0  # seconds between two looks while a refused request waits for another token
 _MEMORIES = 256
 _HOSTS = 1024  # for which a memory has something
-_TOKENS = 16  # of one host
+_TOKENS = 256  # of one host: an object made long ago, a CloudVolume say, bears the first of them
 # Not the generator that programs seed: its numbers are theirs, and forked workers share them.
 _random = random.SystemRandom()
 
