@@ -148,10 +148,13 @@ def note_answer(
 
 
 def _find_or_begin(request: PreparedRequest) -> Trail | None:
-    trail, hooks = trail_of(request), _hooks(request)
-    if trail is None and isinstance(hooks, list):
+    trail, hooks = trail_of(request), getattr(request, "hooks", None)
+    if trail is None and isinstance(hooks, dict):
         trail = Trail(request)
-        hooks.append(trail)
+        if isinstance(theirs := hooks.get("response", ()), list):
+            theirs.append(trail)
+        else:
+            hooks["response"] = [*_hooks(request), trail]
     return trail
 
 
@@ -164,7 +167,8 @@ def erase(request: PreparedRequest) -> None:
 
 def _hooks(request: PreparedRequest) -> Any:
     hooks = getattr(request, "hooks", None)  # what only looks like a request may have none
-    return hooks.get("response", ()) if isinstance(hooks, dict) else ()
+    found = hooks.get("response") if isinstance(hooks, dict) else None
+    return [found] if callable(found) else found or ()  # requests takes a mere function, too
 
 
 def _is_upgrade(named: str, url: str) -> bool:

@@ -44,7 +44,7 @@ def follow(
         note(request, response)
         for hop in hops:
             if isinstance(hop, PreparedRequest):  # response.next, which outlives the notes here
-                hop.hooks = {event: [*map(_own, hooks)] for event, hooks in hop.hooks.items()}
+                hop.hooks = {event: _own(hooks) for event, hooks in hop.hooks.items()}
             yield hop
             if isinstance(hop, Response) and hop.request is not None:  # adapters for tests
                 note(hop.request, hop)
@@ -53,8 +53,10 @@ def follow(
             erase(request)
 
 
-def _own(hook: Any) -> Any:
-    return hook.copy() if isinstance(hook, Trail) else hook
+def _own(hooks: Any) -> Any:
+    if not isinstance(hooks, list):
+        return hooks
+    return [hook.copy() if isinstance(hook, Trail) else hook for hook in hooks]
 
 
 def strip_hop(auth: CaveAuth, hop: PreparedRequest, response: Response) -> None:

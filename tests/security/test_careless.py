@@ -255,6 +255,25 @@ def test_a_request_can_be_sent_again_and_so_can_its_copies(
     uninstall()
 
 
+@pytest.mark.parametrize("door", ["mount", "install"])
+@pytest.mark.parametrize("hooks", [{"response": lambda *_, **__: None}, {"response": ()}, {}])
+@pytest.mark.parametrize("follows", [True, False])
+def test_hooks_of_other_forms_do_no_harm(
+    world: World, door: str, hooks: dict[str, Any], follows: bool
+) -> None:
+    with requests.Session() as session:
+        SIGNS[door](session)
+        prepared = session.prepare_request(requests.Request("GET", f"https://{FOREIGN}/x"))
+        prepared.hooks = {**hooks}
+        send = functools.partial(session.send, timeout=20, verify=str(world.bundle))
+        world.play([Answer(302, f"{CAVE}/y")], _demand)
+        answer = send(prepared, allow_redirects=follows)
+        if answer.next is not None:
+            answer = send(answer.next)
+    uninstall()
+    assert answer.status_code == 401  # a stranger led there
+
+
 def _demand_first(then: Any, origin: str, request: bytes) -> Answer | None:
     return _demand(origin, request) or (then and then(origin))
 
