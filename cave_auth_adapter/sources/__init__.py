@@ -21,11 +21,11 @@ from ..runtime import holding_warnings, warn_once
 from ..tokens import DEFAULT_KEY, Source, Token, check_token
 from ..watch import TOKEN_VARIABLES, Variables, environment
 from .memory import Found, Memory, memory_of
-from .reading import REWRITE
 from .search import Search, Wanted
 from .turns import Turn
 
 _NAP = 0.1  # seconds
+_PAUSES = (0.02, 0.04, 0.08)  # seconds; CAVEclient empties a file before it writes it
 
 
 class Credentials:
@@ -94,15 +94,13 @@ class Credentials:
         """The token of that value, if it is, or was earlier in this process, one for a host."""
         if self._token is not None and self._token.value == value:
             return self._token
-        for token in self._memory.given_out.get(origin, ()):
-            if token.value == value:
-                return token
-        return None
+        return self._memory.given_out.get(origin, {}).get(value)
 
     def known(self) -> set[str]:
         """Every token that is, or was earlier in this process, the one for some host."""
-        given_out = (token for tokens in tuple(self._memory.given_out.values()) for token in tokens)
-        return {token.value for token in (self._token, *given_out) if token}
+        given_out = tuple(self._memory.given_out.values())
+        values = {value for tokens in given_out for value in tuple(tokens)}
+        return values | {self._token.value} if self._token else values
 
     def after_refusal(self, origin: Origin, refused: Token | None) -> Token | None:
         """Another token than the one that a host refused, if there is one by now.
@@ -176,17 +174,22 @@ class Credentials:
         before = self._memory.found.get(origin)
         try:
             return self._search_once(origin, is_refusal)
-        except TokenFileError:
+        except TokenFileError as error:
             if before is None or before.token is None or before.variables != _variables():
                 raise
+            problem = error
         # A job that runs is not stopped by a file that breaks meanwhile, or is being written.
-        time.sleep(REWRITE)
-        try:
-            return self._search_once(origin, is_refusal)
-        except TokenFileError as error:
-            warn_once(f"Going on with the token that was there before. {error}")
+        watched = before.watched
+        for pause in _PAUSES:
+            time.sleep(pause)
+            # Before the file is read, so that the end of its writing is noticed.
             watched = tuple((watch, watch.look()) for watch, _ in before.watched)
-            return before._replace(changed=providers.changed(), watched=watched)
+            try:
+                return self._search_once(origin, is_refusal)
+            except TokenFileError as error:
+                problem = error
+        warn_once(f"Going on with the token that was there before. {problem}")
+        return before._replace(changed=providers.changed(), watched=watched)
 
     def _search_once(self, origin: Origin, is_refusal: bool) -> Found:
         # What the answer rests on comes first, so that no change is missed.

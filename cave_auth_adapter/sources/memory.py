@@ -23,7 +23,8 @@ _SPREAD = 0.6  # of the quiet time, more or less: thousands of workers must not 
 _POLL = 1.0  # seconds between two looks while a refused request waits for another token
 _MEMORIES = 256
 _HOSTS = 1024  # for which a memory has something
-_TOKENS = 256  # of one host: an object made long ago, a CloudVolume say, bears the first of them
+_REFUSED = 16  # tokens of one host
+_GIVEN_OUT = 4096  # tokens of one host: a CloudVolume made weeks ago bears the first of them
 # Not the generator that programs seed: its numbers are theirs, and forked workers share them.
 _random = random.SystemRandom()
 
@@ -76,7 +77,7 @@ class _Rest(NamedTuple):
 class Memory:
     """What one identity has found so far."""
 
-    def __init__(self, given_out: dict[Origin, tuple[Token, ...]] | None = None):
+    def __init__(self, given_out: dict[Origin, dict[str, Token]] | None = None):
         self.found: dict[Origin, Found] = {}
         self.given_out = {} if given_out is None else given_out
         self._refused: dict[Origin, tuple[int, tuple[Token, ...]]] = {}
@@ -88,15 +89,16 @@ class Memory:
     def remember(self, origin: Origin, found: Found) -> None:
         """Remember what was found for a host, and that its token was given out."""
         put(self.found, origin, found, _HOSTS)
-        given_out = self.given_out.get(origin, ())
-        if found.token is not None and found.token not in given_out:
-            # A new tuple: other threads go through the old one.
-            put(self.given_out, origin, (found.token, *given_out)[:_TOKENS], _HOSTS)
+        if found.token is not None:
+            given_out = self.given_out.get(origin)
+            if given_out is None:
+                given_out = put(self.given_out, origin, {}, _HOSTS)
+            put(given_out, found.token.value, found.token, _GIVEN_OUT)
 
     def note_refusal(self, origin: Origin, token: Token) -> None:
         """Remember that a host refused a token, until somebody says that tokens changed."""
         others = (other for other in self.refused_by(origin) if other != token)
-        put(self._refused, origin, (changed(), (token, *others)[:_TOKENS]), _HOSTS)
+        put(self._refused, origin, (changed(), (token, *others)[:_REFUSED]), _HOSTS)
 
     def refused_by(self, origin: Origin) -> tuple[Token, ...]:
         """The tokens that a host refused, the last one first."""
@@ -138,7 +140,7 @@ class Memory:
 
 
 _memories: dict[Hashable, Memory] = {}
-_given_out: dict[Hashable, dict[Origin, tuple[Token, ...]]] = {}
+_given_out: dict[Hashable, dict[Origin, dict[str, Token]]] = {}
 
 
 def memory_of(wanted: Hashable, hosts: Hashable) -> Memory:

@@ -13,7 +13,7 @@ from ..store import TokenStore, read_named, read_secrets, token_in
 from ..tokens import Kind, Source, Token
 from ..watch import Watch, Watched
 
-REWRITE = 0.02  # seconds; CAVEclient empties a file before it writes it
+_REWRITE = 0.02  # seconds; CAVEclient empties a file before it writes it
 _REMEMBERED = 512  # files
 
 
@@ -144,7 +144,7 @@ class Look:
         try:
             return self.token(path, key, afresh=False)
         except TokenFileError:
-            time.sleep(REWRITE)
+            time.sleep(_REWRITE)
             return self.token(path, key, afresh=False)
 
     def named(self, path: Path, key: str, kind: Kind) -> Token:

@@ -668,6 +668,29 @@ class TestChanges:
         (warning,) = caplog.messages
         assert str(path) in warning
 
+    def test_a_file_that_is_whole_again_just_after_it_was_read_is_noticed(
+        self, write: Write, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write("cave-secret.json", token=OTHER_TOKEN)
+        credentials = Credentials()
+        value(credentials)
+        path, real, reads = write("cave-secret.json", "{"), reading.read_secrets, []
+
+        def read(path: Path) -> Any:
+            reads.append(path)
+            try:
+                return real(path)
+            finally:
+                if len(reads) == 4:  # the last look for now
+                    write("cave-secret.json", token=TOKEN)
+
+        monkeypatch.setattr(reading, "read_secrets", read)
+        clock.advance(LOOK_INTERVAL)
+        assert value(credentials) == OTHER_TOKEN
+        assert reads == [path] * 4
+        clock.advance(LOOK_INTERVAL)
+        assert value(credentials) == TOKEN
+
     def test_a_variable_that_names_a_broken_file_is_not_answered_with_the_token_before(
         self, write: Write, clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
@@ -1129,6 +1152,16 @@ class TestRecognition:
         value(credentials)
         assert credentials.recognise(HOST, TOKEN).value == TOKEN
         assert credentials.recognise(HOST, OTHER_TOKEN).value == OTHER_TOKEN
+
+    def test_one_given_out_many_tokens_ago_is_recognised(self, store: TokenStore) -> None:
+        """As in the header of a volume that was built weeks ago."""
+        credentials = Credentials()
+        tokens = [f"{number:032x}" for number in range(1, 101)]
+        for token in tokens:
+            store.save(token, overwrite=True)
+            assert value(credentials) == token
+        assert all(credentials.recognise(HOST, token) for token in tokens)
+        assert credentials.known() == set(tokens)
 
     def test_a_token_of_another_host_is_not(self, write: Write) -> None:
         write("cave.example.org-cave-secret.json", token=TOKEN)
