@@ -23,7 +23,7 @@ from .changes import look_at_changes
 from .check import unreachable
 from .findings import Finding
 from .secret_files import look_at_default_file, look_at_files, servers_of
-from .status import holdings, status_of
+from .status import holdings, is_404, status_of
 from .surroundings import look_around
 
 _CLOCK = 300  # seconds; what Kerberos tolerates (RFC 4120, section 1.6), and most signatures do
@@ -93,6 +93,12 @@ def _tokens() -> Iterator[Finding]:
             who = person(status.user or {})
             yield Finding(
                 "ok", f"The token from {where(status.source)} works at {status.server}: {who}."
+            )
+        elif status.error and is_404(status.error):
+            yield Finding(
+                "note",
+                f"{status.server} has no auth service that could say whose token it gets. Ask for "
+                f"an address there: cave-auth check https://{status.server}/",
             )
         elif status.error and not isinstance(status.error, ServerUnreachable):  # told above
             yield Finding("problem", str(status.error))

@@ -82,7 +82,7 @@ class Holding:
                 return server, server.permissions()
             except (UnexpectedAnswer, ServerUnreachable) as error:
                 errors.append(error)
-        raise next((error for error in errors if not _is_404(error)), errors[0])
+        raise next((error for error in errors if not is_404(error)), errors[0])
 
 
 @dataclass
@@ -212,7 +212,7 @@ def trusted(url: str) -> Origin | None:
     return KnownHosts().trusted_origin(url)
 
 
-def _is_404(error: CaveAuthError) -> bool:
+def is_404(error: CaveAuthError) -> bool:
     """Whether there is no auth service at all where it was asked for."""
     return error.response is not None and error.response.status_code == 404
 

@@ -180,9 +180,9 @@ path.parent.chmod(0o700)
 path.chmod(0)
 os.utime(path, (1, 1))  # so that the change is noticed
 cave_auth_adapter.watch.LOOK_INTERVAL = 0.0
-assert auth.token_for(url) == {TOKEN!r}  # a job that runs goes on
+assert auth.token_for(url) == CaveAuth().token_for(url) == {TOKEN!r}  # a job that runs goes on
 try:
-    CaveAuth().token_for(url)
+    CaveAuth(token_file=path).token_for(url)  # an object with a memory of its own
 except TokenFileError as error:
     assert error.filename == str(path)
 else:
