@@ -14,7 +14,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 
 from .asked import note_answer
 from .auth import CaveAuth, checked
-from .exchange import Exchange, Options, is_direct, origin_of
+from .exchange import Exchange, Options, is_direct, log_decision, origin_of
 from .origins import Origin
 from .refusals import warn_of_stranger
 from .tokens import Token
@@ -76,6 +76,7 @@ class CaveAdapter(HTTPAdapter):
         options = self._options(*args, **kwargs)
         origin = self._origin(request, options)
         if origin is None:
+            log_decision(self.auth, request.url or "", None, None)
             response = self._transmit(request, None, args, kwargs)
         else:
             exchange = Exchange.begin(self.auth, request, origin, options, self._lenient)

@@ -13,12 +13,13 @@ from requests import PreparedRequest
 from requests.auth import AuthBase, HTTPBasicAuth
 from requests.utils import get_auth_from_url
 
-from .exchange import PROGRAMMATIC
+from .exchange import PROGRAMMATIC, log_decision
 from .headers import SignedHeaders, bearer_token
 from .hook import Hook
 from .hosts import KnownHosts, NamedHosts
 from .origins import Origin
 from .providers import ByName, TokenSource, name_of
+from .runtime import log_decisions
 from .sources import Credentials
 from .tokens import DEFAULT_KEY, Source, Token
 
@@ -67,6 +68,7 @@ class CaveAuth(AuthBase):
         source: TokenSource | None = None,
         raise_errors: bool = False,
     ):
+        log_decisions()
         if hosts is not None and not isinstance(hosts, (str, bytes)):
             hosts = tuple(hosts)
         self.hosts = KnownHosts() if hosts is None else NamedHosts(hosts)
@@ -124,6 +126,7 @@ class CaveAuth(AuthBase):
             request.headers.setdefault(*PROGRAMMATIC)
         elif any(user_and_password := get_auth_from_url(url)):
             HTTPBasicAuth(*user_and_password)(request)
+        log_decision(self, url, origin, token)
         request.register_hook("response", Hook(self, request))
         return request
 

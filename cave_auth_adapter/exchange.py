@@ -34,7 +34,7 @@ from .headers import (
     without_signature,
 )
 from .identity import warn_of_two
-from .origins import Origin
+from .origins import Origin, parse_origin
 from .refusals import judge, raise_for_auth, remember_token
 from .refusals.answers import HiddenRefusal, login_page
 from .runtime import forget_warning, logger, warn_once
@@ -93,6 +93,22 @@ def unproxied(origin: Origin | None, url: str, options: Options) -> Origin | Non
     return None if proxied else origin
 
 
+def log_decision(
+    auth: CaveAuth, url: str, origin: Origin | None, token: Token | None, led: bool = False
+) -> None:
+    """Log, at debug level, whether a request is signed, and why."""
+    if not logger.isEnabledFor(logging.DEBUG):
+        return
+    if origin is None:
+        named = parse_origin(url)
+        logger.debug("%s: not trusted, not signed", named.server if named else "an unusual address")
+        return
+    trust = auth.hosts.why(origin)
+    how = f"signed with the token from {token.source}" if token else "not signed"
+    how += ", for a redirect of a host that is not trusted led here" if led else ""
+    logger.debug("%s: trusted (%s), %s", origin.server, trust.why if trust else "named", how)
+
+
 class Exchange:
     """One request to a trusted host.
 
@@ -141,7 +157,7 @@ class Exchange:
         led = is_led(request)
         exchange = cls(auth, request, request, origin, None, options, led=led, lenient=lenient)
         exchange._prepare()
-        exchange._log()
+        log_decision(auth, request.url or "", origin, exchange.token, exchange._led)
         return exchange
 
     def run(self, send: Send) -> Response:
@@ -254,13 +270,6 @@ class Exchange:
             "unverified",
             self.origin,
         )
-
-    def _log(self) -> None:
-        if not logger.isEnabledFor(logging.DEBUG):
-            return
-        how = f"signed with the token from {self.token.source}" if self.token else "not signed"
-        why = ", a stranger's redirect led here" if self._led else ""
-        logger.debug("%s: trusted, %s%s", self.origin.server, how, why)
 
     # --- After it was sent -----------------------------------------------------------------
 

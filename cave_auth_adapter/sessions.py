@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -14,10 +13,9 @@ from requests.adapters import BaseAdapter
 from . import keepalive
 from .adapter import CaveAdapter
 from .auth import CaveAuth
-from .exchange import Options, unproxied
-from .origins import Origin, parse_origin
+from .exchange import Options, log_decision, unproxied
+from .origins import Origin
 from .redirects import follow, strip_hop
-from .runtime import logger
 from .tokens import Token
 
 
@@ -61,11 +59,8 @@ class Patches:
             # Only its answers tell where a session leads that follows redirects by itself.
             notes = type(session).resolve_redirects is not Session.resolve_redirects
             origin = now.auth.hosts.trusted_origin(url)
-            if origin is None and logger.isEnabledFor(logging.DEBUG):
-                unknown = parse_origin(url)
-                server = unknown.server if unknown else "an unusual address"
-                logger.debug("%s: not trusted, goes out as it is", server)
             if origin is None and not notes:
+                log_decision(now.auth, url, None, None)
                 return adapter
             return _InstalledAdapter(now.auth, adapter, self._in_effect, (url, origin), notes)
 
