@@ -25,6 +25,10 @@ from .conftest import MakeServer
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 
+shares = pytest.mark.skipif(
+    not connections.shape_is_known(), reason="nothing is shared with this version of urllib3"
+)
+
 
 @pytest.fixture
 def url(sandbox: Sandbox, tokens: Tokens) -> str:
@@ -45,12 +49,14 @@ def trust(server: TinyServer, **options: Any) -> None:
 # Shared, where nothing was set up
 
 
+@shares
 def test_50_calls_open_one_connection(url: str, on: None, opened: Callable[[], int]) -> None:
     for _ in range(50):
         assert requests.get(url).ok
     assert opened() == 1
 
 
+@shares
 def test_50_sessions_open_one_connection(url: str, on: None, opened: Callable[[], int]) -> None:
     for _ in range(50):
         with requests.Session() as session:
@@ -58,6 +64,7 @@ def test_50_sessions_open_one_connection(url: str, on: None, opened: Callable[[]
     assert opened() == 1
 
 
+@shares
 def test_closing_a_session_closes_no_connection_of_others(
     url: str, on: None, opened: Callable[[], int]
 ) -> None:
@@ -110,6 +117,7 @@ def test_another_host_gets_a_connection_for_each_call_as_without_us(
     assert sandbox.connections(sandbox.foreign_server) - before == 5
 
 
+@shares
 @pytest.mark.parametrize("close", [True, False])
 def test_a_caller_who_asks_to_close_is_obeyed(
     url: str, on: None, opened: Callable[[], int], close: bool
@@ -145,6 +153,7 @@ def test_each_unverified_call_warns_as_without_us(serve: MakeServer) -> None:
             requests.get(f"{server.url}/x", verify=False)
 
 
+@shares
 def test_a_bundle_that_does_not_accept_the_server_fails_beside_one_that_does(
     serve: MakeServer, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +178,7 @@ def test_a_bundle_that_does_not_exist_fails_as_without_us(serve: MakeServer) -> 
         requests.get(f"{server.url}/x", verify="/nowhere.pem")
 
 
+@shares
 def test_client_certificates_do_not_share(
     authority: Authority, serve: MakeServer, tmp_path: Path
 ) -> None:
@@ -346,6 +356,7 @@ def test_a_server_that_closes_under_a_safe_request_is_not_noticed(
         assert requests.request(method, f"{server.url}/x{number}").ok
 
 
+@shares
 @pytest.mark.parametrize("error", [BrokenPipeError, ConnectionResetError])
 def test_a_server_that_closes_while_a_body_is_sent_is_not_noticed(
     serve: MakeServer, monkeypatch: pytest.MonkeyPatch, error: type[OSError]
@@ -391,6 +402,7 @@ def test_what_may_not_be_repeated_is_never_sent_twice(
     assert len(set(paths)) == len(paths)
 
 
+@shares
 @pytest.mark.parametrize("action", [Do.CLOSE, Do.RESET])
 @pytest.mark.parametrize("installed", [True, False])
 def test_a_post_that_meets_a_close_fails_as_on_any_kept_connection(
@@ -509,6 +521,7 @@ def test_200_threads_are_bounded_and_log_no_more_than_without_us(
     assert [record.getMessage() for record in caplog.records] == []
 
 
+@shares
 def test_idle_connections_to_many_hosts_are_bounded(serve: MakeServer) -> None:
     servers = [serve() for _ in range(70)]
     install(CaveAuth(TOKEN, hosts=[server.host for server in servers]))

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cave_auth_adapter.store.document import Document, RepeatedKey
@@ -48,6 +48,7 @@ def test_a_key_is_set_in_the_manner_of_the_others(before: str, after: str) -> No
     assert Document.decode(before.encode()).with_key("token", "T").text == after
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # a busy machine
 @given(content=OBJECTS, layout=st.sampled_from(LAYOUTS), key=KEYS, ascii_only=st.booleans())
 def test_it_does_what_a_dict_does(
     content: dict[str, Any], layout: dict[str, Any], key: str, ascii_only: bool
