@@ -81,8 +81,11 @@ def covered(text: str, secrets: Iterable[str]) -> str:
     'no such user: <token>'
     """
     for secret in filter(None, secrets):
-        text = re.sub(re.escape(secret), "<token>", text, flags=re.IGNORECASE)
-        if len(secret) >= _LOOSE and _bare(secret) in _bare(text):
+        if secret.lower() in text.lower():
+            text = re.sub(re.escape(secret), "<token>", text, flags=re.IGNORECASE)
+        # What is decoded gets no longer, but for letters that Unicode takes apart.
+        is_too_short = text.isascii() and len(text) < len(secret)
+        if len(secret) >= _LOOSE and not is_too_short and _bare(secret) in _bare(text):
             return "<token>"
     return text
 
@@ -90,6 +93,8 @@ def covered(text: str, secrets: Iterable[str]) -> str:
 def _bare(text: str) -> str:
     """A text without what can hide a token in it: percent signs, entities, odd characters."""
     for _ in range(3):  # encoded that often at most; more than that is no longer readable
+        if "%" not in text and "&" not in text:
+            break
         text = html.unescape(unquote(text))
     return _NOT_OF_A_TOKEN.sub("", unicodedata.normalize("NFKC", text).lower())
 
