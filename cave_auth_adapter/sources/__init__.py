@@ -94,12 +94,13 @@ class Credentials:
         """The token of that value, if it is, or was earlier in this process, one for a host."""
         if self._token is not None and self._token.value == value:
             return self._token
-        return self._memory.given_out.get(origin, {}).get(value)
+        # Tokens of one value are equal, whatever they are from.
+        return self._memory.given_out.get(origin, {}).get(Token(value, Source("token=")))
 
     def known(self) -> set[str]:
         """Every token that is, or was earlier in this process, the one for some host."""
         given_out = tuple(self._memory.given_out.values())
-        values = {value for tokens in given_out for value in tuple(tokens)}
+        values = {token.value for tokens in given_out for token in tuple(tokens)}
         return values | {self._token.value} if self._token else values
 
     def after_refusal(self, origin: Origin, refused: Token | None) -> Token | None:

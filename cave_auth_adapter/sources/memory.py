@@ -77,7 +77,7 @@ class _Rest(NamedTuple):
 class Memory:
     """What one identity has found so far."""
 
-    def __init__(self, given_out: dict[Origin, dict[str, Token]] | None = None):
+    def __init__(self, given_out: dict[Origin, dict[Token, Token]] | None = None):
         self.found: dict[Origin, Found] = {}
         self.given_out = {} if given_out is None else given_out
         self._refused: dict[Origin, tuple[int, tuple[Token, ...]]] = {}
@@ -93,7 +93,7 @@ class Memory:
             given_out = self.given_out.get(origin)
             if given_out is None:
                 given_out = put(self.given_out, origin, {}, _HOSTS)
-            put(given_out, found.token.value, found.token, _GIVEN_OUT)
+            put(given_out, found.token, found.token, _GIVEN_OUT)  # a repr shows no value
 
     def note_refusal(self, origin: Origin, token: Token) -> None:
         """Remember that a host refused a token, until somebody says that tokens changed."""
@@ -140,7 +140,7 @@ class Memory:
 
 
 _memories: dict[Hashable, Memory] = {}
-_given_out: dict[Hashable, dict[Origin, dict[str, Token]]] = {}
+_given_out: dict[Hashable, dict[Origin, dict[Token, Token]]] = {}
 
 
 def memory_of(wanted: Hashable, hosts: Hashable) -> Memory:

@@ -93,6 +93,7 @@ def test_a_trusted_url_leads_to_a_trusted_host_for_a_browser_and_for_requests() 
 KNOWN = [
     *(Spec("https", host, 443, True) for host in ("daf-apis.com", "microns-daf.com")),
     *(Spec("https", host, 443, True) for host in ("flywire-daf.com", "em.brain.allentech.org")),
+    *(Spec("https", host, 443, True) for host in ("proofreading.zetta.ai", "brain-wire-test.org")),
     *(Spec("https", host, 443) for host in ("cave.fanc-fly.com", "proofreading.zetta.ai")),
     Spec("https", "saved.example.org", 443),
     Spec("https", "localhost", 8443),
