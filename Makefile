@@ -24,7 +24,7 @@ help:
 	@echo "  make demo         see it work against a small CAVE deployment on this machine"
 	@echo "  make test         lint, types, doctests, unit, command line, each door once: a minute"
 	@echo "While you work:"
-	@echo "  make lint         ruff and mypy alone"
+	@echo "  make lint         ruff, mypy, and the English of the pages"
 	@echo "  make format       let ruff lay out the code"
 	@echo "  make leaks        look for tokens at foreign servers: every door by every way out"
 	@echo "  make docs         build the documentation into site/, with warnings as errors"
@@ -90,6 +90,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m tests.docs.prose
 
 package: $(READY)
 	$(BIN)/nox
