@@ -23,16 +23,21 @@ from .common import NO_TOKEN, USAGE, Server, fail, origin_of
     "--server", type=Server(), help="Whose token it gets; needed if you use several servers."
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def trust(host: str, server: str | None, yes: bool) -> None:
+@click.option("--undo", is_flag=True, help="Forget the host's own file, and no other.")
+def trust(host: str, server: str | None, yes: bool, undo: bool) -> None:
     """Save a server's token for another host, which is trusted from then on.
 
     For a lab's data server, say. It shows what it will do, and asks. The token is the one that you
-    have for the auth server; it is saved in a secret file of the host. To undo it:
-    cave-auth logout HOST.
+    have for the auth server; it is saved in a secret file of the host. You stay logged in when you
+    undo it.
 
     \b
     cave-auth trust data.my-lab.org --server cave.my-lab.org
+    cave-auth trust --undo data.my-lab.org
     """
+    if undo:
+        _undo(origin_of(host).server)
+        return
     plan = _plan(origin_of(host).server, _auth_server(host, server))
     if plan is None:
         say(f"{host} has that token already.", fg="green")
@@ -42,7 +47,20 @@ def trust(host: str, server: str | None, yes: bool) -> None:
     if not yes and not default_dialogue().confirm(f"Trust {plan.host}?"):
         fail("Nothing was saved. Where nobody can be asked, add --yes.")
     path = TokenStore().save(plan.token.value, plan.host, overwrite=True)
-    say(f"Saved in {short(path)}. To undo it: cave-auth logout {plan.host}", fg="green")
+    say(f"Saved in {short(path)}. To undo it: cave-auth trust --undo {plan.host}", fg="green")
+
+
+def _undo(host: str) -> None:
+    """Forget the token in a host's own file; every other file stays as it is.
+
+    ``logout`` would log out of the whole deployment: a lab's data server and its auth server hold
+    the same token, and nothing on this computer tells which of them is which.
+    """
+    store = TokenStore()
+    path = short(store.path_for(host))
+    if not store.delete(host):
+        fail(f"{host} has no token in a file of its own: {path}. Nothing was changed.", NO_TOKEN)
+    say(f"Forgotten, in {path}. No other file was changed.", fg="green")
 
 
 class _Plan(NamedTuple):

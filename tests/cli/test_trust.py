@@ -32,8 +32,25 @@ def test_a_data_server(run: Run, home: Sandbox, how: str, monkeypatch: pytest.Mo
     assert result.exit_code == (1 if how == "no" else 0)
     if how != "no":
         assert "already" in run("trust", data).stdout
-        assert run("logout", data).exit_code == 0
+        undo = result.stdout.rpartition("To undo it: cave-auth ")[2].split()
+        assert run(*undo).exit_code == 0
         assert not CaveAuth().trusts(home.data_server)
+        assert TokenStore().load(home.auth_server) == home.token
+        assert run(*undo).exit_code == 3
+
+
+def test_to_undo_it_changes_no_other_file(run: Run, home: Sandbox, secrets: Path) -> None:
+    """The auth server's file holds the same token, and cave-secret.json may."""
+    store = TokenStore()
+    store.save(home.token)
+    before = saved(secrets)
+    store.save("0123456789abcdef", home.data_server, "other")
+    store.save(home.token, home.data_server)
+    assert run("trust", "--undo", home.data_server).exit_code == 0
+    assert store.load(home.data_server) is None
+    assert store.load(home.data_server, "other") == "0123456789abcdef"
+    assert store.delete(home.data_server, "other")
+    assert saved(secrets) == before
 
 
 def test_nothing_is_saved_unasked(run: Run, home: Sandbox, secrets: Path) -> None:
