@@ -25,6 +25,7 @@ from .search import Search, Wanted
 from .turns import Turn
 
 _NAP = 0.1  # seconds
+_OVERTAKEN = 8  # tokens in a row that other threads saw refused while this one looked
 _PAUSES = (0.02, 0.04, 0.08)  # seconds; CAVEclient empties a file before it writes it
 
 
@@ -113,14 +114,20 @@ class Credentials:
         :param refused: what was sent; None if the request had no token.
         :raises InvalidToken, TokenFileError: as :meth:`token_for`.
         """
-        token, memory = self.token_for(origin), self._memory
-        if refused is not None and token in memory.refused_by(origin):
-            refused = token  # another thread has met its refusal, and the file may be newer still
-        if token == refused and self._token is None and not memory.is_quiet(origin, refused):
+        if self._token is not None:
+            return None if self._token == refused else self._token
+        token, memory, bore_one = self.token_for(origin), self._memory, refused is not None
+        for _ in range(_OVERTAKEN):
+            # Another thread may have met the refusal of a newer one: the file may be newer still.
+            if token != refused and not (bore_one and token in memory.refused_by(origin)):
+                return token
+            refused = token
+            if memory.is_quiet(origin, refused):
+                return None
             token = self._another(origin, refused)
-        if token == refused or (refused is not None and token in memory.refused_by(origin)):
-            return None
-        return token
+            if token == refused:
+                return None
+        return None
 
     def _another(self, origin: Origin, refused: Token | None) -> Token | None:
         """Look again, for as long as a refused request waits for another token."""

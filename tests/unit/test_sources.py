@@ -18,7 +18,7 @@ import warnings
 import weakref
 from collections import Counter
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -822,6 +822,37 @@ class TestThrift:
         reads.clear()
         assert [credentials.after_refusal(HOST, refused) for _ in range(100)] == [None] * 100
         assert reads[path] == 1
+
+    def test_a_look_goes_on_where_another_thread_saw_its_token_refused_meanwhile(
+        self, write: Write, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        newest = "00112233445566778899aabbccddeeff"
+        write("cave-secret.json", token=OTHER_TOKEN)
+        credentials, look = Credentials(), Credentials._look
+        refused = credentials.token_for(HOST)
+        write("cave-secret.json", token=TOKEN)
+
+        def overtaken(self: Credentials, *args: Any, **kwargs: Any) -> Any:
+            found = look(self, *args, **kwargs)
+            if found and found.value == TOKEN:
+                credentials._memory.note_refusal(HOST, found)
+                write("cave-secret.json", token=newest)
+            return found
+
+        monkeypatch.setattr(Credentials, "_look", overtaken)
+        token = credentials.after_refusal(HOST, refused)
+        assert token is not None
+        assert token.value == newest
+
+    def test_sources_that_give_refused_tokens_by_turns_come_to_an_end(self) -> None:
+        turns = cycle([TOKEN, OTHER_TOKEN])
+        credentials = Credentials(source=lambda server, refused: next(turns))
+        first = credentials.token_for(HOST)
+        second = credentials.after_refusal(HOST, first)
+        assert second is not None
+        assert second != first
+        credentials._memory.note_refusal(HOST, second)
+        assert credentials.after_refusal(HOST, second) is None
 
     def test_a_refused_token_is_looked_up_again_after_a_while(
         self, write: Write, clock: Clock, reads: Counter[Path]
