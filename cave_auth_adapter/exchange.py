@@ -26,6 +26,7 @@ from .headers import (
     discard,
     has_cookie,
     is_nobodys,
+    keep_changes,
     keep_out_of_jars,
     rewind,
     signed_copy,
@@ -328,6 +329,9 @@ class Exchange:
         if trace is None or told is None or self.sent is self.request:
             return
         if told is self.sent:
+            if not self._options.direct:
+                token = self.token.value if self.token else None
+                keep_changes(self.sent.headers, self.request.headers, PROGRAMMATIC, token)
             trace.request = self.request
         elif self.auth.our_token(told, self.origin):  # an adapter that makes a copy of its own
             trace.request = copy_of(told)

@@ -20,6 +20,7 @@ from requests.utils import get_netrc_auth, rewind_body
 from .tokens import Token
 
 COOKIE_NAME = "middle_auth_token"
+_SIGNATURE = ("Authorization", "Cookie")  # the headers that it is in
 _NOBODYS = ("", "none", "null", "undefined")  # in lower case
 _STRIPPED = 16  # characters; what is shorter may be part of an innocent header
 
@@ -195,6 +196,29 @@ class SignedHeaders(CaseInsensitiveDict[Any]):
 
     def __repr__(self) -> str:
         return repr(self.bare())
+
+
+def keep_changes(
+    sent: Headers, asked: Headers, ours: tuple[str, str], token: str | None = None
+) -> None:
+    """Let the caller's request have what an adapter has put on the copy that it sent.
+
+    CacheControl adds ``If-None-Match`` and ``If-Modified-Since`` to the request that it is handed.
+
+    >>> sent = {"Authorization": "Bearer 0123", "If-None-Match": '"1"', "Accept": "*/*"}
+    >>> asked = {"Accept": "*/*"}
+    >>> keep_changes(sent, asked, ("X-Requested-With", "cave-auth-adapter"), "0123")
+    >>> asked
+    {'Accept': '*/*', 'If-None-Match': '"1"'}
+
+    :param ours: a header, beside the signature, that we have put there.
+    :param token: what is in none of the headers that are kept.
+    """
+    for name, value in sent.items():
+        if name in _SIGNATURE or (name, value) == ours or asked.get(name) == value:
+            continue
+        if not token or token not in _text(value):
+            asked[name] = value
 
 
 def signed_copy(request: PreparedRequest, token: Token) -> PreparedRequest:

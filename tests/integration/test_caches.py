@@ -133,25 +133,36 @@ def test_a_first_import_of_us_under_an_installed_cache_signs_every_session(
     assert result.stdout.strip() == "200", result.stderr
 
 
-@pytest.mark.parametrize("how", ["wrapper", "adapter", "mount", "CaveAdapter"])
+CACHING = ("wrapper", "adapter", "mount", "CaveAdapter", "auth")
+
+
+def with_cachecontrol(how: str, auth: CaveAuth | None, cache: Path) -> requests.Session:
+    """A session with CacheControl and the plugin; without the plugin if there is no auth."""
+    session, adapter = requests.Session(), cachecontrol.CacheControlAdapter(FileCache(str(cache)))
+    if how == "wrapper":
+        session = cachecontrol.CacheControl(session, cache=adapter.cache)
+    else:
+        session.mount("https://", adapter)
+    if auth is None:
+        return session
+    if how in ("wrapper", "adapter"):
+        install(auth)
+    elif how == "mount":
+        mount(session, auth)
+    elif how == "CaveAdapter":
+        session.mount("https://", CaveAdapter(auth, wrapped=adapter))
+    else:
+        session.auth = auth
+    return session
+
+
+@pytest.mark.parametrize("how", CACHING)
 def test_cachecontrol_asks_once_and_keeps_no_token(
     serve: MakeServer, tmp_path: Path, how: str
 ) -> None:
     server = serve(headers=("Cache-Control: max-age=600",))
     auth = CaveAuth(TOKEN, hosts=[server.host])
-    session, kept = requests.Session(), FileCache(str(tmp_path / "cache"))
-    if how == "wrapper":
-        session = cachecontrol.CacheControl(session, cache=kept)
-        install(auth)
-    elif how == "adapter":
-        session.mount("https://", cachecontrol.CacheControlAdapter(cache=kept))
-        install(auth)
-    elif how == "mount":
-        session.mount("https://", cachecontrol.CacheControlAdapter(cache=kept))
-        mount(session, auth)
-    else:
-        inner = cachecontrol.CacheControlAdapter(cache=kept)
-        session.mount("https://", CaveAdapter(auth, wrapped=inner))
+    session = with_cachecontrol(how, auth, tmp_path / "cache")
 
     assert [session.get(f"{server.url}/x").text for _ in range(3)] == ["GET /x "] * 3
     assert [seen.headers["authorization"] for seen in server.requests] == [f"Bearer {TOKEN}"]
@@ -176,17 +187,26 @@ def test_cachecontrol_keeps_no_token_where_the_answer_varies_by_it(
     assert TOKEN.encode() not in bytes_below(tmp_path / "cache")
 
 
-def test_cachecontrol_still_revalidates(serve: MakeServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("known", [True, False], ids=["token", "no token"])
+@pytest.mark.parametrize("how", CACHING)
+def test_cachecontrol_revalidates_and_its_answers_tell_of_it(
+    serve: MakeServer, tmp_path: Path, how: str, known: bool
+) -> None:
     server = serve(headers=("Cache-Control: max-age=0", 'ETag: "1"'))
-    session = cachecontrol.CacheControl(
-        requests.Session(), cache=FileCache(str(tmp_path / "cache"))
-    )
-    install(CaveAuth(TOKEN, hosts=[server.host]))
+    auth = CaveAuth(TOKEN if known else None, hosts=[server.host])
 
-    for _ in range(2):
-        session.get(f"{server.url}/x").raise_for_status()
+    seen = []
+    for each in (None, auth):
+        session = with_cachecontrol(how, each, tmp_path / str(each is None))
+        told = [session.get(f"{server.url}/x").request.headers for _ in range(2)]
+        for headers in told:
+            headers.pop("X-Requested-With", None)  # session.auth lets it be seen
+        seen.append([dict(headers) for headers in told])
 
-    assert [seen.headers.get("if-none-match") for seen in server.requests] == [None, '"1"']
+    sent = [each.headers.get("if-none-match") for each in server.requests]
+    assert sent == [None, '"1"'] * 2
+    assert seen[1][1]["If-None-Match"] == '"1"'
+    assert seen[0] == seen[1]  # the same as without us, and no token
 
 
 @pytest.mark.parametrize("make", [requests_cache.CachedSession, requests.Session])

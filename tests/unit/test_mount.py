@@ -8,7 +8,7 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from cave_auth_adapter import CaveAdapter, CaveAuth, TokenStore, mount
+from cave_auth_adapter import CaveAdapter, CaveAuth, TokenStore, install, mount
 
 from ..support.stub import BEARER, CAVE, FOREIGN, OTHER_TOKEN, TOKEN, StubAdapter
 
@@ -77,6 +77,16 @@ def test_again_changes_nothing() -> None:
 def test_again_wraps_what_was_mounted_since() -> None:
     session, stub = mount(requests.Session()), StubAdapter()
     session.mount("https://", stub)
+    assert tokens_sent(mount(session), stub) == [BEARER, None, None]
+
+
+def test_an_adapter_that_is_mounted_afterwards_does_not_sign_but_under_install() -> None:
+    """docs/my-script.md says: call it last."""
+    session, stub = mount(requests.Session()), StubAdapter()
+    session.mount("https://", stub)
+    assert tokens_sent(session, stub) == [None, None, None]
+    with install():
+        assert tokens_sent(session, stub) == [BEARER, None, None]
     assert tokens_sent(mount(session), stub) == [BEARER, None, None]
 
 
