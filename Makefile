@@ -31,7 +31,8 @@ help:
 	@echo "  make pictures     draw the terminal sessions in the documentation again"
 	@echo "Before a change lands (.ci/run does these, and make test):"
 	@echo "  make proof        all tests: about six minutes on two processors"
-	@echo "  make suites       the suites of requests and responses with and without the plugin"
+	@echo "  make suites       the suites of requests, CAVEclient and four more, with and without us"
+	@echo "  make tools        navis, pcg-skel and other tools, unmodified, with only CAVE_TOKEN"
 	@echo "  make clusters     tokens that change under Dask, Ray, joblib, multiprocessing, task-queue"
 	@echo "  make package      build the distributions; try them on every Python, 3.10 to 3.14"
 	@echo "Now and then:"
@@ -114,7 +115,7 @@ $(VENV)/.docs-ready: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	@touch $@
 
-# The same requests, responses and urllib3 as in $(VENV), and the suites' own tools.
+# The same requests, responses and urllib3 as in $(VENV), and what the suites need besides.
 $(SUITES)/.ready: $(READY)
 	$(PYTHON) -m venv $(SUITES)
 	@echo "Installing the suites' tools into $(SUITES) ..."

@@ -54,16 +54,16 @@ def tell_missing(url: str) -> None:
 
 
 def log_left_alone(
-    distribution: str, remedy: str = "Please report this, with its version."
+    distribution: str,
+    loss: str = "finds tokens only in its own secret files",
+    remedy: str = "Please report this, with its version.",
 ) -> None:
-    """Tell that a library has another shape than its bridge knows, so that it is left as it is."""
+    """Tell that a library has another shape than its bridge knows, so that it is left as it is.
+
+    :param loss: what does not work.
+    """
     try:
         version = metadata.version(distribution)
     except metadata.PackageNotFoundError:
         version = "of an unknown version"
-    logger.warning(
-        "%s %s finds tokens only in its own secret files; everything else works. %s",
-        distribution,
-        version,
-        remedy,
-    )
+    logger.warning("%s %s %s; everything else works. %s", distribution, version, loss, remedy)

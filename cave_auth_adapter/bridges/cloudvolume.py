@@ -171,6 +171,6 @@ def _leave_alone(package: str, library: _Library, too_old: bool = False) -> None
     _left_alone.add(package)
     if too_old:
         update = f"python -m pip install -U {library.name}"
-        log_left_alone(library.name, f"It is too old. Update it: {update}")
+        log_left_alone(library.name, remedy=f"It is too old. Update it: {update}")
     else:
         log_left_alone(library.name)

@@ -14,10 +14,11 @@ from typing import Any
 
 from cave_auth_startup.imports import when_imported
 
-from ..runtime import logger, warn_once
-from . import Answers, in_effect
+from ..runtime import warn_once
+from . import Answers, in_effect, log_left_alone
 
 KIND = "middleauthapp"  # of src/kvstore/middleauth/common.ts; its parameter is an origin
+_LOSS = "gets no CAVE token for its viewer"
 
 
 def listen() -> None:
@@ -69,8 +70,8 @@ def _register(module: ModuleType) -> None:
     try:
         if KIND not in manager._providers:  # type: ignore[union-attr]  # a tool's own one stays
             register(manager, in_effect, loopback_only=True)
-    except (AttributeError, ImportError, TypeError) as error:
-        logger.warning("neuroglancer's viewer gets no CAVE token: it has another shape, %s.", error)
+    except (AttributeError, ImportError, TypeError):
+        log_left_alone("neuroglancer", _LOSS)
 
 
 def _is_exposed() -> bool:
@@ -78,9 +79,13 @@ def _is_exposed() -> bool:
 
     A person who is sent the address of a viewer would be sent the token, too.
     """
-    from neuroglancer.server import global_server_args
+    try:
+        from neuroglancer.server import global_server_args
 
-    address = str(global_server_args["bind_address"])
+        address = str(global_server_args["bind_address"])
+    except (ImportError, KeyError, TypeError):
+        log_left_alone("neuroglancer", _LOSS)
+        return True
     if address in ("127.0.0.1", "::1", "localhost"):
         return False
     warn_once(

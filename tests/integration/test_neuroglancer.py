@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from importlib.metadata import version
 from types import SimpleNamespace
 from typing import Any
 
@@ -167,11 +168,16 @@ def test_one_call_answers_from_the_auth_it_is_given(viewer: Any, sandbox: Sandbo
         register("c3d4")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("shape", [object(), None])
-def test_a_neuroglancer_of_another_shape_is_one_line(
-    shape: object, caplog: pytest.LogCaptureFixture
+def test_a_server_of_another_shape_may_be_exposed_and_gives_no_token(
+    viewer: Any,
+    sandbox: Sandbox,
+    tokens: Tokens,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    bridge._register(SimpleNamespace(default_credentials_manager=shape))  # type: ignore[arg-type]
+    late_install()
+    monkeypatch.setattr(neuroglancer.server, "global_server_args", None)
 
+    assert ask(viewer, sandbox.data_server).status_code == 400
     [record] = caplog.records
-    assert "neuroglancer's viewer gets no CAVE token" in record.getMessage()
+    assert record.getMessage().startswith(f"neuroglancer {version('neuroglancer')} gets no CAVE")

@@ -10,7 +10,6 @@ import subprocess
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -293,24 +292,55 @@ def test_a_cloud_files_that_is_too_old_is_told_so_once(run: Run, tmp_path: Path)
     )
 
 
-@pytest.mark.parametrize(
-    ("module", "text"),
-    [
-        ("secrets", "def cave_credentials(server=''): return None\n"),
-        ("interfaces", "class CaveInterface: pass\n"),
-    ],
-)
-def test_a_cloud_files_of_another_shape_is_left_alone_with_one_line(
-    run: Run, tmp_path: Path, module: str, text: str
-) -> None:
-    (tmp_path / "cloudfiles").mkdir()
-    (tmp_path / "cloudfiles" / "__init__.py").write_text(f"from . import {module}\n")
-    (tmp_path / "cloudfiles" / f"{module}.py").write_text(text)
-    result = run("import cloudfiles; print('on')", INSTALL, PYTHONPATH=str(tmp_path))
+ASK = "def cave_credentials(server=''): return None\n"
+SHAPES = [
+    ("cloud-volume", "cloudvolume.secrets", ASK),
+    ("cloud-volume", "cloudvolume.datasource.graphene.metadata", "class GrapheneMetadata: pass"),
+    ("cloud-files", "cloudfiles.secrets", ASK),
+    ("cloud-files", "cloudfiles.interfaces", "class CaveInterface: pass"),
+    ("caveclient", "caveclient.auth", "class AuthClient: pass"),
+    ("caveclient", "caveclient.auth", "AuthClient = None"),
+    ("caveclient", "caveclient.auth", "x = 1"),
+    ("neuroglancer", "neuroglancer.default_credentials_manager", "x = 1"),
+    (
+        "neuroglancer",
+        "neuroglancer.default_credentials_manager",
+        "default_credentials_manager = object()",
+    ),
+]
 
-    assert result.stdout == "on\n"
-    assert result.stderr.count("\n") == 1
-    assert "Please report this, with its version" in result.stderr
+
+@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize(("name", "module", "text"), SHAPES)
+def test_a_tool_without_the_name_that_we_stand_in_for_is_one_line_with_its_version(
+    run: Run,
+    sandbox: Sandbox,
+    trusted: dict[str, str],
+    tmp_path: Path,
+    place: str,
+    name: str,
+    module: str,
+    text: str,
+) -> None:
+    info = tmp_path / f"{name.replace('-', '_')}-99.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 99.1\n")
+    path = tmp_path / f"{module.replace('.', '/')}.py"
+    for folder in (path.parent, *path.parent.relative_to(tmp_path).parents[:-1]):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / "__init__.py").touch()
+    path.write_text(text)
+    script = f"""
+        import {module}
+        import requests
+        print(requests.get(data_servers[0] + "/echo").status_code)
+    """
+    result = run(script, **{place: INSTALL}, **trusted, PYTHONPATH=str(tmp_path))
+
+    assert result.stdout == "200\n"  # everything else works
+    [line] = result.stderr.splitlines()
+    assert line.startswith(f"{name} 99.1 ")
+    assert line.endswith("; everything else works. Please report this, with its version.")
 
 
 # CAVEclient's own AuthClient
@@ -375,51 +405,6 @@ def test_where_we_know_no_token_caveclient_finds_its_own(run: Run) -> None:
     result = run(script, INSTALL)
 
     assert result.stdout == "a1b2\n"
-
-
-@pytest.mark.parametrize("text", ["class AuthClient: pass", "AuthClient = None", "x = 1"])
-def test_a_caveclient_of_another_shape_is_left_alone_with_one_line(
-    run: Run, tmp_path: Path, text: str
-) -> None:
-    (tmp_path / "caveclient").mkdir()
-    (tmp_path / "caveclient" / "__init__.py").write_text("from . import auth\n")
-    (tmp_path / "caveclient" / "auth.py").write_text(f"{text}\n")
-    result = run("import caveclient; print('on')", INSTALL, PYTHONPATH=str(tmp_path))
-
-    assert result.stdout == "on\n"
-    assert result.stderr.count("\n") == 1
-    assert result.stderr.startswith("caveclient ")
-
-
-def test_all_tools_of_a_process_act_as_one_person(
-    run: Run, sandbox: Sandbox, trusted: dict[str, str]
-) -> None:
-    """CAVE_TOKEN is a bot's, and the file is a person's, as without us CAVEclient takes it."""
-    bot = sandbox.create_token()
-    TokenStore().save(sandbox.token)
-    TokenStore().save(sandbox.token, sandbox.auth_server)
-    uses = [
-        "requests.get(data_servers[0] + '/echo')",
-        "CloudVolume(graphene, use_https=True).get_roots(supervoxels)",
-        "CloudFiles('middleauth+' + data_servers[0] + '/volume/sandbox').get_json('info')",
-        "CAVEclient(datastack, server_address=auth_server).info.get_datastack_info()",
-    ]
-    imports = [
-        "import requests",
-        "from cloudvolume import CloudVolume",
-        "from cloudfiles import CloudFiles",
-        "from caveclient import CAVEclient",
-    ]
-    for turn in range(len(uses)):
-        order = [*range(turn, len(uses)), *range(turn)]
-        sandbox.clear_requests()
-        script = "\n".join([*(imports[n] for n in order), INSTALL, *(uses[n] for n in order)])
-        result = run(script, **{**trusted, "CAVE_TOKEN": bot})
-        assert result.returncode == 0, result.stderr
-
-        received = sandbox.requests()
-        assert len({urlsplit(each.url).path.split("/")[1] for each in received}) >= 3
-        assert {each.header("Authorization") for each in received} == {f"Bearer {bot}"}
 
 
 @pytest.mark.parametrize("place", ["before", "after"])

@@ -10,14 +10,14 @@ NOT_RUN = "not run"
 KINDS = ("passed", "failed", "skipped", "xfailed", "xpassed")
 
 
-def differences(without: Ends, installed: Ends) -> list[str]:
+def differences(without: Ends, plugged: Ends) -> list[str]:
     """The tests that do not end alike.
 
     >>> differences({"a": "passed", "b": "passed"}, {"a": "passed", "c": "passed"})
     ['b', 'c']
     """
-    names = dict.fromkeys([*without, *installed])
-    return [n for n in names if without.get(n, NOT_RUN) != installed.get(n, NOT_RUN)]
+    names = dict.fromkeys([*without, *plugged])
+    return [n for n in names if without.get(n, NOT_RUN) != plugged.get(n, NOT_RUN)]
 
 
 def modules(names: Iterable[str]) -> list[str]:
@@ -27,6 +27,15 @@ def modules(names: Iterable[str]) -> list[str]:
     ['tests/test_a.py']
     """
     return list(dict.fromkeys(name.partition("::")[0] for name in names))
+
+
+def function(name: str) -> str:
+    """The name of a test without its parameters.
+
+    >>> function("tests/test_a.py::test_y[1::2]")
+    'tests/test_a.py::test_y'
+    """
+    return name.partition("[")[0]
 
 
 def counts(ends: Ends) -> Counter[str]:

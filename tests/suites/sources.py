@@ -14,12 +14,20 @@ CACHE = Path(sys.prefix) / "sources"  # goes with the virtual environment
 
 
 class Suite(NamedTuple):
-    """The test suite in the source distribution of a package."""
+    """The test suite in the source distribution of a package.
+
+    :ivar package: the name of the distribution.
+    :ivar module: what it is imported as.
+    :ivar code: what must not be imported in place of what is installed.
+    :ivar options: for pytest, as the suite's own test command has them.
+    :ivar tests: the folder of tests, or a file of it.
+    """
 
     package: str
-    tests: str  # the folder of tests in the source distribution
-    code: tuple[str, ...]  # what must not be imported in place of what is installed
-    options: tuple[str, ...] = ()  # for pytest, as the suite's own test command has them
+    module: str
+    code: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    tests: str = "tests"
 
     @property
     def title(self) -> str:
@@ -27,17 +35,33 @@ class Suite(NamedTuple):
 
 
 SUITES = (
-    Suite("requests", "tests", ("src",)),
-    Suite("responses", "responses/tests", ("responses/*.py",), ("--asyncio-mode=auto",)),
+    Suite("requests", "requests", ("src",)),
+    Suite(
+        "responses",
+        "responses",
+        ("responses/*.py",),
+        ("--asyncio-mode=auto",),
+        "responses/tests",
+    ),
+    Suite("requests-toolbelt", "requests_toolbelt", ("requests_toolbelt",)),
+    Suite("requests-mock", "requests_mock", ("requests_mock",)),
+    Suite("caveclient", "caveclient", ("caveclient",)),
+    # Of its transports, the one that sends through requests.
+    Suite(
+        "google-auth",
+        "google.auth",
+        ("google",),
+        tests="tests/transport/test_requests.py",
+    ),
 )
 
 
 def unpack(suite: Suite, folder: Path) -> Path:
     """Unpack the suite of the version that is installed, without the package itself."""
-    with tarfile.open(_download(suite)) as archive:
+    with tarfile.open(download(suite)) as archive:
         archive.extractall(folder, filter="data")
     (root,) = folder.iterdir()
-    if not list((root / suite.tests).glob("test_*.py")):
+    if not (list((root / suite.tests).glob("test_*.py")) or (root / suite.tests).is_file()):
         sys.exit(f"The source distribution of {suite.title} has no tests in {suite.tests}.")
     for pattern in suite.code:
         for path in root.glob(pattern):
@@ -45,12 +69,14 @@ def unpack(suite: Suite, folder: Path) -> Path:
     return root
 
 
-def _download(suite: Suite) -> Path:
+def download(suite: Suite) -> Path:
+    """The source distribution, which is downloaded once."""
     name, number = suite.title.split()
-    archive = CACHE / f"{name}-{number}.tar.gz"
-    if not archive.exists():
+    folder = CACHE / f"{name}-{number}"
+    if not list(folder.glob("*.tar.gz")):
         print(f"Getting the source distribution of {suite.title} ...", flush=True)
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
-        what = ["--no-deps", "--no-binary", ":all:", f"{name}=={number}", "--dest", str(CACHE)]
+        what = ["--no-deps", "--no-binary", name, f"{name}=={number}", "--dest", str(folder)]
         subprocess.run([*pip, *what], check=True, timeout=300)
+    (archive,) = folder.glob("*.tar.gz")
     return archive

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-PACKAGE = os.environ.get("SUITE_PACKAGE", "")  # the package that the suite belongs to
+MODULE = os.environ.get("SUITE_MODULE", "")  # the package that the suite belongs to
 REPORT = os.environ.get("SUITE_REPORT", "")  # the file to write
 
 _REFUSAL = "a suite stays on this machine"
@@ -31,11 +31,11 @@ _ends: dict[str, str] = {}
 
 def pytest_load_initial_conftests() -> None:
     sys.addaudithook(_stay_on_this_machine)
-    package = importlib.import_module(PACKAGE)
+    package = importlib.import_module(MODULE)
     # The suite is there to test what is installed, not the copy in its source distribution.
     assert Path(package.__file__ or "").is_relative_to(sysconfig.get_path("purelib")), package
     # Modules of the suite of responses import each other as responses.tests.
-    package.__path__.append(os.path.join(os.getcwd(), PACKAGE))
+    package.__path__.append(os.path.join(os.getcwd(), *MODULE.split(".")))
 
 
 @pytest.hookimpl(wrapper=True)
