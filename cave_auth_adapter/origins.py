@@ -44,6 +44,7 @@ _PEOPLE_SAY = {
     "v1dd": "global.em.brain.allentech.org",
     "crant": "proofreading.zetta.ai",
     "h01": "global.brain-wire-test.org",
+    "fish1": "global.brain-wire-test.org",
 }
 
 #: A domain that CAVE gave up. Whoever owns it next must not receive tokens because an

@@ -142,12 +142,13 @@ def _refuse_token(value: str) -> None:
 
 
 class Url(Server):
-    """An ``http`` or ``https`` URL; a host alone is meant to be reached over https."""
+    """An ``http`` or ``https`` URL; a host or the name of a data set is reached over https."""
 
     name = "url"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        url = value if "://" in value else f"https://{value}"
+        named = server_named(value)
+        url = named if "://" in named else f"https://{named}"
         origin = parse_origin(url)
         _refuse_token(origin.host if origin else value)
         has_host = re.match(r"https?://[^/?#]", url, re.IGNORECASE)

@@ -84,4 +84,4 @@ def explaining_wrong_servers(server: str) -> Iterator[None]:
         raise ServerUnreachable(f"{error} {_NAMES}") from None
 
 
-_NAMES = "Names that are known: microns, flywire, fanc, banc, v1dd, crant, h01."
+_NAMES = "Names that are known: microns, flywire, fanc, banc, v1dd, crant, h01, fish1."

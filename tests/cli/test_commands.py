@@ -56,6 +56,26 @@ def test_status_in_json(run: Run, logged_in: Sandbox, secrets: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "server"),
+    [
+        ("microns", "global.daf-apis.com"),
+        ("FlyWire", "global.daf-apis.com"),
+        ("fanc", "global.daf-apis.com"),
+        ("banc", "global.daf-apis.com"),
+        ("v1dd", "global.em.brain.allentech.org"),
+        ("crant", "proofreading.zetta.ai"),
+        ("h01", "global.brain-wire-test.org"),
+        ("fish1", "global.brain-wire-test.org"),
+    ],
+)
+def test_the_name_of_a_data_set_is_taken_for_its_server(run: Run, name: str, server: str) -> None:
+    for command in ("logout", "token", "header", "status"):
+        assert server in run(command, name).output, command
+    TokenStore().save("a1b2", server)
+    assert run("token", name).stdout == "a1b2\n"
+
+
 @pytest.mark.parametrize("form", ["{}", "https://{}", "https://{}/segmentation/table/x?y=1"])
 def test_status_of_one_host(run: Run, logged_in: Sandbox, form: str) -> None:
     (told,) = parsed(run("status", form.format(host(logged_in.data_server)), "--json"))

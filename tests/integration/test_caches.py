@@ -74,6 +74,19 @@ def test_a_cached_session_asks_once_and_keeps_no_token(
     assert not any(token.encode() in bytes_below(cache) for token in tokens)
 
 
+def test_a_cache_keeps_no_login_page_of_a_token_that_cant_be_used(
+    url: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, on: None
+) -> None:
+    session = requests_cache.CachedSession(backend="memory")
+    monkeypatch.setenv("CAVE_TOKEN", f"{sandbox.token}\n")  # as `echo` leaves it
+    refused = session.get(url)
+    monkeypatch.setenv("CAVE_TOKEN", sandbox.token)
+    answer = session.get(url)
+
+    assert (refused.status_code, refused.headers["Content-Type"]) == (401, "application/json")
+    assert (answer.status_code, answer.from_cache) == (200, False)
+
+
 @pytest.mark.parametrize("match", [False, True, ["Authorization"]])
 def test_a_cached_session_that_matches_headers_hits(
     url: str, cache: Path, on: None, match: bool | list[str]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import ssl
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import aiohttp
+import httpx
 import pytest
 import requests
 import responses
@@ -124,6 +128,47 @@ def test_each_refusal_is_explained_as_the_document_says(
     row = f"| {request.node.callspec.params['case']} |"
     [documented] = [line for line in DOCUMENT.read_text().splitlines() if line.startswith(row)]
     assert documented.split("|")[3].strip() == sentence
+
+
+def by_httpx(url: str, headers: dict[str, str], verify: str) -> str | None:
+    answer = httpx.get(url, headers=headers, verify=ssl.create_default_context(cafile=verify))
+    return explain(
+        status=answer.status_code, headers=answer.headers, body=answer.content, url=answer.url
+    )
+
+
+def by_aiohttp(url: str, headers: dict[str, str], verify: str) -> str | None:
+    async def get() -> str | None:
+        secure = ssl.create_default_context(cafile=verify)
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(url, headers=headers, ssl=secure) as answer,
+        ):
+            return explain(
+                status=answer.status,
+                headers=answer.headers,
+                body=await answer.read(),
+                url=answer.url,
+            )
+
+    return asyncio.run(get())
+
+
+@pytest.mark.parametrize("get", [by_httpx, by_aiohttp])
+def test_an_answer_of_another_client_is_explained_in_the_same_words(
+    sandbox: Sandbox, case: Case, get: Any
+) -> None:
+    url, verify = sandbox.data_server + case.path, sandbox.ca_bundle
+    headers = {"X-Requested-With": "test", **case.headers}
+    if case.token:
+        headers["Authorization"] = f"Bearer {TokenStore().load(sandbox.data_server)}"
+    sentence = get(url, headers, verify)
+
+    by_requests = explain(requests.get(url, headers=headers, verify=verify))
+    assert by_requests is not None
+    # How a request was made, only an answer of requests can tell.
+    assert sentence == by_requests.replace("It had a password, from auth=, the URL or netrc. ", "")
+    assert get(f"{sandbox.data_server}/public", {}, verify) is None
 
 
 @pytest.mark.parametrize(

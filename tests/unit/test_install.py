@@ -688,6 +688,9 @@ class TestNothingBreaks:
             assert session.get(CAVE).ok
             assert session.get(FOREIGN).ok
         assert all("Authorization" not in sent.headers for sent in sent_by(session))
+        # The answer of a CAVE service is then JSON, and no login page.
+        asked = ["X-Requested-With" in sent.headers for sent in sent_by(session)]
+        assert asked == [True, False] * 3
         (record,) = caplog.records
         assert record.name == "cave_auth_adapter"
         assert record.levelno == logging.WARNING

@@ -331,7 +331,7 @@ HOSTS = TrustedHosts(
 
 class TestDefaultDeployments:
     def test_the_names_that_people_know_lead_to_deployments(self) -> None:
-        names = ("microns", "flywire", "fanc", "banc", "v1dd", "crant", "h01")
+        names = ("microns", "flywire", "fanc", "banc", "v1dd", "crant", "h01", "fish1")
         assert {server_called(name) for name in names} == set(DEPLOYMENTS)
         assert server_called("H01") == "global.brain-wire-test.org"
         assert server_called("global.daf-apis.com") is None
