@@ -100,6 +100,8 @@ class DeploymentFiles:
         if to_default:
             with contextlib.suppress(TokenFileError):
                 paths.append(self._store.save(token, key=self._key, overwrite=True))
+                if same_account and replaced is not None and replaced != token:
+                    self._store.replace(replaced, token)  # under other keys, too
         if replaced is not None and replaced != token:
             paths += self._replace(replaced, token, None if same_account else self._key)
         return list(dict.fromkeys(paths))
@@ -118,15 +120,6 @@ class DeploymentFiles:
                 if self._store.replace(token, None):
                     paths.append(self._store.path_for())
         return paths + self._replace(token, None, None)
-
-    def holding(self, token: str) -> list[Path]:
-        """The files that hold a token: those of the deployment, and ``cave-secret.json``."""
-        found = [self._store.path_for(name) for name in self._own_holders(token)]
-        with contextlib.suppress(TokenFileError):
-            default = self._store.path_for()
-            if token in (read_secrets(default) or {}).values():
-                found.append(default)
-        return found
 
     def _replace(self, old: str, new: str | None, key: str | None) -> list[Path]:
         paths = []

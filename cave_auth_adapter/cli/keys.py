@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from email.utils import parsedate_to_datetime
 
 import click
@@ -12,7 +13,7 @@ from ..login.keys import key_name, rotate
 from ..service import ApiKey
 from ..tokens import Token
 from ..words import files, printable, say, table
-from .common import as_json, fail, print_json
+from .common import FAILED, as_json, fail, print_json
 from .holding import chosen_holding, server_option
 
 
@@ -89,13 +90,16 @@ def revoke(key_id: int, yes: bool, server: str | None) -> None:
 
 
 @keys.command("rotate")
-@click.option("--yes", is_flag=True, help="End the old key without asking.")
+@click.option(
+    "--yes", is_flag=True, help="End the old key without asking, unless a file is left with it."
+)
 @server_option
 def rotate_key(yes: bool, server: str | None) -> None:
     """Put a new key in the place of the one that this machine uses, and end that.
 
     Do this when somebody may have seen your token. The new key is saved in each secret file of the
-    deployment that holds the old one. Other computers that use the old one have to log in again.
+    deployment that holds the old one. A file of another server that holds it is listed, and with
+    --yes the old key is then not ended. Other computers that use the old one have to log in again.
 
     \b
     cave-auth keys rotate
@@ -106,13 +110,27 @@ def rotate_key(yes: bool, server: str | None) -> None:
     done = rotate(auth, user, holding.token)
     say(f"Saved a new API key, named {done.name!r}, in\n{files(done.paths)}")
     if done.left:
-        say(f"These files still hold the old key:\n{files(done.left)}", err=True, fg="yellow")
-    if yes or _confirm("End the old key now, for all who use it?"):
+        say(
+            "The old key is left in these files, which are another server's or can't be written:\n"
+            f"{files(done.left)}\nThey stop working when it ends.",
+            err=True,
+            fg="yellow",
+        )
+    if _may_end_old(yes, left=bool(done.left)):
         done.end_old()
         say("Ended the old key. Services may accept it for some minutes more.")
-    else:
-        end = f"cave-auth keys revoke {done.old_id} --server {done.server.server_address}"
-        say(f"The old key still works. To end it: {end}", err=True, fg="yellow")
+        return
+    end = f"cave-auth keys revoke {done.old_id} --server {done.server.server_address}"
+    say(f"The old key still works. To end it: {end}", err=True, fg="yellow")
+    if yes:
+        sys.exit(FAILED)
+
+
+def _may_end_old(yes: bool, left: bool) -> bool:
+    """Whether to end the old key; ``--yes`` alone does not stop files that are left with it."""
+    if left:
+        return not yes and _confirm("End the old key all the same, for all who use it?")
+    return yes or _confirm("End the old key now, for all who use it?")
 
 
 def _confirm(question: str) -> bool:

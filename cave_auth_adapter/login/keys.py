@@ -14,6 +14,7 @@ from ..diagnose.status import key_in_use, signed_with
 from ..errors import CaveAuthError, LoginFailed
 from ..saving import DeploymentFiles
 from ..service import AuthServer, User
+from ..store import TokenStore
 from ..tokens import Source, Token
 from ..words import printable
 
@@ -52,7 +53,8 @@ class Rotation(NamedTuple):
     :ivar name: of the new key.
     :ivar old_id: of the old key, at the server.
     :ivar paths: the files that hold the new key.
-    :ivar left: the files that hold the old one still.
+    :ivar left: the files that hold the old one still, as they are another server's, or can't be
+        written.
     """
 
     server: AuthServer
@@ -88,4 +90,4 @@ def rotate(server: AuthServer, user: User, old: Token) -> Rotation:
     with new_key(server, user) as (token, name):
         paths = files.save(token.value, replaced=old.value, same_account=True)
     fresh = signed_with(token, server.server_address)
-    return Rotation(fresh, name, key.id, paths, files.holding(old.value))
+    return Rotation(fresh, name, key.id, paths, TokenStore().holding(old.value))

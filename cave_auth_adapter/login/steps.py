@@ -259,7 +259,7 @@ def _offer_to_end_key(server: str, before: Account, now: Account, talk: Dialogue
     """Offer to end the key that a login has replaced, if it is the same account's."""
     if not before.user or not now.user or before.user["id"] != now.user["id"]:
         return
-    if before.token == now.token or DeploymentFiles(server).holding(before.token.value):
+    if before.token == now.token:
         return
     visitor = signed_with(now.token, server)
     try:
@@ -267,13 +267,14 @@ def _offer_to_end_key(server: str, before: Account, now: Account, talk: Dialogue
         if key is None:
             return
         named = f"The key that was replaced, {printable(key.description or key.id)!r},"
-        if talk.confirm(f"{named} still works. End it, for all who use it?"):
+        home = server.removeprefix("https://")
+        end = f"To end it: cave-auth keys revoke {key.id} --server {home}"
+        if left := TokenStore().holding(before.token.value):
+            talk.warn(f"{named} still works, and is in use in\n{files(left)}\n{end}")
+        elif talk.confirm(f"{named} still works. End it, for all who use it?"):
             visitor.revoke_key(key.id)
             talk.tell(f"{named} is ended. Services may accept it for some minutes more.")
         else:
-            home = server.removeprefix("https://")
-            talk.tell(
-                f"{named} still works.\nTo end it: cave-auth keys revoke {key.id} --server {home}"
-            )
+            talk.tell(f"{named} still works.\n{end}")
     except CaveAuthError as error:
         talk.warn(f"The key that was replaced could not be ended. {error}")

@@ -7,6 +7,7 @@ A file is a JSON object, key -> token, in ``$CLOUD_VOLUME_DIR/secrets`` or
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -130,6 +131,21 @@ class TokenStore:
         names = (name for name in names if name.endswith(_SERVER_SUFFIX))
         found = {name.removesuffix(_SERVER_SUFFIX).replace(_COLON, ":"): name for name in names}
         return {server: directory / found[server] for server in found if trusted_by_file(server)}
+
+    def holding(self, token: str) -> list[Path]:
+        """The files of CAVE tokens that hold a token, under any key and whatever their names say.
+
+        A file that can't be read is left out; ``cave-auth doctor`` lists those.
+
+        :raises TokenFileError: if the directory can't be listed.
+        """
+        directory, found = self._usable_directory(), []
+        for name in sorted(files.names_in(directory)):
+            if name.endswith((DEFAULT_FILE, DEPRECATED_FILE)):
+                with contextlib.suppress(TokenFileError):
+                    if _keys_of(read_secrets(directory / name), token, None):
+                        found.append(directory / name)
+        return found
 
     def _judged(self) -> Iterator[tuple[str, DoubtfulFile | None]]:
         """Each server with a file of its own, and what speaks against the file."""

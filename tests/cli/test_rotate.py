@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -94,3 +96,59 @@ def test_what_cant_be_rotated(
     assert result.exit_code == 3
     assert "from the variable CAVE_TOKEN" in result.stderr
     assert is_alive(sandbox, old)
+
+
+@pytest.fixture
+def elsewhere(old: str) -> list[Path]:
+    """Files of other servers, and of no server, that hold the old key as well."""
+    store = TokenStore()
+    copies = [store.save(old, "proofreading.zetta.ai", "mine")]
+    for name in ("backup-cave-secret.json", "chunkedgraph-secret.json"):
+        copies.append(store.directory / name)
+        copies[-1].write_text(json.dumps({"token": old}))
+    return copies
+
+
+def test_a_file_that_keeps_the_old_key_is_told_and_goes_on_working(
+    run: Run, sandbox: Sandbox, old: str, elsewhere: list[Path]
+) -> None:
+    before = [path.read_text() for path in elsewhere]
+    result = run("keys", "rotate", "--server", host(sandbox.auth_server), "--yes")
+    assert result.exit_code == 1
+    assert [path.read_text() for path in elsewhere] == before
+    assert all(path.name in result.stderr for path in elsewhere)
+    assert is_alive(sandbox, old)
+    assert TokenStore().load(sandbox.auth_server) != old
+    (command,) = [line for line in result.stderr.splitlines() if "keys revoke" in line]
+    assert run(*command.partition("cave-auth ")[2].split()).exit_code == 0
+    assert not is_alive(sandbox, old)
+
+
+@pytest.mark.parametrize("word", ["y", "n"])
+def test_a_person_may_end_it_all_the_same(
+    run: Run,
+    sandbox: Sandbox,
+    old: str,
+    elsewhere: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    word: str,
+) -> None:
+    asked: list[str] = []
+
+    def confirm(question: str) -> bool:
+        asked.append(question)
+        return word == "y"
+
+    monkeypatch.setattr(import_module("cave_auth_adapter.cli.keys"), "_confirm", confirm)
+    assert run("keys", "rotate", "--server", host(sandbox.auth_server)).exit_code == 0
+    assert asked == ["End the old key all the same, for all who use it?"]
+    assert is_alive(sandbox, old) is (word == "n")
+
+
+def test_cave_secret_json_follows_under_each_key(run: Run, sandbox: Sandbox, old: str) -> None:
+    TokenStore().save(old)
+    TokenStore().save(old, key="work")
+    assert run("keys", "rotate", "--server", host(sandbox.auth_server), "--yes").exit_code == 0
+    new = TokenStore().load(sandbox.auth_server)
+    assert [TokenStore().load(key=key) for key in ("token", "work")] == [new, new]
+    assert not is_alive(sandbox, old)

@@ -138,6 +138,10 @@ def test_a_key_that_another_file_holds_is_not_ended(
         TokenStore().save(old, server)
     done = log_in(overwrite=True, dialogue=Answers(yes=True))
     assert not any("End it" in question for question in done.talk.asked)
+    told = "".join(done.talk.told)
+    assert "still works, and is in use in" in told
+    assert "proofreading.zetta.ai-cave-secret.json" in told
+    assert "cave-auth keys revoke" in told
     assert is_alive(sandbox, old)
 
 
