@@ -8,16 +8,20 @@ READY := $(VENV)/.ready
 SUITES := $(VENV)-suites
 TOOLS := $(VENV)-tools
 CLUSTERS := $(VENV)-clusters
+WINDOWS := $(VENV)-windows
 
 # One worker for each processor; each has a sandbox of its own, and every test a home directory.
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --maxprocesses=8 --dist=worksteal
+# What `make windows` runs: what differs on Windows is files, the command line and the login.
+ON_WINDOWS := tests/unit tests/cli tests/login tests/integration/test_doors.py \
+    tests/integration/test_lifecycle.py tests/integration/test_programs.py
 # What `make test` runs: the doctests, the rooms one by one, the command line, and each door once
 # from its caller to a real protected service.
 QUICK := cave_auth_adapter cave_auth_startup/imports.py tests/unit tests/cli tests/integration/test_doors.py
 
-.PHONY: help demo test proof nightly mutations leaks suites tools clusters bench docs pictures lint \
-    format package lowest prereleases clean
+.PHONY: help demo test proof nightly mutations leaks suites tools clusters windows bench docs \
+    pictures lint format package lowest prereleases clean
 
 help:
 	@echo "To begin:"
@@ -35,6 +39,7 @@ help:
 	@echo "  make tools        navis, pcg-skel and other tools, unmodified, with only CAVE_TOKEN"
 	@echo "  make clusters     tokens that change under Dask, Ray, joblib, multiprocessing, task-queue"
 	@echo "  make package      build the distributions; try them on every Python, 3.10 to 3.14"
+	@echo "  make windows      the tests of files, command line and login with Windows' Python (Wine)"
 	@echo "Now and then:"
 	@echo "  make lowest       the tests with the oldest requests, urllib3, CAVEclient, cloud-volume"
 	@echo "  make prereleases  the tests with the pre-releases of their next versions"
@@ -72,6 +77,9 @@ tools: $(TOOLS)/.ready
 
 clusters: $(CLUSTERS)/.ready
 	$(CLUSTERS)/$(notdir $(BIN))/python -m pytest tests/clusters
+
+windows: $(WINDOWS)/python
+	$(WINDOWS)/python -m pytest -p no:cacheprovider $(ON_WINDOWS)
 
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
@@ -140,6 +148,10 @@ $(CLUSTERS)/.ready: setup.cfg
 	    $(CLUSTERS)/$(notdir $(BIN))/python -m pip install --quiet --disable-pip-version-check \
 	    --editable '.[dask,sandbox,testing]' cryptography joblib task-queue
 	@touch $@
+
+# Windows' own Python, on a Linux machine that has Wine.
+$(WINDOWS)/python: setup.cfg tests/windows/__main__.py
+	$(PYTHON) -m tests.windows $(WINDOWS)
 
 clean:
 	rm -rf .venv .venv-* .nox site build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -19,6 +19,7 @@ from .support.answering import StubServer
 from .support.doors import DOORS, Door, session_through
 from .support.sandbox import Tokens
 from .support.servers import Authority
+from .support.systems import home_at
 
 _UNSET = (
     *("CAVE_TOKEN", "CAVE_TOKEN_FILE", "CAVE_TOKEN_COMMAND", "CAVE_AUTH_ACCOUNT"),
@@ -42,7 +43,8 @@ def fresh_environment(tmp_path: Path) -> Iterator[None]:
     runtime.reset()  # warnings are given once per process; here, once per test
     # Not the monkeypatch of the test: its undo() must not bring back the real home directory.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(tmp_path))
+        for name, value in home_at(tmp_path).items():
+            patch.setenv(name, value)
         for name in _UNSET:
             patch.delenv(name, raising=False)
         yield

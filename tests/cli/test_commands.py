@@ -17,6 +17,7 @@ from cave_auth_adapter.sandbox import Sandbox
 
 from ..support.answering import Answer, StubServer
 from ..support.sandbox import is_alive, keys_of, saved
+from ..support.systems import CAVE_AUTH
 from .conftest import Run, host, parsed
 
 ASKING = ["status", "whoami", "keys list", "logout --revoke"]
@@ -525,7 +526,7 @@ def test_completion(shell: str) -> None:
     TokenStore().save("0123456789abcdef", "cave.my-lab.org")
     words = {"COMP_WORDS": "cave-auth status cave", "COMP_CWORD": "2"}
     done = subprocess.run(
-        [str(Path(sys.executable).with_name("cave-auth"))],
+        [CAVE_AUTH],
         env={**os.environ, "_CAVE_AUTH_COMPLETE": f"{shell}_complete", **words},
         capture_output=True,
         text=True,

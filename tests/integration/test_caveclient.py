@@ -14,6 +14,7 @@ from cave_auth_adapter import install
 from cave_auth_adapter.sandbox import Sandbox
 
 from ..support.sandbox import Tokens
+from ..support.systems import home_at
 
 MakeSession = Callable[[str], requests.Session]
 
@@ -22,7 +23,8 @@ MakeSession = Callable[[str], requests.Session]
 def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[types.ModuleType]:
     """CAVEclient looks for its files when it is imported: away from the home of whoever tests."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        for name, value in home_at(tmp_path_factory.mktemp("home")).items():
+            patch.setenv(name, value)
         yield importlib.import_module("caveclient.base")
 
 

@@ -41,6 +41,7 @@ from cave_auth_adapter.store import read_secrets
 from cave_auth_adapter.watch import LOOK_INTERVAL
 
 from ..support.stub import OTHER_TOKEN, TOKEN, Clock, Write
+from ..support.systems import home_at
 
 HOST = Origin("https", "minnie.microns-daf.com", 443)
 AUTH_SERVER = "global.daf-apis.com"
@@ -1340,7 +1341,7 @@ class TestKnownHosts:
         write("cave-secret.json", token=TOKEN)
         auth, url = CaveAuth(), "https://a.example.org/"
         assert not auth.trusts(url)
-        new = {"HOME": os.environ["HOME"], "CAVE_AUTH_HOSTS": "a.example.org"}
+        new = {**home_at(os.environ["HOME"]), "CAVE_AUTH_HOSTS": "a.example.org"}
         new["CAVE_TOKEN"] = OTHER_TOKEN
         if environ == "changed":
             patch: Any = mock.patch.dict(os.environ, new)

@@ -1,0 +1,1 @@
+"""The tests under Windows' own CPython, on a Linux machine that has Wine: ``make windows``."""
