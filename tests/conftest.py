@@ -128,11 +128,17 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture
-def stub_server(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[StubServer]:
-    """A server that gives one answer to all, which a test may change."""
+def stub_context(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """What a server of a test needs to speak TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.certificate.configure_cert(context)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.bundle))
-    server = StubServer(context)
+    return context
+
+
+@pytest.fixture
+def stub_server(stub_context: ssl.SSLContext) -> Iterator[StubServer]:
+    """A server that gives one answer to all, which a test may change."""
+    server = StubServer(stub_context)
     yield server
     server.close()

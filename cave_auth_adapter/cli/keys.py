@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 
 import click
 
+from ..errors import CaveAuthError
 from ..login.dialogue import default_dialogue
 from ..login.keys import key_name, rotate
 from ..service import ApiKey
@@ -116,14 +117,16 @@ def rotate_key(yes: bool, server: str | None) -> None:
             err=True,
             fg="yellow",
         )
-    if _may_end_old(yes, left=bool(done.left)):
+    end = f"To end it: cave-auth keys revoke {done.old_id} --server {done.server.server_address}"
+    if not _may_end_old(yes, left=bool(done.left)):
+        say(f"The old key still works. {end}", err=True, fg="yellow")
+        sys.exit(FAILED if yes else 0)
+    try:
         done.end_old()
-        say("Ended the old key. Services may accept it for some minutes more.")
-        return
-    end = f"cave-auth keys revoke {done.old_id} --server {done.server.server_address}"
-    say(f"The old key still works. To end it: {end}", err=True, fg="yellow")
-    if yes:
-        sys.exit(FAILED)
+    except CaveAuthError:
+        say(f"The old key may still work. {end}", err=True, fg="yellow")
+        raise
+    say("Ended the old key. Services may accept it for some minutes more.")
 
 
 def _may_end_old(yes: bool, left: bool) -> bool:

@@ -118,7 +118,7 @@ class Status:
             yield "account", f"{person(self.user)}, id {printable(self.user['id'], 20)}"
         if self.source:
             yield "token", f"from {where(self.source)}"
-        if self.user:
+        if self.user and not self.problem:
             if self.expires_in is not None:
                 yield "lives", f"{span(self.expires_in)} more; it is a login token"
             else:

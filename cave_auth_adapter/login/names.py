@@ -66,17 +66,18 @@ def explaining_wrong_servers(server: str) -> Iterator[None]:
     try:
         yield
     except UnexpectedAnswer as error:
-        status = 0 if error.response is None else error.response.status_code
-        if status >= 500:
+        status = None if error.response is None else error.response.status_code
+        if status and status >= 500:
             raise
         home = auth_server_of(origin)
         if home is not None and home != origin.server:
             raise LoginFailed(
                 f"{server} is a data server of {home}. Log in there: cave-auth login {home}"
             ) from None
+        said = f" (status {status})" if status else ""
         raise LoginFailed(
-            f"{server} is not a server at which people log in to CAVE (status {status}). Check its "
-            f"name. {_NAMES}"
+            f"{server} is not a server at which people log in to CAVE{said}. Check its name. "
+            f"{_NAMES}"
         ) from None
     except ServerUnreachable as error:
         if "." in origin.host or origin.host == "localhost" or ":" in origin.host:

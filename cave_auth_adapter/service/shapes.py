@@ -102,7 +102,7 @@ def _rights(value: Any) -> bool:
 NUMBER = _number
 NAMED = {"id": int, "name": str}
 USER = {"id": int, "name": _maybe(str), "email": _maybe(str), "created": _maybe(str)}
-MISSING_TERMS = {"tos_name": _maybe(str), "dataset_name": _maybe(str), "tos_id": _maybe(int)}
+MISSING_TERMS = {"tos_name": str, "dataset_name": str, "tos_id": _maybe(int)}
 TERMS = {"id": int, "name": _maybe(str), "text": _maybe(str)}
 PERMISSIONS = {
     **USER,

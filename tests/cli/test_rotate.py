@@ -77,7 +77,9 @@ def test_a_server_that_fails_in_the_middle(
         raise ServerUnreachable("It is gone.")
 
     monkeypatch.setattr(AuthServer, "revoke_key", gone)
-    assert run("keys", "rotate", "--yes").exit_code == 5
+    result = run("keys", "rotate", "--yes")
+    assert result.exit_code == 5
+    assert "The old key may still work. To end it: cave-auth keys revoke" in result.stderr
     new = TokenStore().load(sandbox.auth_server)
     assert new not in (None, old)
     assert is_alive(sandbox, str(new))

@@ -28,7 +28,7 @@ class StubServer:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                answer = stub.answer
+                answer = stub.answer_to(self.command, self.path)
                 stub.requests.append((self.command, self.path, dict(self.headers)))
                 time.sleep(answer.delay)
                 self.send_response(answer.status)
@@ -58,6 +58,10 @@ class StubServer:
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.address = f"{scheme}://localhost:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def answer_to(self, method: str, path: str) -> Answer:
+        """The answer to a request; the same to all, unless a test says otherwise."""
+        return self.answer
 
     def close(self) -> None:
         self._server.shutdown()
