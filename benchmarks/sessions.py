@@ -39,7 +39,8 @@ class Offline(HTTPAdapter):
 
 # Kept from before install(), so that sessions with and without it can take turns in one process:
 # to put it in and take it out for each call would have the interpreter forget what it has learnt.
-_WITHOUT = {name: getattr(requests.Session, name) for name in ("get_adapter", "rebuild_auth")}
+_WRAPPED = ("get_adapter", "resolve_redirects", "rebuild_auth")
+_WITHOUT = {name: getattr(requests.Session, name) for name in _WRAPPED}
 
 
 def untouched(session: requests.Session) -> requests.Session:

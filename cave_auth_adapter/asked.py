@@ -95,7 +95,10 @@ def _restore(named: list[str | None]) -> Trail:
 
 def trail_of(request: PreparedRequest) -> Trail | None:
     """The trail that a request and its copies share, if there is one."""
-    return next((hook for hook in _hooks(request) if isinstance(hook, Trail)), None)
+    for hook in _hooks(request):
+        if isinstance(hook, Trail):
+            return hook
+    return None
 
 
 def is_led(request: PreparedRequest) -> bool:

@@ -15,7 +15,7 @@ from .origins import DEPLOYMENTS, HostSpec, Origin, TrustedHosts
 from .providers import changed
 from .runtime import on_reset, warn_once
 from .store import TokenStore
-from .watch import HOST_VARIABLES, Variables, Watch, Watched, environment
+from .watch import HOST_VARIABLES, Variables, Watch, Watched
 
 
 class Trust(NamedTuple):
@@ -78,7 +78,8 @@ class KnownHosts:
 
     def trusted_origin(self, url: str) -> Origin | None:
         """The origin of a URL that may see a token; None for every other URL."""
-        return _known().hosts.trusted_origin(url)
+        # What is in the table stays trusted, whatever the files and variables say.
+        return _TABLE.trusted_origin(url) or _known().hosts.trusted_origin(url)
 
     def names(self, origin: Origin) -> bool:
         """Whether the caller named a host, in the variable ``CAVE_AUTH_HOSTS``."""
@@ -93,6 +94,9 @@ class KnownHosts:
 
     def __hash__(self) -> int:
         return hash(KnownHosts)
+
+
+_TABLE = TrustedHosts(host for item in DEPLOYMENTS.items() for host in (item[0], *item[1]))
 
 
 class _Known(NamedTuple):
@@ -112,7 +116,7 @@ class _Known(NamedTuple):
                 watch.look()
             if watch.version != version:
                 return False
-        return self.changed == changed() and self.variables == environment(HOST_VARIABLES)
+        return self.changed == changed() and self.variables.are_current()
 
 
 _current: _Known | None = None  # threads that find it old at the same time each replace it
@@ -128,7 +132,7 @@ def _known() -> _Known:
 
 def _look() -> _Known:
     # What the answer rests on comes first, so that no change is missed.
-    variables, now = environment(HOST_VARIABLES), changed()
+    variables, now = Variables(HOST_VARIABLES), changed()
     watched = tuple((watch, watch.look()) for watch in map(Watch, _places()))
     for wrong in wrongly_named_hosts():
         # Requests go to other hosts too, and must not fail for it.

@@ -62,7 +62,7 @@ class Patches:
             if origin is None and not notes:
                 log_decision(now.auth, url, None, None)
                 return adapter
-            return _InstalledAdapter(now.auth, adapter, self._in_effect, (url, origin), notes)
+            return _InstalledAdapter(now, adapter, self._in_effect, (url, origin), notes)
 
         return get_adapter
 
@@ -73,7 +73,7 @@ class Patches:
             session: Session, resp: Response, req: PreparedRequest, *args: Any, **kwargs: Any
         ) -> Iterator[Any]:
             hops, now = original(session, resp, req, *args, **kwargs), self._in_effect()
-            if now is None or not (resp.status_code == 401 or session.get_redirect_target(resp)):
+            if now is None or not _may_lead_on(session, resp):
                 return hops
             return follow(now.auth, hops, resp, req, kwargs)
 
@@ -88,6 +88,17 @@ class Patches:
                 strip_hop(now.auth, prepared_request, response)
 
         return rebuild_auth
+
+
+def _may_lead_on(session: Session, response: Response) -> bool:
+    """Whether an answer leads to another request, or tells of a host that is not trusted."""
+    status = response.status_code
+    if status == 200 and type(session).get_redirect_target is _GET_REDIRECT_TARGET:
+        return False  # no redirect; to look for its header takes longer
+    return status == 401 or bool(session.get_redirect_target(response))
+
+
+_GET_REDIRECT_TARGET = Session.get_redirect_target
 
 
 class _Patch:
@@ -124,19 +135,26 @@ class _InstalledAdapter(CaveAdapter):
     """
 
     wrapped: BaseAdapter
+    _keep_alive: bool
     _lenient = True
 
     def __init__(
         self,
-        auth: CaveAuth,
+        now: Identity,
         wrapped: BaseAdapter,
         in_effect: Callable[[], Identity | None],
         decided: tuple[str, Origin | None],
         notes: bool,
     ):
+        auth, keep_alive = now
         # One is made for each request, of things that were looked at before.
         vars(self).update(
-            auth=auth, wrapped=wrapped, _in_effect=in_effect, _decided=decided, _notes=notes
+            auth=auth,
+            wrapped=wrapped,
+            _keep_alive=keep_alive,
+            _in_effect=in_effect,
+            _decided=decided,
+            _notes=notes,
         )
 
     def _origin(self, request: PreparedRequest, options: Options) -> Origin | None:
@@ -153,7 +171,7 @@ class _InstalledAdapter(CaveAdapter):
     def _transmit(
         self, request: PreparedRequest, token: Token | None, args: Any, kwargs: Any
     ) -> Response:
-        if (now := self._in_effect()) is None or not now.keep_alive:
+        if not self._keep_alive:
             return self.wrapped.send(request, *args, **kwargs)
         return keepalive.send(self.wrapped, request, token, *args, **kwargs)
 

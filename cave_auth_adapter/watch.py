@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from . import store
@@ -81,15 +82,30 @@ TOKEN_VARIABLES = (
 )
 
 
-class Variables(tuple["str | None", ...]):
-    """The values of some variables, to be compared. One may be a token, so none is shown."""
+class Variables:
+    """The values of some environment variables at one moment. One may be a token: none is shown.
 
-    __slots__ = ()
+    >>> Variables(["HOME"]).are_current()
+    True
+    """
 
-    def __repr__(self) -> str:
-        return f"<{len(self)} variables>"
+    def __init__(self, names: Iterable[str]):
+        self._values = tuple((name, os.environ.get(name)) for name in names)
 
+    def are_current(self) -> bool:
+        """Whether none has changed since."""
+        environ = os.environ
+        for name, before in self._values:
+            try:  # most are unset: environ.get() would raise twice for each, at every request
+                if environ[name] != before:
+                    return False
+            except KeyError:
+                if before is not None:
+                    return False
+        return True
 
-def environment(names: tuple[str, ...]) -> Variables:
-    """What to compare in order to know whether a variable has changed."""
-    return Variables(map(os.environ.get, names))
+    def without(self, names: Collection[str]) -> Variables:
+        """The same but for some of them."""
+        fewer = Variables(())
+        fewer._values = tuple(pair for pair in self._values if pair[0] not in names)
+        return fewer

@@ -14,6 +14,7 @@ from ..errors import CaveAuthError
 from ..runtime import warn_once
 from ..tokens import Source, Token, check_token
 
+VARIABLE = "CAVE_AUTH_KEYRING"
 SERVICE = "cave-auth-adapter"
 ANY_SERVER = "any server"  # the name of the entry that corresponds to cave-secret.json
 
@@ -23,7 +24,7 @@ def find(servers: Iterable[str]) -> Token | None:
 
     None where the keyring is not to be asked, or can't be; the latter is logged as one warning.
     """
-    if not os.environ.get("CAVE_AUTH_KEYRING"):
+    if not os.environ.get(VARIABLE):
         return None
     try:
         for server in (*servers, ANY_SERVER):

@@ -19,7 +19,7 @@ from ..origins import Origin
 from ..providers import TokenSource
 from ..runtime import holding_warnings, warn_once
 from ..tokens import DEFAULT_KEY, Source, Token, check_token
-from ..watch import TOKEN_VARIABLES, Variables, environment
+from ..watch import TOKEN_VARIABLES, Variables
 from .memory import Found, Memory, memory_of
 from .search import Search, Wanted
 from .turns import Turn
@@ -183,7 +183,7 @@ class Credentials:
         try:
             return self._search_once(origin, is_refusal)
         except TokenFileError as error:
-            if before is None or before.token is None or before.variables != _variables():
+            if before is None or before.token is None or not before.variables.are_current():
                 raise
             problem = error
         # A job that runs is not stopped by a file that breaks meanwhile, or is being written.
@@ -201,7 +201,7 @@ class Credentials:
 
     def _search_once(self, origin: Origin, is_refusal: bool) -> Found:
         # What the answer rests on comes first, so that no change is missed.
-        variables, changed, memory = _variables(), providers.changed(), self._memory
+        variables, changed, memory = Variables(TOKEN_VARIABLES), providers.changed(), self._memory
         look = memory.reader.look(afresh=is_refusal)
         search = Search(
             self._wanted,
@@ -213,8 +213,5 @@ class Credentials:
             is_refusal=is_refusal,
         )
         token = search.token()
-        return Found(token, variables, changed, tuple(look.watched), search.renew_at)
-
-
-def _variables() -> Variables:
-    return environment(TOKEN_VARIABLES)
+        rests_on = variables.without(search.idle_variables(token))
+        return Found(token, rests_on, changed, tuple(look.watched), search.renew_at)

@@ -13,7 +13,7 @@ from ..origins import Origin
 from ..providers import Asked, changed
 from ..runtime import on_reset
 from ..tokens import Token
-from ..watch import TOKEN_VARIABLES, Variables, Watched, environment
+from ..watch import Variables, Watched
 from .reading import Reader
 from .turns import Turns
 
@@ -55,7 +55,7 @@ class Found(NamedTuple):
                 watch.look()
             if watch.version != version:
                 return False
-        return self.variables == environment(TOKEN_VARIABLES)
+        return self.variables.are_current()
 
 
 class _Rest(NamedTuple):

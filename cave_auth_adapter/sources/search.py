@@ -74,6 +74,16 @@ class Search:
             first = first or token
         return first
 
+    def idle_variables(self, token: Token | None) -> set[str]:
+        """The variables that can't change the answer. Each of the others costs at every request.
+
+        :param token: the answer.
+        """
+        if token is None or token.source.kind != "file":
+            return set()
+        idle = {keyring.VARIABLE}  # the keyring comes last
+        return idle | {"CAVE_AUTH_HOSTS"} if auth_server_of(self._origin) else idle
+
     def _tokens(self) -> Iterator[Token]:
         """The tokens in the order of their sources.
 
