@@ -30,6 +30,8 @@ _UNSET = (
     *("VIRTUAL_ENV", "CONDA_PREFIX"),  # `cave-auth run` takes the Python of the active environment
     # where a person sits, and how they like it
     *("SSH_CONNECTION", "SSH_TTY", "DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "NO_COLOR"),
+    *("JPY_PARENT_PID", "MPLBACKEND", "JUPYTERHUB_API_URL", "BINDER_LAUNCH_HOST"),
+    *("COLAB_RELEASE_TAG", "CODESPACES", "REMOTE_CONTAINERS", "VSCODE_IPC_HOOK_CLI"),
 )
 # A process that was started in the background ignores Ctrl-C, and so would all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

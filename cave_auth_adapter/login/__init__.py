@@ -28,7 +28,8 @@ def login(
 
     A browser opens at the server's login page. Where there is none (SSH, no display, a notebook),
     the address is printed, and the token, or the address at which the login ended, is asked for.
-    If a token that works is there already, nothing happens, unless ``overwrite``.
+    If a token that works is there already, nothing happens, unless ``overwrite``. A notebook shows
+    an error of the login in one line.
 
     :param server_address: the auth server; or ``microns`` and the like, or a datastack that
         CAVEclient has used on this computer. Naming a server here is trusting it.
@@ -47,28 +48,30 @@ def login(
     :param trust_data_servers: whether to send the token to the servers that the info service names,
         even if they belong to no known deployment. Without it, you are asked.
     :param dialogue: what asks and tells; None: the terminal, or the notebook.
-    :raises LoginFailed: nobody logged in in time, the person declined, or nobody logs in to CAVE at
-        that server.
+    :raises LoginFailed: nobody logged in in time, the person declined, there is nobody to ask, or
+        nobody logs in to CAVE at that server.
     :raises TokenRefused: the token that was brought is not one of this server.
     :raises ServerUnreachable: the server does not answer.
     :raises TokenFileError: a file can't be read or written.
     :raises InvalidHostSpec: (also a :class:`ValueError`) if the address is not one.
     """
     from .accounts import check_name
-    from .dialogue import default_dialogue, has_browser
+    from .dialogue import default_dialogue
     from .names import server_named
+    from .places import has_browser, shown_in_one_line
     from .steps import Options, log_in
 
-    server = base_url(server_named(server_address))
-    options = Options(
-        in_browser=open_browser and has_browser(),
-        store_key=store_key,
-        overwrite=overwrite,
-        default=default,
-        account=None if account is None else check_name(account),
-        timeout=timeout,
-        token=token,
-        trust_data_servers=trust_data_servers,
-    )
-    log_in(server, dialogue or default_dialogue(), options)
+    with shown_in_one_line():
+        server = base_url(server_named(server_address))
+        options = Options(
+            in_browser=open_browser and has_browser(),
+            store_key=store_key,
+            overwrite=overwrite,
+            default=default,
+            account=None if account is None else check_name(account),
+            timeout=timeout,
+            token=token,
+            trust_data_servers=trust_data_servers,
+        )
+        log_in(server, dialogue or default_dialogue(), options)
     return AuthClient(token_key=account, server_address=server)

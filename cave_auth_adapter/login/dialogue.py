@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import getpass
-import os
 import sys
 
+from ..errors import LoginFailed
 from ..words import say
+from .places import below_notebook, in_notebook
 
 
 class Dialogue:
     """On a terminal. Where nobody can answer, a question counts as answered with no.
 
-    :param asks: whether to ask at all; None: if stdin is a terminal.
+    :param asks: whether to ask at all; None: if stdin is a terminal at which somebody can type.
     """
 
     def __init__(self, asks: bool | None = None) -> None:
-        self.asks = sys.stdin is not None and sys.stdin.isatty() if asks is None else asks
+        has_terminal = sys.stdin is not None and sys.stdin.isatty()
+        self.asks = has_terminal and not below_notebook() if asks is None else asks
         self._progress = ""
 
     @property
@@ -99,36 +101,30 @@ class NotebookDialogue(Dialogue):
     def show_address(self, address: str, *, opened: bool) -> None:
         from html import escape
 
-        from IPython.display import HTML, display
+        from IPython.display import display
 
         # The page in the other tab gets neither a handle on the notebook nor its address.
-        display(  # type: ignore[no-untyped-call]
-            HTML(  # type: ignore[no-untyped-call]
-                f'<a href="{escape(address)}" target="_blank" rel="noopener noreferrer">'
-                "Log in to CAVE in a new tab</a>"
-            )
+        link = (
+            f'<a href="{escape(address)}" target="_blank" rel="noopener noreferrer">'
+            "Log in to CAVE in a new tab</a>"
         )
+        plain = f"Log in to CAVE: {address}"  # for a front end that is a terminal
+        display({"text/html": link, "text/plain": plain}, raw=True)  # type: ignore[no-untyped-call]
+
+    def ask_secret(self, prompt: str) -> str:
+        try:
+            return super().ask_secret(prompt)
+        except NotImplementedError:  # IPython.core.error.StdinNotImplementedError
+            raise LoginFailed(
+                "This notebook runs without a person who could be asked, as with nbconvert or "
+                "papermill. Log in first, in a terminal: cave-auth login"
+            ) from None
 
     def confirm(self, question: str) -> bool:
-        return input(f"{question} [y/N]: ").strip().lower() in ("y", "yes")
-
-
-def in_notebook() -> bool:
-    """Whether this is the kernel of a notebook, whose person sits at some other computer, maybe."""
-    try:
-        shell = sys.modules["IPython"].get_ipython()
-    except (KeyError, AttributeError):
-        return False
-    return hasattr(shell, "kernel")
-
-
-def has_browser() -> bool:
-    """Whether a browser that is started here would be in front of the person."""
-    if os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY") or in_notebook():
-        return False
-    if os.environ.get("BROWSER") or sys.platform in ("win32", "darwin", "cygwin"):
-        return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+        try:
+            return input(f"{question} [y/N]: ").strip().lower() in ("y", "yes")
+        except NotImplementedError:
+            return False
 
 
 def default_dialogue() -> Dialogue:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from ..diagnose.status import key_in_use, signed_with, trusted
 from ..errors import CaveAuthError, InvalidToken, LoginFailed, TokenNotFound, TokenRefused
 from ..providers import tokens_changed
 from ..saving import DeploymentFiles
-from ..service import User
+from ..service import DEFAULT_SERVER, User
 from ..sources import Credentials
 from ..store import TokenStore
 from ..tokens import DEFAULT_KEY, Source, Token
@@ -28,6 +28,7 @@ from .arrival import Brought, arrivals
 from .dialogue import Dialogue
 from .keys import new_key
 from .names import explaining_wrong_servers, probe
+from .places import below_notebook
 
 _PASTES = 3  # that may be wrong before a login gives up
 
@@ -52,12 +53,26 @@ class Options:
     token: str | None = field(default=None, repr=False)
     trust_data_servers: bool = False
 
+    def as_call(self, server: str) -> str:
+        """The call of ``login()`` that asks for the same."""
+        arguments = [] if server == DEFAULT_SERVER else [repr(server.removeprefix("https://"))]
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.name not in ("in_browser", "token") and value != each.default:
+                arguments.append(f"{each.name}={value!r}")
+        return f"login({', '.join(arguments)})"
+
 
 def log_in(server: str, talk: Dialogue, options: Options) -> None:
     """Take all steps.
 
     :param server: as :func:`base_url` gives it.
     """
+    if options.token is None and not talk.asks and below_notebook():
+        raise LoginFailed(
+            "A command in a notebook can't ask you for anything. Run these lines in a cell of "
+            f"their own:\n\nfrom cave_auth_adapter import login\n{options.as_call(server)}"
+        )
     tokens_changed()  # no answer from memory: a file may have changed this very second
     talk.working(f"Asking {server} …")
     try:

@@ -1,0 +1,289 @@
+"""Notebooks, commands in notebooks, and places whose browser can't reach this computer."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import subprocess
+import sys
+import traceback
+import types
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+from IPython.core.error import StdinNotImplementedError
+from IPython.core.interactiveshell import InteractiveShell
+
+from cave_auth_adapter.errors import CaveAuthError, InvalidToken, LoginFailed
+from cave_auth_adapter.login import dialogue, login, places
+from cave_auth_adapter.sandbox import Sandbox
+
+from ..support.sandbox import saved
+from .conftest import consent
+
+ELSEWHERE = {
+    "BINDER_LAUNCH_HOST": "Binder",
+    "JUPYTERHUB_API_URL": "JupyterHub",
+    "COLAB_RELEASE_TAG": "Google Colab",
+    "CODESPACES": "Codespaces",
+    "REMOTE_CONTAINERS": "a dev container",
+    "VSCODE_IPC_HOOK_CLI": "VS Code",
+    "SSH_CONNECTION": "SSH",
+    "SSH_TTY": "SSH",
+}
+
+
+class Shell:
+    kernel = object()
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
+    """What is displayed in the notebook that we are in."""
+    displayed: list[dict[str, str]] = []
+
+    def display(data: dict[str, str], raw: bool) -> None:
+        displayed.append(data)
+
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=Shell))
+    monkeypatch.setitem(sys.modules, "IPython.display", types.SimpleNamespace(display=display))
+    return displayed
+
+
+def addresses(shown: list[dict[str, str]]) -> tuple[str, str]:
+    """The address behind the link, and in the text of a front end without HTML."""
+    found = re.search(r'href="([^"]+)"', shown[0]["text/html"])
+    assert found
+    return found[1].replace("&amp;", "&"), shown[0]["text/plain"].partition("CAVE: ")[2]
+
+
+# --- In a cell -----------------------------------------------------------------------------
+
+
+def test_a_notebook_shows_a_link_and_a_prompt(
+    shown: list[dict[str, str]], sandbox: Sandbox, secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISPLAY", ":0")  # of a computer that may be elsewhere
+
+    def paste(prompt: str) -> str:
+        link, plain = addresses(shown)
+        assert link == plain
+        return consent(link, sandbox)
+
+    monkeypatch.setattr("getpass.getpass", paste)
+    monkeypatch.setattr("builtins.input", lambda prompt: "yes")
+    client = login(sandbox.auth_server)
+    assert 'rel="noopener noreferrer"' in shown[0]["text/html"]
+    assert set(saved(secrets).values()) == {client.token}
+    assert len(saved(secrets)) == 2
+
+
+def test_a_wrong_paste_and_then_the_right_one(
+    shown: list[dict[str, str]],
+    sandbox: Sandbox,
+    secrets: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pastes = iter(["two words", "http://127.0.0.1:1/other?token=0123456789abcdef"])
+    monkeypatch.setattr(
+        "getpass.getpass", lambda prompt: next(pastes, "") or consent(addresses(shown)[0], sandbox)
+    )
+    monkeypatch.setattr("builtins.input", lambda prompt: "no")
+    login(sandbox.auth_server)
+    assert len(shown) == 1  # the same address stays good
+    assert capsys.readouterr().err.count("Try again; the address above is still good.") == 2
+    assert len(saved(secrets)) == 1
+
+
+def in_ipython(error: BaseException) -> str:
+    """What IPython shows of an error."""
+    lines: list[str] = []
+
+    class Quiet(InteractiveShell):
+        def _showtraceback(self, etype: Any, evalue: Any, stb: list[str]) -> None:
+            lines.extend(stb)
+
+    Quiet().showtraceback((type(error), error, error.__traceback__))
+    return "\n".join(lines)
+
+
+def test_three_wrong_pastes_end_in_one_line(
+    shown: list[dict[str, str]], sandbox: Sandbox, secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pastes = ["two words"] * 3
+    monkeypatch.setattr("getpass.getpass", lambda prompt: pastes.pop())
+    with pytest.raises(InvalidToken) as caught:
+        login(sandbox.auth_server)
+    assert pastes == []
+    assert in_ipython(caught.value) == f"InvalidToken: {caught.value}"
+    assert "two words" not in str(caught.value)
+    assert "log_in" in "".join(traceback.format_exception(caught.value))  # else as it is
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    assert not secrets.exists()
+
+
+@pytest.mark.parametrize("server", ["https://localhost:1", "no host"])
+def test_a_wrong_server_is_told_in_one_line(shown: list[dict[str, str]], server: str) -> None:
+    with pytest.raises(CaveAuthError) as caught:
+        login(server)
+    assert in_ipython(caught.value) == f"{type(caught.value).__name__}: {caught.value}"
+
+
+def test_an_interrupted_cell(
+    shown: list[dict[str, str]],
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupt(prompt: str) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("getpass.getpass", interrupt)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        login(sandbox.auth_server)
+    assert in_ipython(caught.value) == "KeyboardInterrupt"
+    assert "Nothing was saved." in capsys.readouterr().err
+
+
+def test_outside_a_notebook_an_error_is_shown_as_ever(sandbox: Sandbox) -> None:
+    with pytest.raises(LoginFailed) as caught:
+        login(sandbox.auth_server, dialogue=dialogue.Dialogue(asks=False))
+    assert "Traceback" in in_ipython(caught.value)
+
+
+def test_a_notebook_without_a_person(
+    shown: list[dict[str, str]], sandbox: Sandbox, secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with nbconvert --execute."""
+
+    def refuse(prompt: str) -> str:
+        raise StdinNotImplementedError("this frontend does not support input requests")
+
+    monkeypatch.setattr("getpass.getpass", refuse)
+    monkeypatch.setattr("builtins.input", refuse)
+    with pytest.raises(LoginFailed, match="in a terminal: cave-auth login"):
+        login(sandbox.auth_server)
+    assert not secrets.exists()
+    assert dialogue.default_dialogue().confirm("Really?") is False
+
+
+# --- A command in a cell -------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("JPY_PARENT_PID", "1"), ("MPLBACKEND", "module://matplotlib_inline.backend_inline")],
+)
+def test_a_command_in_a_notebook_names_the_lines_for_a_cell(variable: str, value: str) -> None:
+    """IPython gives ``!command`` a terminal at which nobody can type. No server is asked."""
+    command = f"{sys.executable} -m cave_auth_adapter login localhost:1 --overwrite --as lab_b"
+    child = pexpect.spawn(command, env={**os.environ, variable: value}, timeout=20)
+    child.expect(pexpect.EOF)
+    child.close()
+    told = re.sub(rb"\x1b\[\d+m", b"", child.before).decode().split("\r\n")
+    assert told[-3:] == [
+        "from cave_auth_adapter import login",
+        "login('localhost:1', overwrite=True, account='lab_b')",
+        "",
+    ]
+    assert child.exitstatus == 3
+
+
+def test_the_shortest_lines() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cave_auth_adapter", "login"],
+        env={**os.environ, "JPY_PARENT_PID": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert done.returncode == 3
+    assert done.stderr.endswith("\nlogin()\n")
+    assert done.stdout == ""
+
+
+def test_a_token_on_stdin_of_a_command_in_a_notebook(
+    sandbox: Sandbox, secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cave_auth_adapter", "login", sandbox.auth_server, "--token-stdin"],
+        env={**os.environ, "JPY_PARENT_PID": "1"},
+        input=sandbox.token,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert done.returncode == 0, done.stderr
+    assert set(saved(secrets).values()) == {sandbox.token}
+
+
+def test_a_command_in_a_notebook_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    assert dialogue.default_dialogue().asks
+    monkeypatch.setenv("JPY_PARENT_PID", "1")
+    assert not dialogue.default_dialogue().asks
+    assert not dialogue.default_dialogue().confirm("Really?")
+
+
+# --- Where the browser is ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, sys.platform in ("win32", "darwin")),
+        ({"DISPLAY": ":0"}, True),
+        ({"WAYLAND_DISPLAY": "wayland-0"}, True),
+        ({"BROWSER": "firefox"}, True),
+        *(({"DISPLAY": ":0", "BROWSER": "firefox", name: "x"}, False) for name in ELSEWHERE),
+        ({"DISPLAY": ":0", "JPY_PARENT_PID": "1"}, False),
+    ],
+    ids=lambda value: "+".join(value) if isinstance(value, dict) else "",
+)
+def test_whether_there_is_a_browser(
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], expected: bool
+) -> None:
+    for each, value in environ.items():
+        monkeypatch.setenv(each, value)
+    assert places.has_browser() is expected
+
+
+def test_in_a_notebook_there_is_no_browser(
+    shown: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setenv("JPY_PARENT_PID", "1")
+    assert not places.has_browser()
+    assert not places.below_notebook()
+    assert isinstance(dialogue.default_dialogue(), dialogue.NotebookDialogue)
+
+
+@pytest.mark.parametrize("variable", [None, *ELSEWHERE])
+def test_the_place_is_named_where_the_browser_is_elsewhere(
+    shown: list[dict[str, str]],
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variable: str | None,
+) -> None:
+    told: list[Any] = []
+
+    def paste(prompt: str) -> str:
+        told.append(capsys.readouterr().out)
+        return sandbox.token
+
+    monkeypatch.setattr("getpass.getpass", paste)
+    monkeypatch.setattr("builtins.input", lambda prompt: "no")
+    if variable:
+        monkeypatch.setenv(variable, "something")
+    login(sandbox.auth_server)
+    assert "The page begins with http://127.0.0.1. Copy its address" in told[0]
+    assert ("your browser can't reach 127.0.0.1" in told[0]) == bool(variable)
+    if variable:
+        assert ELSEWHERE[variable] in told[0]
