@@ -276,8 +276,8 @@ MUTATIONS = [
     ),
     Mutation(
         "exchange.py",
-        "if told is self.sent:\n            trace.request = self.request",
-        "if told is self.sent:\n            pass",
+        "trace.request = self.request\n",
+        "pass\n",
         "response.request and errors hold the token",
     ),
     Mutation(
