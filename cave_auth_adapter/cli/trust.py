@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import click
 
+from ..diagnose.check import NotTrusted, doubtful_file
 from ..diagnose.status import holdings, not_logged_in, signed_with
 from ..errors import InvalidHostSpec
 from ..login.dialogue import default_dialogue
@@ -40,6 +41,7 @@ def trust(host: str, server: str | None, yes: bool, undo: bool) -> None:
         return
     plan = _plan(origin_of(host).server, _auth_server(host, server))
     if plan is None:
+        _insist_on_trust(host)
         say(f"{host} has that token already.", fg="green")
         return
     for line in plan.lines():
@@ -48,6 +50,13 @@ def trust(host: str, server: str | None, yes: bool, undo: bool) -> None:
         fail("Nothing was saved. Where nobody can be asked, add --yes.")
     path = TokenStore().save(plan.token.value, plan.host, overwrite=True)
     say(f"Saved in {short(path)}. To undo it: cave-auth trust --undo {plan.host}", fg="green")
+    _insist_on_trust(host)
+
+
+def _insist_on_trust(host: str) -> None:
+    """Fail where the file makes the host no trusted one, because others can write there."""
+    if doubtful_file(host):
+        raise NotTrusted(host)
 
 
 def _undo(host: str) -> None:

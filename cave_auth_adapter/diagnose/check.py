@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -22,6 +23,7 @@ from ..service.jsonapi import DEFAULT_TIMEOUT, within
 from ..service.shapes import Permissions
 from ..service.unreachable import describe_failure
 from ..sources import Credentials
+from ..store import DoubtfulFile, TokenStore
 from ..tokens import Token
 from ..words import person, short, where
 from .status import holding_for, trusted
@@ -40,7 +42,9 @@ class NotTrusted(CaveAuthError):
 
     def __init__(self, url: str, sentence: str | None = None):
         origin = parse_origin(url)
-        if sentence:
+        if doubt := doubtful_file(url):
+            super().__init__(str(doubt))
+        elif sentence:
             super().__init__(sentence)
         elif origin is None:
             super().__init__(f"{without_query(url)}: an address of this form gets no token.")
@@ -52,6 +56,16 @@ class NotTrusted(CaveAuthError):
                 "and which auth server's tokens it takes: "
                 f"cave-auth trust {origin.server} --server AUTH_SERVER"
             )
+
+
+def doubtful_file(url: str) -> DoubtfulFile | None:
+    """The secret file of a host that does not make it trusted, as another user may have made it."""
+    origin = parse_origin(url)
+    if origin is None or trusted(url) is not None:
+        return None
+    with contextlib.suppress(TokenFileError):
+        return next((d for d in TokenStore().doubtful() if d.server == origin.server), None)
+    return None
 
 
 class NotAsked(CaveAuthError):
@@ -142,6 +156,8 @@ class Check:
     def why(self) -> str:
         """Why the host is trusted, or why it is not."""
         if self.origin is None:
+            if doubt := doubtful_file(self.url):
+                return f"it has a secret file, but {doubt.reason}"
             return "no known deployment, no secret file of its own, not in CAVE_AUTH_HOSTS"
         trust = KnownHosts().why(self.origin)
         return trust.why if trust else f"{self.origin.server} is known"
@@ -213,7 +229,7 @@ class Check:
     def lines(self) -> Iterator[tuple[str, str, str | None]]:
         """The steps for people: label, text, colour."""
         trusted_ = "yes: " if self.origin else "no: "
-        yield "trusted?", trusted_ + self.why, "green" if self.origin else "yellow"
+        yield "trusted?", trusted_ + short(self.why), "green" if self.origin else "yellow"
         if self.origin is not None:
             source = f"from {where(self.token.source)}" if self.token else "none"
             yield "token", source, "green" if self.token else "yellow"

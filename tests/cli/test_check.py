@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from cave_auth_adapter import TokenStore
@@ -136,3 +138,22 @@ def test_a_ca_bundle_that_is_gone(
     result = run("check", logged_in.data_server)
     assert result.exit_code == 5
     assert "names /old/env/cacert.pem, which does not exist" in " ".join(result.stdout.split())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="access on Windows is not in the mode of a file")
+def test_a_file_that_others_can_write_is_the_reason(run: Run, sandbox: Sandbox) -> None:
+    store = TokenStore()
+    store.save(sandbox.token, sandbox.auth_server)
+    server = host(sandbox.data_server)
+    path = store.save(sandbox.token, server)
+    path.chmod(0o606)
+    told = parsed(run("check", f"{sandbox.data_server}/echo", "--json"))
+    assert told["why"] == f"it has a secret file, but everybody can write to {path}"
+    assert told["verdict"].endswith(f". Close it: chmod o-w {path}")
+    assert (told["trusted"], told["exit_code"], told["cause"]) == (False, 6, "not_trusted")
+    for command in ("trust", "token", "status"):
+        result = run(command, server)
+        assert (result.exit_code, "chmod o-w" in result.stderr) == (6, True)
+    path.chmod(0o600)
+    assert run("check", f"{sandbox.data_server}/echo").exit_code == 0
+    assert run("trust", server).exit_code == 0
