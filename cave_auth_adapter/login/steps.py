@@ -17,8 +17,9 @@ from ..diagnose.status import key_in_use, signed_with, trusted
 from ..errors import CaveAuthError, InvalidToken, LoginFailed, TokenNotFound, TokenRefused
 from ..providers import tokens_changed
 from ..saving import DeploymentFiles
-from ..service import DEFAULT_SERVER, User
+from ..service import DEFAULT_SERVER, AuthServer, User
 from ..sources import Credentials
+from ..sources.endings import note_end
 from ..store import TokenStore
 from ..tokens import DEFAULT_KEY, Source, Token
 from ..words import files, person, printable, short, where
@@ -227,6 +228,8 @@ def _accept(
             token = given
             kind = "an API key of yours" if lasts else "the login token, which lives for 7 days,"
             paths = _save(server, user, token.value, before, options)
+            if ends:
+                _note_end(visitor, token, talk)
             ends = False
         else:
             with new_key(visitor, user) as (token, name):
@@ -243,6 +246,16 @@ def _accept(
     if options.default and TokenStore().path_for() not in paths:
         talk.warn(f"{short(TokenStore().path_for())} holds a token already, and keeps it.")
     return Account(token, user)
+
+
+def _note_end(visitor: AuthServer, token: Token, talk: Dialogue) -> None:
+    """Note when a login token ends that is kept, so that programs can warn on its last day."""
+    try:
+        seconds = visitor.time_to_live()
+        if seconds is not None:
+            note_end(token.value, seconds)
+    except CaveAuthError as error:
+        talk.warn(f"When the login token ends could not be noted. {error}")
 
 
 def _ask_before_change(

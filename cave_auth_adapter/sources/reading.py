@@ -12,6 +12,7 @@ from ..origins import DEPLOYMENTS
 from ..store import TokenStore, read_named, read_secrets, token_in
 from ..tokens import Kind, Source, Token
 from ..watch import Watch, Watched
+from .endings import ENDS_FILE, end_of
 
 _REWRITE = 0.02  # seconds; CAVEclient empties a file before it writes it
 _REMEMBERED = 512  # files
@@ -123,6 +124,13 @@ class Look:
         watched, token = self._reader.read(path, key, afresh=afresh)
         self.watched.append(watched)
         return token
+
+    def end_of(self, token: Token) -> float:
+        """When a token ends, in seconds since 1970; infinity if no end is known."""
+        directory, names = self._reader.path_for().parent, self._listing.names
+        if names is not None and ENDS_FILE not in names:
+            return float("inf")
+        return end_of(token.value, directory)
 
     def own_tokens(self, key: str) -> dict[str, Token | None]:
         """Each server that has a file of its own with a token -> the token.

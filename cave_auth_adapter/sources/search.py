@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,8 +16,11 @@ from ..runtime import warn_once
 from ..store import DEFAULT_FILE, DEPRECATED_FILE
 from ..store.ownership import ownership
 from ..tokens import DEFAULT_KEY, Source, Token, check_token
+from ..words import span
 from . import command
 from .reading import Look
+
+_LAST_DAY = 86400.0  # seconds
 
 
 class Wanted(NamedTuple):
@@ -65,6 +69,12 @@ class Search:
 
         :raises InvalidToken, TokenFileError: if a source is bad that nothing may stand in for.
         """
+        token = self._first()
+        if token is not None:
+            self._warn_of_end(token)
+        return token
+
+    def _first(self) -> Token | None:
         first: Token | None = None
         for token in self._tokens():
             if token not in self._refused:
@@ -185,6 +195,19 @@ class Search:
             "in its place. To see which files differ: cave-auth doctor",
             *("stale", host, stale.source.path),
         )
+
+    def _warn_of_end(self, token: Token) -> None:
+        """Warn on the last day of a login token; before, see to it that this is looked at then."""
+        left = self._look.end_of(token) - time.time()
+        if left > _LAST_DAY:
+            self.renew_at = min(self.renew_at, time.monotonic() + left - _LAST_DAY)
+        elif left > 0:
+            server = auth_server_of(self._origin) or self._origin.server
+            warn_once(
+                f"The login token from {token.source} ends in {span(left)}. For a key that lasts: "
+                f"cave-auth login {server} --overwrite",
+                *("ends", token),
+            )
 
 
 def _of_variable() -> Token:

@@ -202,7 +202,7 @@ class TokenStore:
                 "are. CloudVolume will refuse it. If it was cut off or mixed up, save it again."
             )
 
-        def change(secrets: dict[str, Any]) -> Changes:
+        def decide(secrets: dict[str, Any]) -> Changes:
             present = secrets.get(key)
             if present not in (None, "", token) and not overwrite:
                 raise TokenExists(
@@ -212,7 +212,7 @@ class TokenStore:
                 )
             return {} if present == token else {key: token}
 
-        _change(path, change)
+        change(path, decide)
         return path
 
     def replace(
@@ -242,7 +242,7 @@ class TokenStore:
         path = self.path_for(server)
         if not _keys_of(read_secrets(path), old, key):
             return False
-        return _change(path, lambda secrets: dict.fromkeys(_keys_of(secrets, old, key), new))
+        return change(path, lambda secrets: dict.fromkeys(_keys_of(secrets, old, key), new))
 
     def delete(self, server: str | None = None, key: str = DEFAULT_KEY) -> bool:
         """Delete a token; the file goes with its last key. Return whether there was one.
@@ -254,7 +254,7 @@ class TokenStore:
         path = self.path_for(server)
         if read_secrets(path) is None:
             return False
-        return _change(path, lambda secrets: {key: None} if key in secrets else {})
+        return change(path, lambda secrets: {key: None} if key in secrets else {})
 
 
 def read_secrets(path: Path) -> dict[str, Any] | None:
@@ -348,11 +348,14 @@ _NAMED_FILE = 'Save the token to it and nothing else, or a JSON object: {"token"
 _KEEP_ONE = "No change is safe. Edit the file so that each key is there once."
 
 
-Changes = dict[str, str | None]  # key -> new token; None: none any more
+Changes = dict[str, str | None]  # key -> new value; None: none any more
 
 
-def _change(path: Path, decide: Callable[[dict[str, Any]], Changes]) -> bool:
-    """Change keys of a file under its lock, as a function of what it holds; return if it did."""
+def change(path: Path, decide: Callable[[dict[str, Any]], Changes]) -> bool:
+    """Change keys of a file under its lock, as a function of what it holds; return if it did.
+
+    :raises TokenFileError: if the file can't be read or written; the old content then stands.
+    """
     with files.locked(path) as target:
         document = _open(target) or Document()
         changes = decide(_parse(document, target))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from cave_auth_adapter.login import around, login
 from cave_auth_adapter.login.keys import key_name
 from cave_auth_adapter.sandbox import Sandbox
 from cave_auth_adapter.service import AuthServer, ServerUnreachable
+from cave_auth_adapter.sources.endings import end_of
 
 from ..support.sandbox import is_alive, keys_of, saved
 from .conftest import Answers, Login, consent, token_of
@@ -154,6 +156,8 @@ def test_the_login_token_can_be_kept(
     assert client.token is not None
     assert is_alive(sandbox, client.token)
     assert keys_of(sandbox, sandbox.token) == keys
+    left = end_of(client.token, secrets) - time.time()
+    assert 604700 < left <= 604800  # so that a program can warn on the last day
 
 
 def test_the_login_token_is_ended(

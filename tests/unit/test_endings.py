@@ -1,0 +1,134 @@
+"""The end of a login token: noted by a login, and warned of on the last day, once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cave_auth_adapter import CaveAuth, TokenStore
+from cave_auth_adapter.sources import endings
+from cave_auth_adapter.sources.endings import ENDS_FILE, end_of, note_end
+
+DAY, HOST = 86400.0, "cave.example.org"
+URL, LOGIN_TOKEN, KEY = f"https://{HOST}/x", "0123456789abcdef" * 2, "ab" * 16
+
+
+@pytest.fixture
+def store() -> TokenStore:
+    store = TokenStore()
+    store.save(LOGIN_TOKEN, HOST)
+    return store
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let time go by."""
+    real, shift = (time.time, time.monotonic), [0.0]
+    monkeypatch.setattr("time.time", lambda: real[0]() + shift[0])
+    monkeypatch.setattr("time.monotonic", lambda: real[1]() + shift[0])
+
+    def later(seconds: float) -> None:
+        shift[0] += seconds
+
+    return later
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+
+
+def test_a_program_is_warned_on_the_last_day_and_once(
+    store: TokenStore, later: Callable[[float], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    note_end(LOGIN_TOKEN, 7 * DAY)
+    auth = CaveAuth()
+    assert auth.token_for(URL) == LOGIN_TOKEN
+    later(5.9 * DAY)
+    assert auth.token_for(URL) == LOGIN_TOKEN
+    assert warnings(caplog) == []
+    later(0.2 * DAY)
+    for each in (auth, auth, CaveAuth()):
+        assert each.token_for(URL) == LOGIN_TOKEN
+    (warning,) = warnings(caplog)
+    assert "ends in 21 hours" in warning
+    assert warning.endswith(f"cave-auth login {HOST} --overwrite")
+    assert str(store.path_for(HOST)) in warning
+    assert LOGIN_TOKEN not in warning
+
+
+@pytest.mark.parametrize("hosts", [1, 8])
+def test_threads_and_hosts_share_the_one_warning(
+    store: TokenStore, caplog: pytest.LogCaptureFixture, hosts: int
+) -> None:
+    note_end(LOGIN_TOKEN, 3600)
+    urls = [f"https://h{number}.example.org/" for number in range(hosts)]
+    for url in urls:
+        store.save(LOGIN_TOKEN, url.split("/")[2])
+    auth = CaveAuth()
+    threads = [threading.Thread(target=auth.token_for, args=(url,)) for url in urls * 4]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(warnings(caplog)) == 1
+
+
+def test_a_variable_with_the_same_token_is_warned_of(
+    store: TokenStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    note_end(LOGIN_TOKEN, 3600)
+    monkeypatch.setenv("CAVE_TOKEN", LOGIN_TOKEN)
+    CaveAuth().token_for(URL)
+    assert "The login token from the variable CAVE_TOKEN ends in" in caplog.text
+
+
+def test_a_key_that_takes_its_place_is_not_warned_of(
+    store: TokenStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    note_end(LOGIN_TOKEN, 3600)
+    store.save(KEY, HOST, overwrite=True)
+    assert CaveAuth().token_for(URL) == KEY
+    assert warnings(caplog) == []
+
+
+def test_without_a_login_token_nothing_is_read(
+    store: TokenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endings, "read_secrets", lambda *_: pytest.fail("it was read"))
+    assert CaveAuth().token_for(URL) == LOGIN_TOKEN
+
+
+def test_what_is_noted_is_no_token_and_goes_when_it_has_ended(
+    store: TokenStore, secrets: Path, later: Callable[[float], None]
+) -> None:
+    note_end(LOGIN_TOKEN, 60)
+    path = secrets / ENDS_FILE
+    assert LOGIN_TOKEN not in path.read_text()
+    later(61)
+    note_end(KEY, 3600)
+    assert len(json.loads(path.read_text())) == 1
+    assert end_of(LOGIN_TOKEN, secrets) == float("inf")
+    assert abs(end_of(KEY, secrets) - time.time() - 3600) < 5
+    assert store.servers() == [HOST]  # it makes nobody trusted
+
+
+@pytest.mark.parametrize(
+    "value", ["soon", 7, None, [], {}, "1e400", "0001-01-01T00:00:00", "9999-12-31T23:59:59-23:59"]
+)
+@pytest.mark.parametrize("wrap", [True, False])
+def test_what_else_is_in_the_file_warns_of_nothing(
+    store: TokenStore, secrets: Path, caplog: pytest.LogCaptureFixture, value: Any, wrap: bool
+) -> None:
+    note_end(LOGIN_TOKEN, 60)
+    path = secrets / ENDS_FILE
+    noted = json.loads(path.read_text())
+    path.write_text(json.dumps(dict.fromkeys(noted, value) if wrap else value))
+    assert CaveAuth().token_for(URL) == LOGIN_TOKEN
+    assert warnings(caplog) == []
