@@ -29,6 +29,7 @@ from ..login.names import server_named
 from ..origins import DEPLOYMENTS, Origin, parse_origin
 from ..redaction import is_like_token, without_token
 from ..service import ServerUnreachable, base_url
+from ..service.waiting import waits_told
 from ..store import TokenStore
 from ..words import say
 
@@ -69,7 +70,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with _no_token_shown():
+            with _no_token_shown(), waits_told():
                 return super().invoke(ctx)
         except (KeyboardInterrupt, click.Abort):
             say("\ncave-auth: interrupted.", err=True)

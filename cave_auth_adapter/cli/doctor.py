@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 
 import click
 
@@ -30,7 +29,7 @@ def doctor(fix: bool, as_json: bool) -> None:
     cave-auth doctor --fix
     """
     findings = []
-    for finding in _looking(examine()):
+    for finding in examine():
         findings.append(mended(finding) if fix and _is_agreed(finding) else finding)
         if not as_json:
             _show(findings[-1])
@@ -40,18 +39,6 @@ def doctor(fix: bool, as_json: bool) -> None:
         say("\nSome of this can be fixed: cave-auth doctor --fix")
     if any(finding.level == "problem" for finding in findings):
         sys.exit(FAILED)
-
-
-def _looking(findings: Iterator[Finding]) -> Iterator[Finding]:
-    """Each finding as soon as there is one; while a server is waited for, a terminal says so."""
-    talk = Dialogue()
-    while True:
-        talk.working("Looking …")
-        finding = next(findings, None)
-        talk.waited()
-        if finding is None:
-            return
-        yield finding
 
 
 def _is_agreed(finding: Finding) -> bool:

@@ -8,7 +8,6 @@ import click
 
 from ..diagnose.check import Check
 from ..hosts import trusted_hosts, wrongly_named_hosts
-from ..login.dialogue import Dialogue
 from ..words import labelled, say, table
 from .common import Url, as_json, exit_code, print_json
 
@@ -44,10 +43,8 @@ def check(url: str, as_json: bool) -> None:
     cave-auth check https://global.daf-apis.com/info/api/v2/datastacks
     cave-auth check minnie.microns-daf.com
     """
-    done, talk = Check(url), Dialogue()
-    talk.working("Asking the server …")
+    done = Check(url)
     done.run()
-    talk.waited()
     code = 0 if done.succeeded else exit_code(done.error)
     if as_json:
         print_json({**done.as_json(), "exit_code": code})

@@ -19,9 +19,10 @@ from ..redaction import masked
 from ..refusals import Verdict, judge
 from ..refusals.answers import covered, parsed, redirect_target
 from ..refusals.bodies import peek
-from ..service.jsonapi import DEFAULT_TIMEOUT, within
+from ..service.jsonapi import DEFAULT_TIMEOUT
 from ..service.shapes import Permissions
 from ..service.unreachable import describe_failure
+from ..service.waiting import within
 from ..sources import Credentials
 from ..store import DoubtfulFile, TokenStore
 from ..tokens import Token
@@ -107,10 +108,12 @@ class Check:
     def _ask(self) -> requests.Response:
         session = mount(requests.Session(), CaveAuth())
         options: dict[str, Any] = {"allow_redirects": False, "stream": True}
+        origin = parse_origin(self.url)
         try:
             return within(
                 DEFAULT_TIMEOUT,
                 lambda: session.get(self.url, timeout=DEFAULT_TIMEOUT, **options),
+                origin.server if origin else "the server",
             )
         except CaveAuthError:
             raise

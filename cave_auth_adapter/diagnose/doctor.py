@@ -16,7 +16,7 @@ from .._version import __version__
 from ..errors import CaveAuthError, ServerUnreachable
 from ..origins import server_name
 from ..service import DEFAULT_SERVER
-from ..service.jsonapi import within
+from ..service.waiting import within
 from ..store import TokenStore
 from ..words import person, printable, where
 from .changes import look_at_changes
@@ -55,7 +55,7 @@ def _servers(store: TokenStore) -> Iterator[Finding]:
         url = f"https://{server}/"
         started = time.time()
         try:
-            response = within(_TIMEOUT, functools.partial(_head, url))
+            response = within(_TIMEOUT, functools.partial(_head, url), server)
         except (requests.RequestException, OSError) as error:
             yield Finding("problem", str(unreachable(url, error)))
             continue

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..caveclient import AuthClient
 from ..service import DEFAULT_SERVER, base_url
+from ..service.waiting import waits_told
 
 if TYPE_CHECKING:
     from .dialogue import Dialogue
@@ -61,7 +62,7 @@ def login(
     from .places import has_browser, shown_in_one_line
     from .steps import Options, log_in
 
-    with shown_in_one_line():
+    with shown_in_one_line(), waits_told():
         server = base_url(server_named(server_address))
         options = Options(
             in_browser=open_browser and has_browser(),

@@ -65,12 +65,6 @@ class Dialogue:
         except click.Abort:  # which is Ctrl-C, or the end of the input
             raise KeyboardInterrupt from None
 
-    def working(self, text: str) -> None:
-        """Show on a terminal that a server is asked, until :meth:`waited`."""
-        if sys.stderr is not None and sys.stderr.isatty():
-            print(f"\r{text}", end="", file=sys.stderr, flush=True)
-            self._progress = text
-
     def waiting(self, seconds: float) -> None:
         """Show that the browser is waited for, and how long still."""
         minutes, rest = divmod(round(seconds), 60)

@@ -75,14 +75,10 @@ def log_in(server: str, talk: Dialogue, options: Options) -> None:
             f"their own:\n\nfrom cave_auth_adapter import login\n{options.as_call(server)}"
         )
     tokens_changed()  # no answer from memory: a file may have changed this very second
-    talk.working(f"Asking {server} …")
-    try:
-        with explaining_wrong_servers(server):
-            present = _account_in_use(server, options.account)
-            if present is None:
-                probe(server)
-    finally:
-        talk.waited()
+    with explaining_wrong_servers(server):
+        present = _account_in_use(server, options.account)
+        if present is None:
+            probe(server)
     if present and present.user and not options.overwrite:
         _stay_logged_in(server, present.token, present.user, talk, options)
         return

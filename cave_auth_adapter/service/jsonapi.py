@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import io
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from requests import PreparedRequest, RequestException, Response, Session
@@ -30,6 +28,7 @@ from ..refusals import raise_for_auth, source_of
 from ..refusals.answers import covered, parsed, redirect_target
 from ..refusals.bodies import TooLong, decoded, take
 from .unreachable import CAPTIVE, describe_failure
+from .waiting import within
 
 DEFAULT_SERVER = "https://global.daf-apis.com"
 DEFAULT_TIMEOUT = 10.0  # seconds
@@ -145,7 +144,7 @@ class JsonApi:
         problem = ""
         with _out_of_urllib3s_log(hidden):
             try:
-                response = within(self.timeout, exchange)
+                response = within(self.timeout, exchange, self.server_address)
             except CaveAuthError:
                 raise
             except TooLong:
@@ -224,35 +223,6 @@ class JsonApi:
 
     def _scrub(self, text: str, hidden: str) -> str:
         return covered(text, {hidden, *self._auth.credentials.known()})
-
-
-def within(seconds: float, work: Callable[[], T]) -> T:
-    """What some work gives, or the error that it raises.
-
-    A server can keep a socket alive for ever by one byte of a header now and then, and no time-out
-    of ``requests`` ends that. So it is done in a thread, which is left behind when time is up.
-
-    :raises TimeoutError: when it is.
-    """
-    from concurrent import futures  # takes a while to import, and is rarely needed
-
-    future: futures.Future[T] = futures.Future()
-    context = contextvars.copy_context()
-
-    def run() -> None:
-        try:
-            future.set_result(context.run(work))
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True, name="cave-auth call").start()
-    try:
-        return future.result(seconds + _GRACE)
-    except futures.TimeoutError:  # another than the built-in one before Python 3.11
-        raise TimeoutError from None
-
-
-_GRACE = 0.5  # seconds in which a time-out of requests comes first, and tells more
 
 
 def _read(response: Response, deadline: float) -> None:
