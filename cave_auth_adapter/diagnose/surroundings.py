@@ -14,6 +14,7 @@ from requests.utils import NETRC_FILES
 from ..errors import InvalidToken
 from ..hosts import KnownHosts, wrongly_named_hosts
 from ..service.unreachable import BUNDLES, PROXIES
+from ..shells import assignment
 from ..tokens import check_token
 from .findings import Finding
 from .secret_files import content
@@ -62,7 +63,7 @@ def _hosts() -> Iterator[Finding]:
         yield Finding(
             "problem",
             "CAVE_AUTH_HOSTS takes commas between hosts, and has something else: "
-            f"export CAVE_AUTH_HOSTS={fixed}",
+            + assignment("CAVE_AUTH_HOSTS", fixed),
         )
         return
     for wrong in wrongly_named_hosts():

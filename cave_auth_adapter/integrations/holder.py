@@ -18,6 +18,7 @@ from ..auth import CaveAuth
 from ..errors import CaveAuthError
 from ..providers import LIMIT
 from ..runtime import warn_once
+from ..shells import assignment
 from ..sources.memory import put
 from ..tokens import Token
 
@@ -106,7 +107,7 @@ def answer(auth: CaveAuth, server: str, refused: str | None) -> Token | None:
     if origin is None:
         warn_once(
             f"A worker asks for a token for {server}, which is not trusted here. If it is a CAVE "
-            f"server: export CAVE_AUTH_HOSTS={server}"
+            f"server: {assignment('CAVE_AUTH_HOSTS', server)}"
         )
         return None
     try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from ..errors import CaveAuthError, InvalidToken, LoginFailed, TokenNotFound, To
 from ..providers import tokens_changed
 from ..saving import DeploymentFiles
 from ..service import DEFAULT_SERVER, AuthServer, User
+from ..shells import quoted
 from ..sources import Credentials
 from ..sources.endings import note_end
 from ..store import TokenStore
@@ -104,7 +104,7 @@ def _take_into_use(server: str, account: str, token: Token, talk: Dialogue) -> b
         home = server.removeprefix("https://")
         talk.tell(
             "Another account is in use, and stays so. To use this one:\n"
-            f"  cave-auth switch {shlex.quote(account)} --server {home}"
+            f"  cave-auth switch {quoted(account)} --server {home}"
         )
         return False
     return True

@@ -1,8 +1,9 @@
 """Tokens from a command: the variable ``CAVE_TOKEN_COMMAND``.
 
 As git's credential helpers and AWS's ``credential_process``: the command is split by
-:func:`shlex.split` and run without a shell. Its last argument is the server (``host``, or
-``host:port``). It prints the token, or a JSON object with the token and the time when it expires::
+:func:`shlex.split`, or by Windows, and run without a shell. Its last argument is the server
+(``host``, or ``host:port``). It prints the token, or a JSON object with the token and the time when
+it expires::
 
     {"token": "…", "expires": "2030-01-31T12:00:00Z"}
 
@@ -22,7 +23,7 @@ import subprocess
 import threading
 import time
 from datetime import datetime, timezone
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from ..errors import InvalidToken
 from ..providers import changed
@@ -116,15 +117,11 @@ def _renewed(
 
 def _output_of(command: str, server: str) -> bytes:
     """What a command prints for a server."""
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise _Failed(f"can't be split into words ({error})") from None
     # Without the variable, so that `cave-auth token` as the command does not run itself.
     environ = {name: value for name, value in os.environ.items() if name != VARIABLE}
     try:
         process = subprocess.Popen(  # noqa: S603 - the person's own command
-            [*words, server],
+            _command_line(command, server),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -133,8 +130,8 @@ def _output_of(command: str, server: str) -> bytes:
         )
     except (OSError, ValueError) as error:
         raise _Failed(f"can't be run ({getattr(error, 'strerror', None) or error})") from None
-    output, is_late = _read(process)
-    if is_late:
+    output = _read(process)
+    if output is None:
         raise _Failed(f"did not end in {LIMIT:.0f} seconds")
     if len(output) > _MAX_BYTES:
         raise _Failed(f"printed more than {_MAX_BYTES} bytes")
@@ -143,31 +140,39 @@ def _output_of(command: str, server: str) -> bytes:
     return output
 
 
-def _read(process: subprocess.Popen[bytes]) -> tuple[bytes, bool]:
-    """The output of a process, up to a limit, and whether the process took too long."""
-    late = threading.Event()
-
-    def end() -> None:
-        late.set()
-        _kill(process)
-
-    timer = threading.Timer(LIMIT, end)
-    timer.daemon = True
-    assert process.stdout is not None  # noqa: S101 - it is a pipe
+def _command_line(command: str, server: str) -> str | list[str]:
+    """The command and its last argument, as Popen takes them without a shell."""
+    if os.name == "nt":  # shlex would take the backslashes out of its paths
+        return f"{command} {subprocess.list2cmdline([server])}"
     try:
-        timer.start()
-        with process.stdout as stream:
-            output = stream.read(_MAX_BYTES + 1)
-        if len(output) > _MAX_BYTES:
-            _kill(process)
-        process.wait()
-        return output, late.is_set()
-    except BaseException:
+        return [*shlex.split(command), server]
+    except ValueError as error:
+        raise _Failed(f"can't be split into words ({error})") from None
+
+
+def _read(process: subprocess.Popen[bytes]) -> bytes | None:
+    """The output of a process, up to a limit; None if the process takes too long."""
+    assert process.stdout is not None  # noqa: S101 - it is a pipe
+    output: list[bytes] = []
+    until = time.monotonic() + LIMIT
+    # In a thread: where there are no process groups, a child of the process may keep the pipe open.
+    reader = threading.Thread(target=_drain, args=(process.stdout, output), daemon=True)
+    try:
+        reader.start()
+        reader.join(LIMIT)
+        if output and len(output[0]) <= _MAX_BYTES:
+            process.wait(max(0.0, until - time.monotonic()))
+        return output[0] if output else None
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
         _kill(process)
         process.wait()
-        raise
-    finally:
-        timer.cancel()
+
+
+def _drain(stream: IO[bytes], output: list[bytes]) -> None:
+    with stream:
+        output.append(stream.read(_MAX_BYTES + 1))
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

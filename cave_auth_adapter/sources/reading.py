@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ..errors import TokenFileError
 from ..origins import DEPLOYMENTS
 from ..store import TokenStore, read_named, read_secrets, token_in
+from ..store.files import is_below_a_file
 from ..tokens import Kind, Source, Token
 from ..watch import Watch, Watched
 from .endings import ENDS_FILE, end_of
@@ -71,7 +72,8 @@ class Reader:
             try:
                 names = os.listdir(self._store.directory)
             except FileNotFoundError:
-                pass
+                if is_below_a_file(self._store.directory):
+                    names = None
             except OSError:
                 names = None
             self._listing = listing = self._listing_of(names, watched)

@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import re
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 from ..errors import InvalidToken, TokenExists, TokenFileError
 from ..origins import server_name, trusted_by_file
 from ..runtime import warn_once
+from ..shells import assignment
 from ..tokens import DEFAULT_KEY, check_token
 from . import files, permissions
 from .document import Document, RepeatedKey, Secrets
@@ -80,9 +80,8 @@ class TokenStore:
     def _usable_directory(self) -> Path:
         if self._directory is None and not (base := self._cloud_volume_dir()).is_absolute():
             problem = "a relative path in the variable CLOUD_VOLUME_DIR"
-            remedy = (
-                f"Name the whole path: export CLOUD_VOLUME_DIR={shlex.quote(os.path.abspath(base))}"
-            )
+            whole = assignment("CLOUD_VOLUME_DIR", os.path.abspath(base))
+            remedy = f"Name the whole path: {whole}"
             raise TokenFileError(base, problem, remedy)
         return self.directory
 

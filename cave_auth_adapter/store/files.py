@@ -9,7 +9,6 @@ import contextlib
 import errno
 import glob
 import os
-import shlex
 import stat
 import tempfile
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import TokenFileError
+from ..shells import quoted
 from . import permissions
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ _PATIENCE_POLL = 0.02
 # flock(2) on Lustre without "-o flock", on NFS without a lock daemon, on FUSE
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP})
 _LOCKED = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES})
+_CIRCLE_OF_LINKS = 1921  # ERROR_CANT_RESOLVE_FILENAME, of Windows
 _HELD = ".held"  # without locks, one is held by a file of this name being there
 # fsync(2) on CIFS, on FUSE, on what is not a disk
 _NO_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
@@ -40,7 +41,11 @@ _MAKE_LASTING = (
     "It is read more than once: save the token to a file, or give it in the variable CAVE_TOKEN, "
     'as in CAVE_TOKEN="$(command)".'
 )
-_MAKE_READABLE = "Put a file there that you can read (chmod u+rw), in place of what is there."
+_MAKE_READABLE = (
+    "Put a file there that you can read, in place of what is there."
+    if os.name == "nt"
+    else "Put a file there that you can read (chmod u+rw), in place of what is there."
+)
 _MAKE_WRITABLE = (
     "Save to a directory that you can write, and name it with the variable CLOUD_VOLUME_DIR, "
     "or give the token in the variable CAVE_TOKEN."
@@ -53,11 +58,15 @@ def refusal(
     path: Path, error: OSError | ValueError, remedy: str = _MAKE_READABLE
 ) -> TokenFileError:
     """What the operating system says about a path, as our error."""
-    if isinstance(error, OSError):
-        reason = (error.strerror or type(error).__name__).lower()
-    else:  # os.open, os.stat and others raise it for one thing alone
-        reason = "its name has a NUL character in it"
-    return TokenFileError(path, f"can't be used: {reason}", remedy)
+    return TokenFileError(path, f"can't be used: {_reason(error)}", remedy)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    if not isinstance(error, OSError):  # os.open, os.stat and others raise it for one thing alone
+        return "its name has a NUL character in it"
+    if getattr(error, "winerror", None) == _CIRCLE_OF_LINKS:
+        return "too many levels of symbolic links"
+    return (error.strerror or type(error).__name__).lower()
 
 
 def names_in(directory: Path) -> list[str]:
@@ -88,8 +97,19 @@ def read(path: Path, limit: int) -> bytes | None:
     except (OSError, ValueError) as error:
         # A host name may have 253 characters, too many for the name of a file with a suffix.
         if isinstance(error, OSError) and error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
-            return None
+            if not is_below_a_file(path):
+                return None
+            error = NotADirectoryError(errno.ENOTDIR, "not a directory")
+        if isinstance(error, PermissionError) and os.path.isdir(path):  # as Windows calls that
+            error = IsADirectoryError(errno.EISDIR, "is a directory")
         raise refusal(path, error) from error
+
+
+def is_below_a_file(path: Path) -> bool:
+    """Whether a file is where a directory should be; Windows finds nothing there, POSIX tells."""
+    if os.name != "nt":
+        return False
+    return next((not place.is_dir() for place in path.parents if place.exists()), False)
 
 
 def _open_at_once(path: str, flags: int) -> int:
@@ -136,7 +156,7 @@ def locked(path: Path) -> Iterator[Path]:
         problem = f"another process has held its lock for {_LOCK_TIMEOUT:.0f} seconds"
         remedy = "End that process, and save again."
         if error.lock_file.endswith(_HELD):
-            remedy = f"If no process is saving, one was killed: rm {shlex.quote(error.lock_file)}"
+            remedy = f"If no process is saving, one was killed: rm {quoted(error.lock_file)}"
         raise TokenFileError(path, problem, remedy) from None
     except TokenFileError:
         raise

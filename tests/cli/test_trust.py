@@ -25,7 +25,7 @@ def test_a_data_server(run: Run, home: Sandbox, how: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(Dialogue, "confirm", lambda self, question: how == "yes")
     data = host(home.data_server)
     result = run("trust", data, "--server", host(home.auth_server), *["--yes"] * (how == "--yes"))
-    assert f"{data}-cave-secret.json" in result.stdout  # shown before, whatever is answered
+    assert TokenStore().path_for(data).name in result.stdout  # shown before, whatever is answered
     assert "Sandbox User" in result.stdout
     assert home.token not in result.output
     assert CaveAuth().trusts(home.data_server) is (how != "no")

@@ -20,6 +20,9 @@ from cave_auth_adapter.sandbox import Sandbox
 from cave_auth_adapter.service import ServerUnreachable, UnexpectedAnswer
 
 from ..support.answering import Answer, StubServer
+from ..support.systems import needs_tools
+
+pytestmark = needs_tools
 
 TOKEN = "0123456789abcdef" * 2
 

@@ -23,6 +23,7 @@ from cave_auth_adapter.login.callback import CallbackServer
 from cave_auth_adapter.sandbox import Sandbox
 
 from ..support.sandbox import is_alive, keys_of, saved
+from ..support.systems import posix_only
 from .conftest import Answers, Command, Login, consent, token_of
 
 
@@ -383,6 +384,7 @@ def unanswered(start_command: Callable[..., Command]) -> Command:
     return command
 
 
+@posix_only  # signals
 def test_ctrl_c_leaves_nothing_behind(unanswered: Command, secrets: Path) -> None:
     unanswered.interrupt()
     code, _, err = unanswered.finish()

@@ -24,7 +24,7 @@ from .conftest import Answers, Login, consent, token_of
 
 
 def name(server: str) -> str:
-    return server.removeprefix("https://") + "-cave-secret.json"
+    return TokenStore().path_for(server).name
 
 
 @pytest.fixture

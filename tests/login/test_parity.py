@@ -7,10 +7,11 @@ from importlib.metadata import version
 from typing import Any
 
 import pytest
-from caveclient import CAVEclient as TheirCAVEclient
-from caveclient.auth import AuthClient as TheirAuthClient
 
 from cave_auth_adapter.caveclient import AuthClient, CAVEclient
+
+theirs = pytest.importorskip("caveclient", reason="CAVEclient is not installed")
+TheirCAVEclient, TheirAuthClient = theirs.CAVEclient, theirs.auth.AuthClient
 
 pytestmark = pytest.mark.skipif(
     not version("caveclient").startswith("8."), reason="we have the names of caveclient 8"

@@ -18,6 +18,10 @@ from cave_auth_adapter import TokenStore
 from cave_auth_adapter.caveclient import AuthClient, CAVEclient
 from cave_auth_adapter.sandbox import Sandbox
 
+from ..support.systems import needs_tools
+
+pytestmark = needs_tools
+
 Run = Callable[[str], str]
 
 READ = {

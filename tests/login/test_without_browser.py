@@ -20,6 +20,7 @@ from cave_auth_adapter.login import login
 from cave_auth_adapter.sandbox import Sandbox
 
 from ..support.sandbox import is_alive, keys_of, saved
+from ..support.systems import posix_only
 from .conftest import Answers, consent, token_of
 
 PROMPT = "Paste it here; it will not be shown: "
@@ -74,6 +75,7 @@ def interrupt(child: Any) -> str:
     return str(child.before)
 
 
+@posix_only  # pexpect
 @pytest.mark.parametrize("how", ["asked for", "no display", "SSH"])
 def test_the_address_of_the_page_that_failed_to_load(
     terminal: Callable[..., Any],
@@ -103,6 +105,7 @@ def test_the_address_of_the_page_that_failed_to_load(
     assert token_of(callback) not in out
 
 
+@posix_only  # pexpect
 def test_a_pasted_token(terminal: Callable[..., Any], sandbox: Sandbox, secrets: Path) -> None:
     child = terminal("--no-browser")
     child.expect(PROMPT)
@@ -115,6 +118,7 @@ def test_a_pasted_token(terminal: Callable[..., Any], sandbox: Sandbox, secrets:
     assert sandbox.token not in out
 
 
+@posix_only  # pexpect
 @pytest.mark.parametrize(
     ("pasted", "said"),
     [
@@ -143,6 +147,7 @@ def test_what_should_not_be_pasted(
     assert not secrets.exists()
 
 
+@posix_only  # pexpect
 def test_a_wrong_paste_and_then_the_right_one(
     terminal: Callable[..., Any], sandbox: Sandbox, secrets: Path
 ) -> None:
@@ -158,6 +163,7 @@ def test_a_wrong_paste_and_then_the_right_one(
     assert saved(secrets)
 
 
+@posix_only  # pexpect
 def test_the_port_is_ours_until_the_end(
     terminal: Callable[..., Any], sandbox: Sandbox, secrets: Path
 ) -> None:
@@ -173,6 +179,7 @@ def test_the_port_is_ours_until_the_end(
     assert child.exitstatus == 0
 
 
+@posix_only  # pexpect
 @pytest.mark.parametrize(
     "environ",
     [{"DISPLAY": ":99", "PATH": "/nowhere"}, {"BROWSER": "/mnt/c/nowhere.exe"}],
@@ -200,6 +207,7 @@ def test_a_browser_that_does_not_open(
     assert set(saved(secrets).values()) == {sandbox.token}
 
 
+@posix_only  # pexpect
 def test_a_browser_in_the_foreground(
     terminal: Callable[..., Any], sandbox: Sandbox, secrets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +222,7 @@ def test_a_browser_in_the_foreground(
     assert child.exitstatus == 0
 
 
+@posix_only  # pexpect
 def test_what_was_pasted_late_is_not_left_to_the_shell(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,6 +238,7 @@ def test_what_was_pasted_late_is_not_left_to_the_shell(
     child.close(force=True)
 
 
+@posix_only  # pexpect
 @pytest.mark.parametrize("key", ["\x03", "\x04"])
 def test_giving_up_at_the_prompt(terminal: Callable[..., Any], secrets: Path, key: str) -> None:
     child = terminal("--no-browser")
@@ -241,6 +251,7 @@ def test_giving_up_at_the_prompt(terminal: Callable[..., Any], secrets: Path, ke
     assert not secrets.exists()
 
 
+@posix_only  # pexpect
 def test_the_progress_on_a_terminal_and_ctrl_c(
     terminal: Callable[..., Any], secrets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,6 +265,7 @@ def test_the_progress_on_a_terminal_and_ctrl_c(
     assert not secrets.exists()
 
 
+@posix_only  # pexpect
 @pytest.mark.parametrize("colour", [True, False])
 def test_colour_on_a_terminal(
     terminal: Callable[..., Any],
@@ -332,6 +344,7 @@ def test_an_address_without_a_token(sandbox: Sandbox, secrets: Path) -> None:
         login(sandbox.auth_server, open_browser=False, dialogue=Answers(asks=False))
 
 
+@posix_only  # pexpect
 def test_giving_up_at_the_last_question(
     terminal: Callable[..., Any], sandbox: Sandbox, secrets: Path
 ) -> None:

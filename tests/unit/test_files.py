@@ -19,6 +19,7 @@ from cave_auth_adapter import TokenFileError, TokenStore, runtime
 from cave_auth_adapter.store import files
 
 from ..support.stub import OTHER_TOKEN, TOKEN, Write
+from ..support.systems import needs_links, posix_only
 
 Refuse = Callable[..., list[int]]
 
@@ -95,7 +96,7 @@ class TestFileSystemsThatLackSomething:
         store.save(TOKEN)
         assert store.load() == TOKEN
 
-    @pytest.mark.skipif(os.name != "posix", reason="flock is POSIX")
+    @posix_only  # flock
     @pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP])
     def test_no_locks(self, store: TokenStore, refuse: Refuse, code: int) -> None:
         import fcntl
@@ -110,7 +111,7 @@ class TestFileSystemsThatLackSomething:
         assert json.loads(path.read_text()) == {"token": TOKEN, "other": OTHER_TOKEN}
         assert not path.with_name(f".{path.name}.held").exists()
 
-    @pytest.mark.skipif(os.name != "posix", reason="flock is POSIX")
+    @posix_only  # flock
     def test_without_locks_writers_still_wait_for_each_other(
         self, store: TokenStore, refuse: Refuse, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -124,7 +125,7 @@ class TestFileSystemsThatLackSomething:
         assert str(caught.value).endswith(f"rm {held}")
         assert store.load() == TOKEN
 
-    @pytest.mark.skipif(os.name != "posix", reason="flock is POSIX")
+    @posix_only  # flock
     def test_another_refusal_of_the_lock_is_said_at_once(
         self, store: TokenStore, refuse: Refuse
     ) -> None:
@@ -137,6 +138,7 @@ class TestFileSystemsThatLackSomething:
         assert time.monotonic() - started < 5
 
 
+@posix_only  # the warning is about a mode
 def test_a_log_handler_that_saves_waits_for_no_lock(
     store: TokenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,7 +168,16 @@ class TestNames:
         with pytest.raises(TokenFileError, match="NUL"):
             store.save(TOKEN) if call == "save" else getattr(store, call)()
 
-    @pytest.mark.parametrize("name", ["\x1b]0;owned\x07", "\u202egnp.exe", "two\nlines", "\udcff"])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "\u202egnp.exe",
+            *(
+                pytest.param(n, marks=posix_only)
+                for n in ("\x1b]0;owned\x07", "two\nlines", "\udcff")
+            ),
+        ],
+    )
     def test_a_message_does_nothing_to_a_terminal(
         self, tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -181,7 +192,7 @@ class TestNames:
             assert said.isprintable()
 
 
-@pytest.mark.skipif(not hasattr(os, "symlink"), reason="there are no links")
+@needs_links
 def test_a_circle_of_links_can_not_be_written(store: TokenStore, secrets: Path) -> None:
     secrets.mkdir(parents=True)
     (secrets / "cave-secret.json").symlink_to("cave-secret.json")
@@ -200,6 +211,11 @@ def test_a_repeated_key_is_said_and_nothing_changes(store: TokenStore, write: Wr
     assert path.read_text() == content
 
 
+SET_TO_A_WHOLE_PATH = (
+    r"\$env:CLOUD_VOLUME_DIR = '[A-Z]:" if os.name == "nt" else "export CLOUD_VOLUME_DIR='?/"
+)
+
+
 class TestCloudVolumeDir:
     def test_a_tilde_that_no_shell_has_seen(
         self, store: TokenStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -215,7 +231,7 @@ class TestCloudVolumeDir:
         TokenStore(Path(named) / "secrets").save(TOKEN, "evil.example")
         monkeypatch.setenv("CLOUD_VOLUME_DIR", named)
         for call in (store.path_for, store.load, store.servers, store.delete):
-            with pytest.raises(TokenFileError, match=r"relative .* export CLOUD_VOLUME_DIR='?/"):
+            with pytest.raises(TokenFileError, match=f"relative .* {SET_TO_A_WHOLE_PATH}"):
                 call()
         with pytest.raises(TokenFileError):
             store.save(TOKEN)
@@ -248,6 +264,7 @@ class TestWindowsNames:
         assert store.servers() == []
 
 
+@posix_only
 def test_a_posix_name_has_a_colon(store: TokenStore, write: Write) -> None:
     write("localhost@8443-cave-secret.json", token=TOKEN)
     assert store.servers() == []

@@ -14,6 +14,7 @@ from cave_auth_adapter.hosts import KnownHosts, NamedHosts, trusted_hosts
 from cave_auth_adapter.origins import HostSpec, Origin, TrustedHosts
 
 from ..support.stub import TOKEN, Clock, Write
+from ..support.systems import posix_only
 
 LAB = Origin("https", "cave.my-lab.org", 443)
 
@@ -69,7 +70,7 @@ def test_equal_hosts_are_equal() -> None:
     assert KnownHosts() != NamedHosts([])
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there the modes count for nothing")
+@posix_only
 def test_a_file_that_is_opened_to_others_is_noticed(write: Write, clock: Clock) -> None:
     """chmod changes no directory."""
     path: Path = write(f"{LAB.host}-cave-secret.json", token=TOKEN)

@@ -16,8 +16,9 @@ import pytest
 from cave_auth_adapter import CaveAuth, TokenStore, tokens_changed
 
 from ..support.stub import OTHER_TOKEN, TOKEN, Write
+from ..support.systems import posix_only
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="Windows has lists of access instead")
+pytestmark = posix_only
 as_root = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away"
 )

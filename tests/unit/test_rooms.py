@@ -24,7 +24,7 @@ ORDER = [
     # what it is about, and how it travels
     *("providers", "keepalive", "headers", "words", "tokens", "origins"),
     # under all of them
-    *("runtime", "errors", "plain", "redaction", "_version"),
+    *("runtime", "errors", "plain", "shells", "redaction", "_version"),
 ]
 #: The package's own page of names; a CAVE to test against, and fixtures for other people's tests.
 ASIDE = {"__init__", "sandbox", "testing"}

@@ -135,7 +135,7 @@ class TestSources:
         assert value(provide({"CAVE_TOKEN": "", "cave-secret.json": TOKEN})) == TOKEN
 
     def test_a_file_with_the_port_of_the_host(self, write: Write) -> None:
-        write("localhost:8443-cave-secret.json", token=TOKEN)
+        write(TokenStore().path_for("localhost:8443").name, token=TOKEN)
         write("localhost-cave-secret.json", token=OTHER_TOKEN)
         assert value(Credentials(), parse_origin("https://localhost:8443/")) == TOKEN
         assert value(Credentials(), parse_origin("https://localhost/")) == OTHER_TOKEN
