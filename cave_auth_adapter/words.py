@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
+import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from .plain import is_rewritable, writable
 from .plain import printable as printable
 from .tokens import DEFAULT_KEY, FILES, Source
 
-WIDTH = 80  # columns, of a terminal as people open it
+_NARROW, _USUAL, _WIDE = 40, 80, 100  # columns
+_KEPT = "\N{NO-BREAK SPACE}"
+# A program, its subcommand, and what can't be a word of the sentence: options, hosts, NAMES, paths.
+_COMMAND = re.compile(
+    r"(?:cave-auth(?: (?:keys|switch))? [a-z-]+|python -m \S+|chmod|rm|export|\$env:\w+)"
+    r"(?: (?=\S*[^a-z\s.,;:)])\S+)*"
+)
 
 
 def say(
@@ -19,17 +29,56 @@ def say(
 ) -> None:
     """Print a line, or some; in colour on a terminal that wants it.
 
-    Whatever is in the text, such as the name of a file, does nothing to the terminal.
+    Whatever is in the text, such as the name of a file, does nothing to the terminal. A terminal
+    gets lines that fit it.
 
     :param err: whether to print to stderr.
     :param fg: the colour, as click names it.
     """
     import click  # takes longer to import than all of us, and login() is a public name
 
+    stream = sys.stderr if err else sys.stdout
     # https://no-color.org: the variable counts if it is there and not empty.
-    color = False if os.environ.get("NO_COLOR") else None
-    text = "\n".join(printable(line, None) for line in text.split("\n"))
+    color = None if is_rewritable(stream) and not os.environ.get("NO_COLOR") else False
+    lines = [printable(line, None) for line in text.split("\n")]
+    text = writable(fitted("\n".join(lines), stream), stream)
     click.echo(click.style(text, fg, bold=bold), err=err, color=color)
+
+
+def fitted(text: str, stream: Any) -> str:
+    """A text in lines that fit a terminal; as it is for a file or a pipe."""
+    if stream is None or not stream.isatty():
+        return text
+    lines = text.split("\n")
+    return "\n".join(wrapped(line, line[: len(line) - len(line.lstrip())]) for line in lines)
+
+
+def width() -> int:
+    """The columns that a text may have: those of the terminal, within reason; elsewhere 80."""
+    return max(_NARROW, min(shutil.get_terminal_size((_USUAL, 24)).columns, _WIDE))
+
+
+def wrapped(text: str, margin: str = "", first: str = "") -> str:
+    """A text over lines that fit the terminal, with no word and no command broken.
+
+    :param margin: what the second line and those after it begin with.
+    :param first: what the first one begins with.
+
+    >>> print(wrapped("Your token was refused by global.daf-apis.com. To log in again, run "
+    ...               "cave-auth login --overwrite"))
+    Your token was refused by global.daf-apis.com. To log in again, run
+    cave-auth login --overwrite
+    """
+    whole = _COMMAND.sub(lambda command: command[0].replace(" ", _KEPT), text)
+    filled = textwrap.fill(
+        whole,
+        width(),
+        initial_indent=first,
+        subsequent_indent=margin,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return filled.replace(_KEPT, " ")
 
 
 def person(user: Any) -> str:
@@ -71,7 +120,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterable[s
     """
     lines = [list(header), *([printable(cell) for cell in row] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    while sum(widths) + 2 * (len(widths) - 1) > WIDTH:
+    while sum(widths) + 2 * (len(widths) - 1) > width():
         widths[widths.index(max(widths))] -= 1
     for line in lines:
         cells = (printable(cell, width) for cell, width in zip(line, widths, strict=True))
@@ -85,15 +134,7 @@ def labelled(label: str, text: str) -> str:
       token      from the file that you saved from the file that you saved from the
                  file that you saved
     """
-    margin = " " * 13
-    return textwrap.fill(
-        text,
-        WIDTH,
-        initial_indent=f"{label:<12} ",
-        subsequent_indent=margin,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return wrapped(text, " " * 13, f"{label:<12} ")
 
 
 def span(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -31,7 +32,7 @@ from ..redaction import is_like_token, without_token
 from ..service import ServerUnreachable, base_url
 from ..service.waiting import waits_told
 from ..store import TokenStore
-from ..words import say
+from ..words import fitted, say
 
 FAILED, USAGE, NO_TOKEN, NOT_ALLOWED, UNREACHABLE, NOT_TRUSTED, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
 
@@ -57,6 +58,9 @@ class Commands(click.Group):
     """A group whose commands end with one line and the documented exit code, whatever happens."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # what click writes by itself: help, arguments
+                stream.reconfigure(errors="replace")
         try:
             return super().main(*args, **kwargs)
         except OSError as error:  # a full disk; a closed pipe is click's affair
@@ -65,12 +69,12 @@ class Commands(click.Group):
             fail(f"{what} can't be written or read: {(error.strerror or str(error)).lower()}.")
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        with _no_token_shown():
+        with _fit_to_show():
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with _no_token_shown(), waits_told():
+            with _fit_to_show(), waits_told():
                 return super().invoke(ctx)
         except (KeyboardInterrupt, click.Abort):
             say("\ncave-auth: interrupted.", err=True)
@@ -80,15 +84,16 @@ class Commands(click.Group):
 
 
 @contextlib.contextmanager
-def _no_token_shown() -> Iterator[None]:
-    """Let no message about a wrong command line repeat a token that was typed there."""
+def _fit_to_show() -> Iterator[None]:
+    """Let no message about a wrong command line repeat a token, and let it fit the terminal."""
     try:
         yield
     except click.UsageError as error:
         said = error.format_message()
-        if without_token(said) == said:
+        shown = fitted(f"Error: {without_token(said)}", sys.stderr).removeprefix("Error: ")
+        if shown == said:
             raise
-        raise click.UsageError(without_token(said), error.ctx) from None
+        raise click.UsageError(shown, error.ctx) from None
 
 
 def _abandon_stdout() -> None:

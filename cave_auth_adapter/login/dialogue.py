@@ -6,6 +6,7 @@ import getpass
 import sys
 
 from ..errors import LoginFailed
+from ..plain import is_rewritable
 from ..words import say
 from .places import below_notebook, in_notebook
 
@@ -69,7 +70,7 @@ class Dialogue:
         """Show that the browser is waited for, and how long still."""
         minutes, rest = divmod(round(seconds), 60)
         text = f"Waiting for your browser, {minutes}:{rest:02} left. Ctrl-C gives up."
-        if sys.stderr.isatty():
+        if is_rewritable(sys.stderr):
             print(f"\r{text}", end="", file=sys.stderr, flush=True)
         elif not self._progress:
             print(text, file=sys.stderr)
@@ -77,7 +78,7 @@ class Dialogue:
 
     def waited(self) -> None:
         """Take the progress away."""
-        if self._progress and sys.stderr.isatty():
+        if self._progress and is_rewritable(sys.stderr):
             print("\r" + " " * len(self._progress), end="\r", file=sys.stderr, flush=True)
         self._progress = ""
 

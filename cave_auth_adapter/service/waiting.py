@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import TypeVar
 
-from ..plain import printable
+from ..plain import is_rewritable, printable
 
 T = TypeVar("T")
 
@@ -65,6 +65,10 @@ def within(seconds: float, work: Callable[[], T], server: str) -> T:
 @contextlib.contextmanager
 def _telling(text: str) -> Iterator[None]:
     """Show a text on the terminal for as long as the block."""
+    if not is_rewritable(sys.stderr):
+        print(text, file=sys.stderr)
+        yield
+        return
     print(text, end="", file=sys.stderr, flush=True)
     try:
         yield

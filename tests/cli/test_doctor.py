@@ -17,6 +17,7 @@ from cave_auth_adapter import TokenStore, programs
 from cave_auth_adapter.cli import main
 from cave_auth_adapter.login.dialogue import Dialogue
 from cave_auth_adapter.sandbox import Sandbox
+from cave_auth_adapter.shells import assignment
 
 from ..support.answering import StubServer
 from ..support.sandbox import saved
@@ -398,7 +399,7 @@ def test_terms_that_are_missing(run: Run, sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("hosts", ["a.example b.example", "a.example;b.example"])
 def test_hosts_without_commas(run: Run, monkeypatch: pytest.MonkeyPatch, hosts: str) -> None:
     monkeypatch.setenv("CAVE_AUTH_HOSTS", hosts)
-    assert level_of(told(run), "export CAVE_AUTH_HOSTS=a.example,b.example") == "problem"
+    assert level_of(told(run), assignment("CAVE_AUTH_HOSTS", "a.example,b.example")) == "problem"
     monkeypatch.setenv("CAVE_AUTH_HOSTS", " a.example , b.example,")
     assert not any("CAVE_AUTH_HOSTS" in text for text in told(run))
 

@@ -35,8 +35,8 @@ def test_the_new_key_is_where_the_old_one_was(
     new = TokenStore().load(sandbox.auth_server)
     assert new is not None
     assert saved(secrets) == {
-        f"{host(sandbox.auth_server)}-cave-secret.json": new,
-        f"{host(sandbox.data_server)}-cave-secret.json": new,
+        TokenStore().path_for(sandbox.auth_server).name: new,
+        TokenStore().path_for(sandbox.data_server).name: new,
         "elsewhere.example.org-cave-secret.json": "0123456789abcdef",
     }
     assert TokenStore().load(sandbox.auth_server, "work") == new

@@ -1,0 +1,154 @@
+"""What the commands print where a console is narrow, dumb, full, or writes few characters."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from cave_auth_adapter import TokenStore
+from cave_auth_adapter.cli import main
+from cave_auth_adapter.sandbox import Sandbox
+
+from ..support.systems import needs_dev_full, posix_only
+
+NAME = "Łukasz Černý 神"
+COMMANDS = [
+    *("status", "whoami", "accounts", "hosts", "doctor", "permissions", "terms", "keys list"),
+    *("status --json", "token {data}", "header {data}/x", "check {data}/echo", "check {data}/nö"),
+    *("keys create Š", "keys revoke 99999", "login {auth} --token-stdin", "logout a.example"),
+    *(
+        "switch Łukasz",
+        "trust {data} --yes",
+        "login Łódź",
+        "check ä",
+        "--help",
+        "login --help",
+        "Ł",
+    ),
+    *("enable --status", "run łukasz.py", "logout"),
+]
+
+
+@pytest.fixture
+def lukasz(sandbox: Sandbox) -> Sandbox:
+    """Somebody whose name few encodings can write is logged in, under such a name."""
+    token = sandbox.create_token(sandbox.create_user(NAME, permissions={"sandbox": ["view"]}))
+    for server in (sandbox.auth_server, sandbox.data_server):
+        TokenStore().save(token, server)
+    TokenStore().save(token, sandbox.auth_server, key="Łukasz")
+    return sandbox
+
+
+def run(sandbox: Sandbox, command: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    words = command.format(data=sandbox.data_server, auth=sandbox.auth_server).split()
+    token = TokenStore().load(sandbox.auth_server) or ""
+    environ = {**os.environ, "PYTHONUTF8": "0", **options.pop("environ", {})}
+    return subprocess.run(
+        [sys.executable, "-m", "cave_auth_adapter", *words],
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+        input=token.encode(),
+        env=environ,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_every_command_is_among_them() -> None:
+    assert {*main.commands} - {"disable"} <= {command.split()[0] for command in COMMANDS}
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_few_characters(lukasz: Sandbox, command: str, encoding: str) -> None:
+    there = run(lukasz, command, environ={"PYTHONIOENCODING": "utf-8"})
+    if command.startswith(("keys create", "logout")):  # not the same a second time
+        there.returncode = -1
+        TokenStore().save(lukasz.token, lukasz.auth_server, overwrite=True)
+    done = run(lukasz, command, environ={"PYTHONIOENCODING": f"{encoding}:strict"})
+    said = (done.stdout + done.stderr).decode(encoding, "replace")  # click writes UTF-8 for ASCII
+    assert said.strip()
+    assert "Traceback" not in said
+    assert "codec" not in said
+    assert done.returncode == there.returncode or there.returncode == -1
+    if command in ("status", "whoami"):
+        assert "ukasz " in said
+
+
+@needs_dev_full
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_full_disk(lukasz: Sandbox, command: str) -> None:
+    with open("/dev/full", "wb") as full:
+        done = run(lukasz, command, stdout=full)
+    said = done.stderr.decode()
+    assert "Traceback" not in said
+    assert "Exception ignored" not in said
+    assert done.returncode in (1, 2, 3, 5, 127)
+    if done.returncode == 1 and "no space left" in said:
+        assert said.splitlines()[-1] == (
+            "cave-auth: the output can't be written or read: no space left on device."
+        )
+
+
+# --- on a terminal -------------------------------------------------------------------------
+
+
+def environ_of_a_person() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+
+
+def on_terminal(columns: int, *words: str, **environ: str) -> str:
+    import pexpect
+
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "cave_auth_adapter", *words],
+        env={**environ_of_a_person(), "TERM": "xterm", **environ},
+        dimensions=(50, columns),
+        encoding="utf-8",
+        timeout=60,
+    )
+    child.expect(pexpect.EOF)
+    child.close()
+    said: str = child.before
+    return said
+
+
+@posix_only
+@pytest.mark.parametrize("columns", [60, 100])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status"],
+        ["hosts"],
+        ["doctor"],
+        ["check", "https://minnie.microns-daf.com/x"],
+        ["logout", "global.daf-apis.com"],
+        ["token", "https://global.daf-apis.com.evil.example/a"],
+        ["login", "a b"],
+    ],
+)
+def test_columns(columns: int, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")  # nobody is reached
+    said = re.sub(r"\x1b\[[0-9;]*m", "", on_terminal(columns, *words))
+    for line in said.replace("\r\n", "\n").split("\n"):
+        line = line.rpartition("\r")[2]
+        # A command that is longer than the line stands on a line of its own, whole.
+        is_command = line.strip().startswith("cave-auth ")
+        assert len(line) <= columns or is_command or " " not in line.strip(), line
+    for command in re.findall(r"cave-auth login[^\n]*", said):
+        assert not command.rstrip().endswith("cave-auth login --"), command
+    assert "cave-auth\r\n" not in said
+
+
+@posix_only
+def test_a_dumb_terminal() -> None:
+    said = on_terminal(80, "logout", TERM="dumb")
+    assert "no token" in said
+    assert "\x1b" not in said
+    assert "\r" not in said.replace("\r\n", "")
+    assert "\x1b[" in on_terminal(80, "logout")
