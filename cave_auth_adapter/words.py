@@ -64,8 +64,9 @@ def wrapped(text: str, margin: str = "", first: str = "") -> str:
     :param margin: what the second line and those after it begin with.
     :param first: what the first one begins with.
 
-    >>> print(wrapped("Your token was refused by global.daf-apis.com. To log in again, run "
-    ...               "cave-auth login --overwrite"))
+    >>> print(wrapped(  # doctest: +NORMALIZE_WHITESPACE
+    ...     "Your token was refused by global.daf-apis.com. To log in again, run "
+    ...     "cave-auth login --overwrite"))
     Your token was refused by global.daf-apis.com. To log in again, run
     cave-auth login --overwrite
     """
@@ -130,7 +131,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterable[s
 def labelled(label: str, text: str) -> str:
     """A label and a text beside it, over several lines where it is long.
 
-    >>> print(labelled("  token", "from the file that you saved " * 3))
+    >>> print(  # doctest: +NORMALIZE_WHITESPACE
+    ...     labelled("  token", "from the file that you saved " * 3))
       token      from the file that you saved from the file that you saved from the
                  file that you saved
     """

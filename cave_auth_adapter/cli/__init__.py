@@ -15,6 +15,7 @@ import click
 from .._version import __version__
 from ..providers import tokens_changed
 from ..runtime import logger
+from . import completion as completion
 from .accounts import login, logout, status, whoami
 from .common import Commands
 from .doctor import doctor

@@ -17,7 +17,7 @@ from cave_auth_adapter.sandbox import Sandbox
 
 from ..support.answering import Answer, StubServer
 from ..support.sandbox import is_alive, keys_of, saved
-from ..support.systems import CAVE_AUTH, COLON, needs_dev_full, posix_only
+from ..support.systems import COLON, needs_dev_full, posix_only
 from .conftest import Run, host, parsed
 
 ASKING = ["status", "whoami", "keys list", "logout --revoke"]
@@ -521,20 +521,6 @@ def test_every_command_teaches_by_example(run: Run) -> None:
         if name not in ("enable", "disable", "hosts"):
             assert f"cave-auth {name}" in text, name
     assert "Exit codes" in run("--help").stdout
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion(shell: str) -> None:
-    TokenStore().save("0123456789abcdef", "cave.my-lab.org")
-    words = {"COMP_WORDS": "cave-auth status cave", "COMP_CWORD": "2"}
-    done = subprocess.run(
-        [CAVE_AUTH],
-        env={**os.environ, "_CAVE_AUTH_COMPLETE": f"{shell}_complete", **words},
-        capture_output=True,
-        text=True,
-    )
-    assert "cave.my-lab.org" in done.stdout or shell == "fish", done.stderr
-    assert done.stderr == ""
 
 
 # --- what every command does ---------------------------------------------------------------

@@ -1,0 +1,79 @@
+"""Completion of ``cave-auth`` in PowerShell, and better in fish and zsh than click's own."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from click.shell_completion import (
+    CompletionItem,
+    FishComplete,
+    ShellComplete,
+    ZshComplete,
+    add_completion_class,
+    split_arg_string,
+)
+
+_REGISTER = "compdef %(complete_func)s %(prog_name)s"
+_REGISTER_OR_TELL = f"""\
+if (( $+functions[compdef] )); then
+        {_REGISTER}
+    else
+        print -ru2 -- '%(prog_name)s: zsh completes nothing yet. Put this line before that of' \\
+            '%(prog_name)s in ~/.zshrc: autoload -Uz compinit && compinit'
+    fi"""
+
+# Where nothing is answered, PowerShell completes the names of files.
+_POWERSHELL = """\
+Register-ArgumentCompleter -Native -CommandName %(prog_name)s -ScriptBlock {
+    param($word, $line, $position)
+    $env:COMP_WORDS = $line.ToString()
+    $env:COMP_CWORD = $word
+    $env:%(complete_var)s = 'powershell_complete'
+    try {
+        %(prog_name)s | ForEach-Object {
+            $value, $help = $_ -split "`t", 2
+            [System.Management.Automation.CompletionResult]::new(
+                $value, $value, 'ParameterValue', $help)
+        }
+    } finally {
+        Remove-Item Env:COMP_WORDS, Env:COMP_CWORD, Env:%(complete_var)s -ErrorAction Ignore
+    }
+}
+"""
+
+
+class Fish(FishComplete):
+    """With the whole help of a command, which may have commas."""
+
+    source_template = FishComplete.source_template.replace(
+        'string split ","', 'string split --max 1 ","'
+    )
+
+
+class Zsh(ZshComplete):
+    """Says what to do where zsh has not loaded its completion."""
+
+    source_template = ZshComplete.source_template.replace(_REGISTER, _REGISTER_OR_TELL)
+
+
+class PowerShell(ShellComplete):
+    """For ``Register-ArgumentCompleter``; click has none."""
+
+    name = "powershell"
+    source_template = _POWERSHELL
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        words = split_arg_string(os.environ["COMP_WORDS"])[1:]
+        incomplete = os.environ.get("COMP_CWORD", "")  # PowerShell has no empty variables
+        if incomplete and words and words[-1] == incomplete:
+            words.pop()
+        return words, incomplete
+
+    def format_completion(self, item: CompletionItem[Any]) -> str:
+        help_text = " ".join((item.help or "").split())
+        return f"{item.value}\t{help_text or item.value}" if item.type == "plain" else ""
+
+
+for _shell in (Fish, Zsh, PowerShell):
+    add_completion_class(_shell)
