@@ -12,6 +12,7 @@ from ._version import __version__
 from .adapter import CaveAdapter, mount
 from .auth import CaveAuth
 from .caveclient import AuthClient, CAVEclient
+from .diagnose.overview import status
 from .errors import (
     CaveAuthError,
     InvalidHostSpec,
@@ -54,6 +55,8 @@ __all__ = [
     "login",
     "AuthClient",
     "CAVEclient",
+    # who am I, with which token
+    "status",
     # refusals
     "explain",
     "raise_for_auth",

@@ -29,6 +29,7 @@ from .service import DEFAULT_SERVER, AuthServer, JsonApi, base_url
 from .sources import Credentials
 from .store import TokenStore, read_secrets, token_in
 from .tokens import DEFAULT_KEY, Source, Token, check_token
+from .words import html_table, where
 
 # Where CAVEclient remembers which server a datastack belongs to (its datastack_lookup.py); there
 # whatever CLOUD_VOLUME_DIR says.
@@ -254,6 +255,17 @@ class AuthClient:
         }
         arguments = (f"{name}={value!r}" for name, value in shown.items() if value is not None)
         return f"{type(self).__name__}({', '.join(arguments)})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the server, and where the token is from. No server is asked."""
+        server = HostSpec.parse(self._server_address).origin
+        try:
+            token = self._auth.credentials.token_for(server)
+            source = f"from {where(token.source)}" if token else "none; log in: login()"
+        except CaveAuthError as error:
+            source = str(error)
+        rows = [("server", self._server_address), ("token", source)]
+        return html_table(rows, type(self).__name__)
 
     def __getstate__(self) -> dict[str, Any]:
         return {

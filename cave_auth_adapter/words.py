@@ -155,3 +155,25 @@ def span(seconds: float) -> str:
 def files(paths: Iterable[Path]) -> str:
     """Paths as an indented list."""
     return "\n".join(f"  {short(path)}" for path in paths)
+
+
+def html_table(rows: Iterable[tuple[str, str]], title: str = "") -> str:
+    """Labels and texts as a table for a notebook. Markup in them is shown and not obeyed.
+
+    >>> html_table([("name", "<b>Eve</b>")])
+    '<table><tr><th ...>name</th><td ...>&lt;b&gt;Eve&lt;/b&gt;</td></tr></table>'
+    """
+    left = ' style="text-align:left"'  # a notebook aligns cells to the right
+    cells = "".join(
+        f"<tr><th{left}>{as_html(label)}</th><td{left}>{as_html(short(text))}</td></tr>"
+        for label, text in rows
+    )
+    caption = f"<strong>{as_html(title)}</strong>" if title else ""
+    return f"{caption}<table>{cells}</table>"
+
+
+def as_html(text: object) -> str:
+    """A text in HTML, without anything that a browser obeys or shows in another order."""
+    from html import escape  # has a large table, and few need it
+
+    return escape(printable(text, None))

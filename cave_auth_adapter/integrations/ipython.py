@@ -9,8 +9,14 @@ from ..install import install, uninstall
 
 
 def load_ipython_extension(_shell: object) -> None:
-    """Sign the requests of every session in the kernel: ``%load_ext cave_auth_adapter``."""
+    """Sign the requests of every session in the kernel: ``%load_ext cave_auth_adapter``.
+
+    It prints one line, on the tokens that are in use; no server is asked for it.
+    """
+    from ..diagnose.overview import in_use
+
     install()
+    print(in_use())
 
 
 def unload_ipython_extension(_shell: object) -> None:

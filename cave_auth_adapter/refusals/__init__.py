@@ -20,6 +20,7 @@ from ..origins import auth_server_of, parse_origin
 from ..plain import printable
 from ..runtime import warn_once
 from ..tokens import Source, Token
+from ..words import as_html
 from . import advice
 from .advice import About
 from .answers import (
@@ -74,6 +75,15 @@ class Verdict(NamedTuple):
         )
 
 
+class Explanation(str):
+    """A sentence or two; a string, which a notebook shows in full."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        return f"<p>{as_html(self)}</p>"
+
+
 def explain(
     response: Response | None = None,
     *,
@@ -105,7 +115,7 @@ def explain(
     if response is None:
         response = _response(status, headers, body, url)
     verdict = judge(response, body_of(response))
-    return verdict.sentence if verdict else None
+    return Explanation(verdict.sentence) if verdict else None
 
 
 def raise_for_auth(response: Response) -> None:

@@ -8,9 +8,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ..plain import is_rewritable, printable
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 T = TypeVar("T")
 
@@ -38,18 +41,9 @@ def within(seconds: float, work: Callable[[], T], server: str) -> T:
     :param server: what the work waits for, as people are told.
     :raises TimeoutError: when it is.
     """
-    from concurrent import futures  # takes a while to import, and is rarely needed
+    from concurrent import futures
 
-    future: futures.Future[T] = futures.Future()
-    context = contextvars.copy_context()
-
-    def run() -> None:
-        try:
-            future.set_result(context.run(work))
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True, name="cave-auth call").start()
+    future = begin(work)
     left = seconds + _GRACE
     if _is_told.get() and left > _SILENCE and not futures.wait([future], _SILENCE).done:
         left -= _SILENCE
@@ -60,6 +54,23 @@ def within(seconds: float, work: Callable[[], T], server: str) -> T:
         return future.result(left)
     except futures.TimeoutError:  # another than the built-in one before Python 3.11
         raise TimeoutError from None
+
+
+def begin(work: Callable[[], T]) -> Future[T]:
+    """Do some work in a thread that the interpreter does not wait for when it ends."""
+    from concurrent import futures  # takes a while to import, and is rarely needed
+
+    future: Future[T] = futures.Future()
+    context = contextvars.copy_context()
+
+    def run() -> None:
+        try:
+            future.set_result(context.run(work))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True, name="cave-auth call").start()
+    return future
 
 
 @contextlib.contextmanager

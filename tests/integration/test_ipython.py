@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 import requests
 from IPython.core.interactiveshell import InteractiveShell
 
+from cave_auth_adapter import TokenStore, set_token_source
 from cave_auth_adapter.sandbox import Sandbox
 
 from ..support.sandbox import Tokens
+
+TOKEN = "0123456789abcdef"
+Loaded = Callable[[], str]
 
 
 @pytest.fixture
@@ -28,3 +35,77 @@ def test_loading_signs_and_unloading_ends_that(
         shell.run_line_magic("unload_ext", "cave_auth_adapter")
 
     assert requests.get(url, allow_redirects=False).status_code == 302
+
+
+# --- the line that it prints ---------------------------------------------------------------
+
+
+@pytest.fixture
+def loaded(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> Loaded:
+    """What loading prints, which is one line, and no token."""
+
+    def load() -> str:
+        shell.run_line_magic("load_ext", "cave_auth_adapter")
+        shell.run_line_magic("unload_ext", "cave_auth_adapter")
+        told, errors = capsys.readouterr()
+        assert errors == ""
+        assert told.count("\n") == 1
+        assert TOKEN not in told
+        return told
+
+    return load
+
+
+def test_without_a_token(loaded: Loaded) -> None:
+    assert "once you log in: from cave_auth_adapter import login; login()" in loaded()
+
+
+def test_the_file_of_the_token_and_the_number_of_hosts(loaded: Loaded, secrets: Path) -> None:
+    TokenStore().save(TOKEN, "cave.my-lab.org")
+    told = loaded()
+    assert "12 trusted hosts and domains are signed, with the token from ~" in told
+    assert "cave.my-lab.org-cave-secret.json." in told
+
+
+def test_several_files(loaded: Loaded) -> None:
+    for number in range(4):
+        TokenStore().save(f"{TOKEN}{number}", f"cave{number}.my-lab.org")
+    assert "and from" in (told := loaded())
+    assert "and 2 more; see status()" in told
+
+
+def test_a_variable(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAVE_TOKEN", TOKEN)
+    assert "from the variable CAVE_TOKEN." in loaded()
+
+
+def test_no_program_and_no_function_is_asked(
+    loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAVE_TOKEN_COMMAND", f"touch {tmp_path / 'asked'}")
+    assert "the command in the variable CAVE_TOKEN_COMMAND" in loaded()
+    asked = []
+    set_token_source(lambda *_: asked.append(1))
+    try:
+        assert "set_token_source()" in loaded()
+    finally:
+        set_token_source(None)
+    assert not asked
+    assert not (tmp_path / "asked").exists()
+
+
+def test_no_server_is_asked(loaded: Loaded, sandbox: Sandbox, tokens: Tokens) -> None:
+    loaded()
+    assert sandbox.requests() == []
+
+
+@pytest.mark.parametrize("content", ["{", '{"token": "two words"}'])
+def test_a_file_that_is_broken(loaded: Loaded, secrets: Path, content: str) -> None:
+    path = TokenStore().save(TOKEN)
+    path.write_text(content)
+    assert f"{path}: " in loaded()
+
+
+def test_the_switch(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAVE_AUTH_DISABLE", "1")
+    assert "CAVE_AUTH_DISABLE is set, so no request is signed." in loaded()

@@ -16,7 +16,7 @@ NAME = PACKAGE.name
 #: From the top down, as in docs/how-it-works.md. A folder is one room.
 ORDER = [
     # for people
-    *("__main__", "cli", "login", "diagnose", "caveclient", "programs", "integrations", "service"),
+    *("__main__", "cli", "login", "integrations", "diagnose", "caveclient", "programs", "service"),
     # a request walks down
     *("install", "sessions", "redirects", "tools", "adapter", "auth", "hook", "exchange", "asked"),
     # what an answer means, which token, and which hosts
