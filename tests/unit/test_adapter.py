@@ -265,6 +265,27 @@ class TestRefusals:
         assert session.get(CAVE).ok
         assert stub.sent[2].headers["Authorization"] == f"Bearer {OTHER_TOKEN}"
 
+    def test_the_connection_of_a_refusal_is_closed_before_the_next_request(
+        self, secrets: Path
+    ) -> None:
+        class Renews(StubAdapter):
+            def __init__(self, *answers: Answer) -> None:
+                super().__init__(*answers)
+                self.bodies: list[Any] = []
+                self.open: list[bool] = []
+
+            def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+                self.open += [not body.closed for body in self.bodies]
+                TokenStore().save(OTHER_TOKEN, overwrite=True)
+                response = super().send(request, **kwargs)
+                self.bodies.append(response.raw)
+                return response
+
+        stub, session = Renews(Answer(401), Answer()), requests.Session()
+        session.mount("https://", CaveAdapter(wrapped=stub))
+        assert session.get(CAVE, stream=True).ok
+        assert stub.open == [False]
+
     def test_a_stranger_whose_address_is_that_of_a_login_page_refuses_nothing(
         self, secrets: Path
     ) -> None:

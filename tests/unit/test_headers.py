@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+from http.client import HTTPMessage
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,9 +12,19 @@ import requests
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cave_auth_adapter.headers import Headers, bearer_token, copy_of, sign, strip, unsign
+from cave_auth_adapter.headers import (
+    Headers,
+    SignedHeaders,
+    bearer_token,
+    copy_of,
+    keep_out_of_jars,
+    sign,
+    strip,
+    unsign,
+)
+from cave_auth_adapter.tokens import Source, Token
 
-from ..support.stub import BEARER, COOKIE, OTHER_TOKEN, TOKEN
+from ..support.stub import BEARER, COOKIE, OTHER_TOKEN, TOKEN, holds
 
 STALE = f"middle_auth_token={OTHER_TOKEN}"
 
@@ -142,3 +155,21 @@ def test_a_copy_is_changed_without_a_trace_in_the_original() -> None:
     sign(twin.headers, TOKEN)
     assert dict(request.headers) == before
     assert (twin.method, twin.url, twin.body) == (request.method, request.url, request.body)
+
+
+def test_neither_a_repr_nor_a_pickle_holds_the_token() -> None:
+    headers = SignedHeaders({"Accept": "*/*", "Cookie": "a=1"}, Token(TOKEN, Source("token=")))
+    assert headers["Authorization"] == BEARER
+    assert TOKEN in headers["Cookie"]
+    assert not holds(TOKEN, headers)
+    assert pickle.loads(pickle.dumps(headers)) == {"Accept": "*/*", "Cookie": "a=1"}
+
+
+def test_a_cookie_that_holds_the_token_is_taken_off_what_requests_fills_jars_from() -> None:
+    message, response = HTTPMessage(), requests.Response()
+    message["Set-Cookie"] = "mine=1; Path=/"
+    message["Set-Cookie"] = f"theirs={TOKEN}; Path=/"
+    response.headers["Set-Cookie"] = ", ".join(message.get_all("Set-Cookie", []))
+    response.raw = SimpleNamespace(_original_response=SimpleNamespace(msg=message))
+    keep_out_of_jars(response, TOKEN)
+    assert message.get_all("Set-Cookie") == ["mine=1; Path=/"]
