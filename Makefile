@@ -15,7 +15,7 @@ WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --maxprocesses=8 --dist=worksteal
 # What `make windows` runs: what differs on Windows is files, the command line and the login.
 ON_WINDOWS := tests/unit tests/cli tests/login tests/integration/test_doors.py \
-    tests/integration/test_lifecycle.py tests/integration/test_programs.py
+    tests/integration/test_lifecycle.py
 # What `make test` runs: the doctests, the rooms one by one, the command line, and each door once
 # from its caller to a real protected service.
 QUICK := cave_auth_adapter cave_auth_startup/imports.py tests/unit tests/cli tests/integration/test_doors.py
@@ -39,12 +39,12 @@ help:
 	@echo "  make tools        navis, pcg-skel and other tools, unmodified, with only CAVE_TOKEN"
 	@echo "  make clusters     tokens that change under Dask, Ray, joblib, multiprocessing, task-queue"
 	@echo "  make package      build the distributions; try them on every Python, 3.10 to 3.14"
-	@echo "  make windows      the tests of files, command line and login with Windows' Python (Wine)"
 	@echo "Now and then:"
 	@echo "  make lowest       the tests with the oldest requests, urllib3, CAVEclient, cloud-volume"
 	@echo "  make prereleases  the tests with the pre-releases of their next versions"
+	@echo "  make windows      the tests of files, command line and login with Windows' Python (Wine)"
 	@echo "  make mutations    break lines on purpose, one at a time, and count what the tests catch"
-	@echo "  make nightly      the mutations, and properties with twenty times as many examples"
+	@echo "  make nightly      mutations, Windows, and properties with twenty times as many examples"
 	@echo "  make bench        measure, and write docs/benchmarks.md and its charts"
 	@echo "  make clean        remove the virtual environments and all caches"
 	@echo
@@ -60,7 +60,7 @@ test: lint
 proof: $(READY)
 	$(PYTEST)
 
-nightly: mutations
+nightly: mutations windows
 	$(PYTEST) tests/properties --hypothesis-profile=thorough
 
 mutations: $(READY)
