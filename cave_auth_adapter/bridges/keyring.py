@@ -45,13 +45,22 @@ def save(token: str, server: str | None = None) -> None:
     _call("set_password", server or ANY_SERVER, token)
 
 
+def has(server: str | None = None) -> bool:
+    """Whether there is an entry for a server, or for any.
+
+    :param server: ``host`` or ``host:port``.
+    :raises CaveAuthError: if the keyring can't be read.
+    """
+    return _call("get_password", server or ANY_SERVER) is not None
+
+
 def delete(server: str | None = None) -> None:
     """Delete the token of a server, or the one for any; harmless if there is none.
 
     :param server: ``host`` or ``host:port``.
     :raises CaveAuthError: if the keyring can't be written.
     """
-    if _call("get_password", server or ANY_SERVER) is not None:
+    if has(server):
         _call("delete_password", server or ANY_SERVER)
 
 

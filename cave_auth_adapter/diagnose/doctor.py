@@ -25,6 +25,7 @@ from .findings import Finding
 from .secret_files import look_at_default_file, look_at_files, servers_of
 from .status import holdings, is_404, status_of
 from .surroundings import look_around
+from .written import look_at_what_was_written
 
 _CLOCK = 300  # seconds; what Kerberos tolerates (RFC 4120, section 1.6), and most signatures do
 _TIMEOUT = 10.0  # seconds
@@ -44,6 +45,7 @@ def examine() -> Iterator[Finding]:
     yield from _versions()
     enabled = programs.hook_file().exists()
     yield Finding("ok", f"cave-auth enable: {'on' if enabled else 'off'} in {sys.prefix}")
+    yield from look_at_what_was_written(store)
 
 
 # --- Servers -------------------------------------------------------------------------------
