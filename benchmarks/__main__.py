@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-from . import charts, connections, growth, rotation, signing, startup, tools
+from . import charts, connections, growth, rotation, scale, signing, startup, tools
 from .measure import Row
 from .sessions import OURS, PEERS
 
@@ -79,6 +79,7 @@ def _sections() -> Iterable[tuple[str, list[Row]]]:
     yield _told("tools", tools.rows(tools.caveclient(), tools.cloudvolume()))
     yield _told("threads", connections.throughput())
     yield _told("rotation", rotation.rows())
+    yield _told("scale", scale.rows())
     yield _told("startup", startup.rows())
     yield _told("memory", growth.memory())
     files, hosts = growth.with_files(), growth.with_hosts()

@@ -173,15 +173,15 @@ class Credentials:
         memory = self._memory
         if refused is not None:
             memory.note_refusal(origin, refused)
-        found = self._search(origin, is_refusal)
+        found = self._search(origin, is_refusal, refused)
         memory.remember(origin, found)
         if is_refusal and found.token == refused:
             memory.looked_in_vain(origin, refused)
 
-    def _search(self, origin: Origin, is_refusal: bool) -> Found:
+    def _search(self, origin: Origin, is_refusal: bool, refused: Token | None) -> Found:
         before = self._memory.found.get(origin)
         try:
-            return self._search_once(origin, is_refusal)
+            return self._search_once(origin, is_refusal, refused)
         except TokenFileError as error:
             if before is None or before.token is None or not before.variables.are_current():
                 raise
@@ -193,16 +193,16 @@ class Credentials:
             # Before the file is read, so that the end of its writing is noticed.
             watched = tuple((watch, watch.look()) for watch, _ in before.watched)
             try:
-                return self._search_once(origin, is_refusal)
+                return self._search_once(origin, is_refusal, refused)
             except TokenFileError as error:
                 problem = error
         warn_once(f"Going on with the token that was there before. {problem}")
         return before._replace(changed=providers.changed(), watched=watched)
 
-    def _search_once(self, origin: Origin, is_refusal: bool) -> Found:
+    def _search_once(self, origin: Origin, is_refusal: bool, refused: Token | None) -> Found:
         # What the answer rests on comes first, so that no change is missed.
         variables, changed, memory = Variables(TOKEN_VARIABLES), providers.changed(), self._memory
-        look = memory.reader.look(afresh=is_refusal)
+        look = memory.reader.look(afresh=is_refusal and memory.looks_afresh(origin, refused))
         search = Search(
             self._wanted,
             origin,

@@ -20,6 +20,7 @@ from .turns import Turns
 _QUIET = 10.0  # seconds after a first look in vain, twice as long after each further one, until …
 _LONGEST_QUIET = 60.0
 _SPREAD = 0.6  # of the quiet time, more or less: thousands of workers must not look at once
+_AFRESH = 60.0  # seconds until a file is opened again that does not seem to have changed
 _POLL = 1.0  # seconds between two looks while a refused request waits for another token
 _MEMORIES = 256
 _HOSTS = 1024  # for which a memory has something
@@ -63,6 +64,7 @@ class _Rest(NamedTuple):
 
     :ivar refused: the token that the host refused.
     :ivar look_at: when a request that waits for another token may look again.
+    :ivar afresh_at: when to open files again though no time stamp has changed.
     :ivar quiet_until: until when a refused request is given back at once.
     :ivar span: the quiet time, in seconds, before it was spread by chance.
     """
@@ -70,6 +72,7 @@ class _Rest(NamedTuple):
     refused: Token | None
     changed: int
     look_at: float
+    afresh_at: float = 0.0
     quiet_until: float = 0.0
     span: float = 0.0
 
@@ -115,11 +118,20 @@ class Memory:
         rest = self._rest(origin, refused)
         return rest is not None and time.monotonic() < rest.quiet_until
 
+    def looks_afresh(self, origin: Origin, refused: Token | None) -> bool:
+        """Whether to open files though no time stamp has changed: at first, and once a minute.
+
+        A change is as good as always seen without it, and thousands of workers share a file server.
+        """
+        rest = self._rest(origin, refused)
+        return rest is None or time.monotonic() >= rest.afresh_at
+
     def looked_in_vain(self, origin: Origin, refused: Token | None) -> None:
         """Keep others from looking for the same at the same time."""
         now = time.monotonic()
         rest = self._rest(origin, refused) or _Rest(refused, changed(), now)
-        put(self._rests, origin, rest._replace(look_at=now + _POLL), _HOSTS)
+        afresh_at = rest.afresh_at if now < rest.afresh_at else now + _AFRESH
+        put(self._rests, origin, rest._replace(look_at=now + _POLL, afresh_at=afresh_at), _HOSTS)
 
     def be_quiet(self, origin: Origin, refused: Token | None) -> None:
         """Leave the sources in peace for a while, each time in a row for longer."""
