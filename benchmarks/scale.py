@@ -29,7 +29,7 @@ from .measure import Row
 WORKERS = 10_000
 _HOST = Origin("https", "minnie.microns-daf.com", 443)
 _OLD, _NEW = "0" * 32, "1" * 32
-DIES, RENEWED, END = 10.0, 50.0, 120.0  # seconds
+DIES, RENEWED, END = 4.0, 44.0, 110.0  # seconds
 _PULSE = 2  # seconds in which all workers may notice what happened
 _BETWEEN = 0.5  # seconds between two requests of a worker
 
@@ -156,28 +156,33 @@ def _run(world: _World, workers: int, told: bool) -> Outcome:
     answers: list[dict[Any, Any]] = [{} for _ in range(workers)]
     turns = [(chance.uniform(0, _BETWEEN), number) for number in range(workers)]
     heapq.heapify(turns)
-    ill, repeats, well_at, is_renewed = set(range(workers)), 0, RENEWED, False
-    while turns[0][0] < END:
-        at, number = turns[0]
+    repeats, well_at, is_renewed = 0, RENEWED, False
+    while turns and turns[0][0] < END:  # a worker that is well again has no more to tell
+        at, number = heapq.heappop(turns)
         if at >= RENEWED and not is_renewed:
             world.now, is_renewed = RENEWED, True
-            if world.source == "file":
-                world.write()
-            if told:
-                tokens_changed()
+            _renew(world, told)
         world.now, world.worker, command._answers = at, number, answers[number]
         is_well, sent_again = _request(world, all_of_them[number])
         repeats += sent_again
-        if is_renewed and is_well and number in ill:
-            ill.discard(number)
+        if is_renewed and is_well:
             well_at = world.now
-        heapq.heapreplace(turns, (at + chance.uniform(0.8, 1.2) * _BETWEEN, number))
+        else:
+            heapq.heappush(turns, (at + chance.uniform(0.8, 1.2) * _BETWEEN, number))
     return Outcome(
         workers,
         *(world.opens, world.stats, world.asked, world.refusals, repeats),
         max(world.late_opens.values(), default=0),
-        float("inf") if ill else well_at - RENEWED,
+        float("inf") if turns else well_at - RENEWED,
     )
+
+
+def _renew(world: _World, told: bool) -> None:
+    """The new token is there."""
+    if world.source == "file":
+        world.write()
+    if told:
+        tokens_changed()
 
 
 def _worker(world: _World) -> Credentials:

@@ -146,6 +146,7 @@ class Ray(Engine):
 
     shares_files = False
     wants = ("ray",)
+    dashboard = False
 
     def __enter__(self) -> Ray:
         import ray
@@ -154,7 +155,8 @@ class Ray(Engine):
         from cave_auth_adapter.integrations.ray import RUNTIME_ENV
 
         self.cluster = Cluster(
-            initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False}
+            initialize_head=True,
+            head_node_args={"num_cpus": 2, "include_dashboard": self.dashboard},
         )
         ray.init(address=self.cluster.address, runtime_env=RUNTIME_ENV, log_to_driver=False)
         self._ask = ray.remote(max_retries=3)(jobs.ask)

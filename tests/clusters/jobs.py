@@ -45,3 +45,8 @@ def work_through(queue: str) -> None:
     queueable(ask_and_note)
     log_in()
     TaskQueue(queue).poll(lease_seconds=3, verbose=False, max_backoff_window=0.2)
+
+
+def time_out(url: str) -> None:
+    """A task that fails while its signed request is under way."""
+    requests.get(url, timeout=0.5)
