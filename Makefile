@@ -8,6 +8,7 @@ READY := $(VENV)/.ready
 SUITES := $(VENV)-suites
 TOOLS := $(VENV)-tools
 CLUSTERS := $(VENV)-clusters
+NOTEBOOKS := $(VENV)-notebooks
 WINDOWS := $(VENV)-windows
 
 # One worker for each processor; each has a sandbox of its own, and every test a home directory.
@@ -38,6 +39,7 @@ help:
 	@echo "  make suites       the suites of requests, CAVEclient and four more, with and without us"
 	@echo "  make tools        navis, pcg-skel and other tools, unmodified, with only CAVE_TOKEN"
 	@echo "  make clusters     tokens that change under Dask, Ray, joblib, multiprocessing, task-queue"
+	@echo "  make notebooks    a login in a real JupyterLab, in a real Chromium"
 	@echo "  make package      build the distributions; try them on every Python, 3.10 to 3.14"
 	@echo "Now and then:"
 	@echo "  make lowest       the tests with the oldest requests, urllib3, CAVEclient, cloud-volume"
@@ -80,6 +82,9 @@ clusters: $(CLUSTERS)/.ready
 
 windows: $(WINDOWS)/.ready
 	$(WINDOWS)/python -m pytest -p no:cacheprovider $(ON_WINDOWS)
+
+notebooks: $(NOTEBOOKS)/.ready
+	$(NOTEBOOKS)/$(notdir $(BIN))/python -m pytest tests/notebooks
 
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
@@ -152,6 +157,13 @@ $(CLUSTERS)/.ready: setup.cfg
 # Windows' own Python, on a Linux machine that has Wine.
 $(WINDOWS)/.ready: setup.cfg tests/windows/__main__.py
 	$(PYTHON) -m tests.windows $(WINDOWS)
+	@touch $@
+
+$(NOTEBOOKS)/.ready: setup.cfg
+	$(PYTHON) -m venv $(NOTEBOOKS)
+	@echo "Installing JupyterLab into $(NOTEBOOKS); this takes a minute or two ..."
+	$(NOTEBOOKS)/$(notdir $(BIN))/python -m pip install --quiet --disable-pip-version-check \
+	    --editable '.[notebooks]'
 	@touch $@
 
 clean:
