@@ -90,11 +90,8 @@ bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python -m benchmarks
 
-# The variable silences an advertisement of the theme's authors. It is printed, not logged, so it is
-# no warning to MkDocs; those of MkDocs and its plugins fail the build. (Not with --quiet: what is not
-# shown is not counted.)
 docs: $(VENV)/.docs-ready
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	$(BIN)/zensical build --clean --strict
 	$(BIN)/python docs/check_site.py site
 
 pictures: $(READY)

@@ -1,4 +1,4 @@
-"""Checks what `mkdocs build --strict` does not: `python docs/check_site.py site`.
+"""Checks what `zensical build --strict` does not: `python docs/check_site.py site`.
 
 The site loads nothing from other hosts, and every public name of the package and of the testing kit
 has its entry in the API reference.
