@@ -1,4 +1,4 @@
-"""What each tool does here, as its documentation has it; docs/tried-tools.md shows the table."""
+"""What each tool does here, as its documentation has it; docs/other-tools.md shows the table."""
 
 from __future__ import annotations
 
@@ -161,6 +161,19 @@ with LocalTaskQueue(parallel=1) as queue:
 print("voxels", CloudVolume(copy)[:32, :32, :16].any())
 """,
         "voxels True",
+    ),
+    Program(
+        "nglui",
+        "`SkeletonManager(client, …).upload_skeleton()`",
+        CLIENT
+        + """
+import tempfile, numpy
+from nglui.skeletons import SkeletonManager
+manager = SkeletonManager(client, "file://" + tempfile.mkdtemp(), initialize_info=True)
+manager.upload_skeleton({root}, numpy.zeros((4, 3)), numpy.array([[0, 1], [1, 2], [2, 3]]))
+print("skeletons", len(manager.uploaded_root_ids))
+""",
+        "skeletons 1",
     ),
     Program(
         "neuroglancer",

@@ -68,6 +68,22 @@ def test_without_us_it_fails(program: Program, world: Sandbox, tmp_path: Path) -
     assert "ModuleNotFoundError" not in result.stderr
 
 
+# These need no token but in their requests: cloud-files goes on without one of its own.
+BY_REQUESTS_ALONE = ["`pcg_skeleton()`", "a transfer task from `middleauth+https://`"]
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=ids)
+def test_with_signed_requests_and_no_bridges_it_fails(
+    program: Program, world: Sandbox, tmp_path: Path
+) -> None:
+    """So it asks CAVEclient, cloud-volume or neuroglancer for a token, and finds ours there."""
+    code = f"from cave_auth_adapter import bridges\nbridges.detach()\n{program.code}"
+    result = run(CAVE_AUTH, program._replace(code=code), world, tmp_path)
+
+    works = result.returncode == 0 and filled(program.shows, world) in result.stdout
+    assert works is (program.what in BY_REQUESTS_ALONE), result.stderr
+
+
 @pytest.mark.parametrize("program", PROGRAMS, ids=ids)
 def test_under_run_it_works_and_every_request_is_signed(
     program: Program, world: Sandbox, tmp_path: Path
