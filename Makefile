@@ -38,7 +38,6 @@ help:
 	@echo "  make proof        all tests: about six minutes on two processors"
 	@echo "  make suites       the suites of requests, CAVEclient and four more, with and without us"
 	@echo "  make tools        navis, pcg-skel and other tools, unmodified, with only CAVE_TOKEN"
-	@echo "  make clusters     tokens that change under Dask, Ray, joblib, multiprocessing, task-queue"
 	@echo "  make notebooks    a login in a real JupyterLab, in a real Chromium"
 	@echo "  make package      build the distributions; try them on every Python, 3.10 to 3.14"
 	@echo "Now and then:"
@@ -46,7 +45,8 @@ help:
 	@echo "  make prereleases  the tests with the pre-releases of their next versions"
 	@echo "  make windows      the tests of files, command line and login with Windows' Python (Wine)"
 	@echo "  make mutations    break lines on purpose, one at a time, and count what the tests catch"
-	@echo "  make nightly      mutations, Windows, and properties with twenty times as many examples"
+	@echo "  make clusters     tokens that change under Dask, Ray, joblib, multiprocessing, task-queue"
+	@echo "  make nightly      mutations, Windows, clusters, and properties with twenty times as many examples"
 	@echo "  make bench        measure, and write docs/benchmarks.md and its charts"
 	@echo "  make clean        remove the virtual environments and all caches"
 	@echo
@@ -62,7 +62,7 @@ test: lint
 proof: $(READY)
 	$(PYTEST)
 
-nightly: mutations windows
+nightly: mutations windows clusters
 	$(PYTEST) tests/properties --hypothesis-profile=thorough
 
 mutations: $(READY)
