@@ -35,6 +35,11 @@ def sticky(sandbox: Sandbox) -> str:
     return f"{sandbox.auth_server}/sticky_auth"
 
 
+def in_api(path: str) -> str:
+    """A path of the auth service's API; one that begins with a slash is of its pages."""
+    return path if path.startswith("/") else f"/auth/api/v1/{path}"
+
+
 @pytest.fixture
 def get(own_sandbox: Sandbox, session: requests.Session) -> Any:
     """Ask the data server, without following redirects."""
@@ -51,7 +56,7 @@ def api(own_sandbox: Sandbox, session: requests.Session) -> Any:
     """Ask the auth service's API as the ordinary user, or with another token."""
 
     def api(method: str, path: str, token: str | None = None, **options: Any) -> requests.Response:
-        url = f"{own_sandbox.auth_server}/auth/api/v1/{path}"
+        url = own_sandbox.auth_server + in_api(path)
         headers = bearer(token or own_sandbox.token)
         return session.request(method, url, headers=headers, allow_redirects=False, **options)
 

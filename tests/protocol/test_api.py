@@ -13,7 +13,7 @@ import requests
 
 from cave_auth_adapter.sandbox import Sandbox
 
-from .conftest import bearer, sticky
+from .conftest import bearer, in_api, sticky
 
 HEX = re.compile(r"[0-9a-f]{32}")
 
@@ -37,6 +37,7 @@ class Call(NamedTuple):
     sent: Any = None
 
 
+ACCEPT = "/sticky_auth/api/v1/tos/1/accept"
 CALLS = (
     Call("user/me", 200, FULL),
     Call("user/cache", 200, CACHE),
@@ -55,8 +56,12 @@ CALLS = (
     Call("user?id=", 200, {"pages", "items"}),
     Call("username?id=1", 200, {"id", "name"}),
     Call("group/1/user", 200, {"id", "name", "admin"}),
+    Call("/sticky_auth/settings/tokens", 200, None),
     Call("tos", 200, {"id", "name", "text"}),
     Call("user/missing", 200, {"dataset_id", "dataset_name", "tos_id", "tos_name"}),
+    Call(ACCEPT, 500, None, "POST"),
+    Call(f"{ACCEPT}?client=ng", 200, None, "POST"),
+    Call(f"{ACCEPT}?redirect=/sticky_auth/settings/tokens", 302, None, "POST"),
     Call("my_permissions", 200, CACHE),
     Call("service/pychunkedgraph/table/sandbox/dataset", 200, "sandbox"),
     Call("service/pychunkedgraph/table/unknown/dataset", 404, None),
@@ -95,7 +100,7 @@ def test_no_call_without_a_token(
     own_sandbox: Sandbox, session: requests.Session, call: Call
 ) -> None:
     before = own_sandbox.issued_tokens()
-    url = f"{own_sandbox.auth_server}/auth/api/v1/{call.path.format(id=1, token=own_sandbox.token)}"
+    url = own_sandbox.auth_server + in_api(call.path.format(id=1, token=own_sandbox.token))
     program = {"X-Requested-With": "x"}
     refused = session.request(call.method, url, headers=program, json=call.sent)
     assert (refused.status_code, refused.json()["error"]) == (401, "no_token")
