@@ -62,6 +62,17 @@ print("vertices", len(pcg_skel.pcg_skeleton({root}, client).vertices))
         "vertices 4",
     ),
     Program(
+        "pcg-skel",
+        "`build_spatial_graph()`",
+        CLIENT
+        + """
+from pcg_skel.chunk_tools import build_spatial_graph
+graph = client.chunkedgraph.level2_chunk_graph({root})
+print("chunks", len(build_spatial_graph(graph, client=client)[3]))
+""",
+        "chunks 4",
+    ),
+    Program(
         "cave-mapper",
         "`map_points()`",
         CLIENT
