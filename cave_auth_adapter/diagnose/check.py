@@ -199,7 +199,10 @@ class Check:
         if self.user:
             return f"You are in, as {person(self.user)}."
         if isinstance(self._unknown, Refusal):
-            return f"This is public: it answers, though your token is refused. {self._unknown}"
+            return (
+                "It answers, though your token is refused: it is public, or the server remembers "
+                f"the token for some minutes more. {self._unknown}"
+            )
         return f"It answers. Whether it knows you, or is public, can't be told: {self._unknown}"
 
     @property

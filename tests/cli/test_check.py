@@ -94,7 +94,7 @@ def test_a_public_address_is_told_from_a_token_that_is_good(run: Run, logged_in:
         TokenStore().save("0" * 32, server, overwrite=True)
     told = parsed(run("check", f"{logged_in.data_server}/public", "--json"))
     assert (told["exit_code"], told["user"]) == (0, None)
-    assert told["verdict"].startswith("This is public: it answers, though your token is refused.")
+    assert told["verdict"].startswith("It answers, though your token is refused: it is public, or")
 
 
 def test_who_is_in_can_stay_unknown(run: Run, trusted_stub: StubServer) -> None:

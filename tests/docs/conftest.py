@@ -61,6 +61,8 @@ class World(NamedTuple):
             ("volume/cells", "volume/sandbox"),
             ("segmentation/table/unpublished/info", "needs-permission"),
             ("unpublished", "sandbox_restricted"),
+            ("segmentation/table/with_terms/info", "needs-tos"),
+            ("with_terms", "sandbox_terms"),
             ("minnie65_public", self.microns.datastack),
             ("my_datastack", self.microns.datastack),
             ("89737710202896640", str(self.microns.supervoxels[0])),
@@ -95,9 +97,9 @@ class Reader:
     def __init__(self, world: World, home: Path):
         self._world = world
         self._home = home
-        browser = home / "browser"
-        browser.write_text(f"#!{sys.executable}\n{_BROWSER % world.users}")
-        browser.chmod(0o755)
+        self._browser = home / "browser"
+        self.logs_in_as(world.users)
+        self._browser.chmod(0o755)
         (home / "work").mkdir()
         self._environ = {
             "HOME": str(home),
@@ -107,7 +109,7 @@ class Reader:
             "REQUESTS_CA_BUNDLE": str(world.bundle),
             "SSL_CERT_FILE": str(world.bundle),
             "CURL_CA_BUNDLE": str(world.bundle),
-            "BROWSER": f"{browser} %s &",
+            "BROWSER": f"{self._browser} %s &",
             "LANG": "C.UTF-8",
         }
         rules = (
@@ -116,6 +118,10 @@ class Reader:
             for port, here in ports.items()
         )
         (home / ".curlrc").write_text("".join(rules) + 'fail\nsilent\nshow-error\nnoproxy = "*"\n')
+
+    def logs_in_as(self, users: dict[str, int]) -> None:
+        """Who the reader is at each auth server."""
+        self._browser.write_text(f"#!{sys.executable}\n{_BROWSER % users}")
 
     def log_in(self) -> None:
         """As `cave-auth login` leaves it; and with a token for the data of a lab of one's own."""

@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from .blocks import DOCS, LANGUAGES, PAGES, ROOT, RUN_ELSEWHERE, Block, blocks_of, steps_of
-from .conftest import Reader, World
+from .conftest import MICRONS, Reader, World
 
 #: Pages whose reader has no token yet.
 NEWCOMERS = {
     *("README.md", "index.md", "command-line.md", "login.md", "several-servers.md", "tutorial.md"),
-    *("colleague.md", "my-lab.md", "snakemake.md"),
+    *("colleague.md", "my-lab.md", "sessions.md", "snakemake.md"),
 }
 #: What the text of a page asks its reader to have.
 GIVEN = {"tutorial.md": 'datastack_name, new_token = "minnie65_public", {token!r}'}
@@ -55,6 +55,12 @@ def given(page: Path, world: World) -> str:
     return GIVEN.get(page.name, "").format(token=world.microns.token)
 
 
+def with_terms_to_accept(world: World) -> int:
+    """A user who may see a data set, but for its terms of service."""
+    permissions = {"sandbox": ["view"], "sandbox_terms": ["view"]}
+    return world.microns.create_user("New User", permissions=permissions)
+
+
 def matches(shown: str, told: str) -> bool:
     """Whether an output is the one that a page shows; there, "…" stands for anything."""
     pattern = re.escape(told.strip()).replace("…", ".*")
@@ -66,6 +72,8 @@ def test_a_page_does_what_it_says(page: Path, reader: Reader, world: World) -> N
     steps = sitting(page)
     if page.name not in NEWCOMERS:
         reader.log_in()
+    if page.name == "sessions.md":
+        reader.logs_in_as({MICRONS["auth_server"]: with_terms_to_accept(world)})
     world.microns.clear_requests()
     outputs, stderr = reader.read(page, steps, given(page, world))
     assert len(outputs) == len(steps)
