@@ -116,7 +116,8 @@ def test_each_refusal_has_its_error(sandbox: Sandbox, case: Case, auth: CaveAuth
 def test_each_refusal_is_explained_as_the_document_says(
     sandbox: Sandbox, case: Case, auth: CaveAuth, request: pytest.FixtureRequest
 ) -> None:
-    sentence = explain(ask(sandbox, case, mount(requests.Session(), auth)))
+    response = ask(sandbox, case, mount(requests.Session(), auth))
+    sentence = explain(response)
 
     assert sentence is not None
     for real, shown in (
@@ -127,7 +128,9 @@ def test_each_refusal_is_explained_as_the_document_says(
         sentence = sentence.replace(real, shown)
     row = f"| {request.node.callspec.params['case']} |"
     [documented] = [line for line in DOCUMENT.read_text().splitlines() if line.startswith(row)]
-    assert documented.split("|")[3].strip() == sentence
+    answer, _, said = (cell.strip() for cell in documented.split("|")[2:5])
+    assert answer.split()[0] == str(response.status_code)
+    assert said == sentence
 
 
 def by_httpx(url: str, headers: dict[str, str], verify: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,9 @@ ANSWERS: dict[str, Callable[[], requests.Response]] = {
     "no token, after a redirect": lambda: asked(unauthorized(), token=False, led=True),
     "no token, not trusted": redirected,
     "invalid token": lambda: asked(unauthorized("invalid_token")),
+    "invalid token, in a cookie alone": lambda: asked(
+        answer(302, SERVICE, Location=f"{STICKY}/authorize?redirect={SERVICE}")
+    ),
     "bad header": with_a_password,
     "missing permission": lambda: refusal(
         403,
@@ -85,17 +89,32 @@ ANSWERS: dict[str, Callable[[], requests.Response]] = {
 }
 
 
-def documented() -> dict[str, tuple[str, str]]:
-    """The rows: refusal -> error, sentence."""
+def answered(response: requests.Response) -> str:
+    """What the service says: the status, and the error or the page that it leads to."""
+    first = response.history[0] if response.history else response
+    if location := first.headers.get("Location"):
+        page = "terms" if "/tos/" in location else "login page"
+        return f"{first.status_code}, to the {page}"
+    try:
+        said = f"`{response.json()['error']}`"
+    except ValueError:
+        challenge = re.search(r'error="(\w+)"', first.headers.get("WWW-Authenticate", ""))
+        said = f"`{challenge[1] if challenge else response.text or 'no_token'}`"
+    return f"{first.status_code} {said}"
+
+
+def documented() -> dict[str, tuple[str, str, str]]:
+    """The rows: refusal -> answer, error, sentence."""
     table = DOCUMENT.read_text().partition("## Every refusal")[2]
     rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")]
-    return {name: (error.strip("`"), sentence) for name, error, sentence in rows[2:]}
+    return {name: (told, error.strip("`"), said) for name, told, error, said in rows[2:]}
 
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_each_refusal_is_explained_as_the_document_says(name: str) -> None:
     response = ANSWERS[name]()
-    error, sentence = documented()[name]
+    told, error, sentence = documented()[name]
+    assert answered(response) == told
     assert explain(response) == sentence
     with pytest.raises(Refusal) as caught:
         raise_for_auth(response)
