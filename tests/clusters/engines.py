@@ -69,10 +69,11 @@ class Dask(Engine):
         self.processes: list[subprocess.Popen[bytes]] = []
         self.security = Security.temporary() if self.protocol == "tls" else Security()
         self.file = self.directory / "scheduler.json"
-        self._start("dask_scheduler", "--no-dashboard", "--host", "127.0.0.1", "--port", "0")
-        self._start_worker()
-        self._start_worker()
+        arguments = ("--no-dashboard", "--host", "127.0.0.1", "--port", "0")
+        self._start("dask_scheduler", self.file, *arguments)
         _until(self.file.exists)
+        self._start_worker()
+        self._start_worker()
         self.client = Client(scheduler_file=str(self.file), security=self.security)
         self.client.wait_for_workers(2, timeout=PATIENCE)
         return self
@@ -110,18 +111,30 @@ class Dask(Engine):
     def _start_worker(self) -> None:
         scratch = str(self.directory / "scratch")
         self._start(
-            *("dask_worker", "--nthreads", "1", "--no-dashboard", "--local-directory", scratch),
+            *(
+                "dask_worker",
+                self.file_of_workers(),
+                "--nthreads",
+                "1",
+                "--no-dashboard",
+                "--local-directory",
+                scratch,
+            ),
             *("--worker-port", "0", "--host", "127.0.0.1"),
         )
 
-    def _start(self, command: str, *arguments: str) -> None:
+    def file_of_workers(self) -> Path:
+        """The file that tells a worker where the scheduler is."""
+        return self.file
+
+    def _start(self, command: str, file: Path, *arguments: str) -> None:
         log = (self.directory / f"{command}.log").open("ab")
         with log:
             self.processes.append(
                 subprocess.Popen(
                     [
                         *(sys.executable, "-m", f"distributed.cli.{command}"),
-                        *("--scheduler-file", str(self.file), *arguments),
+                        *("--scheduler-file", str(file), *arguments),
                         *self._certificates(),
                     ],
                     stdout=log,
