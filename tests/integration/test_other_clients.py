@@ -20,8 +20,9 @@ from ..support.sandbox import Tokens
 
 PAGE = (Path(__file__).parents[2] / "docs" / "other-clients.md").read_text("utf-8")
 HELPER = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0]  # defines cave_headers()
+CURL = "Only curl or wget"
 # Title of the section -> whether the client goes where the server leads.
-CLIENTS = {"httpx": False, "aiohttp": True, "urllib": True, "fsspec and zarr": True, "curl": False}
+CLIENTS = {"httpx": False, "aiohttp": True, "urllib": True, "fsspec and zarr": True, CURL: False}
 
 
 def lines_of(title: str) -> str:
@@ -39,13 +40,13 @@ def test_no_token_goes_where_a_redirect_leads(
     tmp_path: Path,
     title: str,
 ) -> None:
-    if title == "curl" and not shutil.which("curl"):
+    if title == CURL and not shutil.which("curl"):
         pytest.skip("there is no curl")
     url = f"{sandbox.data_server}/auth-redirect?to={sandbox.foreign_server}/x"
     for name in ("SSL_CERT_FILE", "CURL_CA_BUNDLE"):
         monkeypatch.setenv(name, sandbox.ca_bundle)
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
-    if title == "curl":
+    if title == CURL:
         command = ["bash", "-c", f"url='{url}'\n{lines_of(title)}"]
     else:
         script = f"{HELPER}\nurl = volume = {url!r}\n{lines_of(title)}"
