@@ -149,7 +149,7 @@ $(CLUSTERS)/.ready: setup.cfg
 	$(CLUSTERS)/$(notdir $(BIN))/python -m pip install --quiet --disable-pip-version-check \
 	    --editable '.[clusters]' || \
 	    $(CLUSTERS)/$(notdir $(BIN))/python -m pip install --quiet --disable-pip-version-check \
-	    --editable '.[dask,sandbox,testing]' cryptography joblib task-queue
+	    --editable '.[dask,sandbox,testing]' cryptography joblib pyspark task-queue
 	@touch $@
 
 # Windows' own Python, on a Linux machine that has Wine.

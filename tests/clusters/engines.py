@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -27,9 +29,11 @@ class Engine:
 
     :ivar shares_files: whether the workers have the driver's secret files; else only the driver is
         logged in.
+    :ivar takes_another: whether a worker can join later.
     """
 
     shares_files = True
+    takes_another = True
     wants: tuple[str, ...] = ()  # modules
 
     def __init__(self, directory: Path):
@@ -277,17 +281,63 @@ class Fork(Spawn):
     method = "fork"
 
 
-class TaskQueue(Engine):
+class Noting(Engine):
+    """Tasks that have no way back, and note what they did in a file."""
+
+    def __enter__(self) -> Noting:
+        self.notes = self.directory / "notes"
+        self.notes.touch()
+        self.read = 0
+        return self
+
+    def _noted(self, count: int) -> Iterator[Done]:
+        end, until = self.read + count, time.monotonic() + PATIENCE
+        while self.read < end and time.monotonic() < until:
+            lines = self.notes.read_text().splitlines()
+            for line in lines[self.read : end]:
+                self.read += 1
+                yield Done(*map(int, line.split()))
+            time.sleep(0.05)
+
+
+class Spark(Noting):
+    """The Python workers of a Spark in one process, which takes no further worker."""
+
+    wants = ("pyspark",)
+    takes_another = False
+
+    def __enter__(self) -> Spark:
+        from pyspark import SparkConf, SparkContext
+
+        if not shutil.which("java"):
+            pytest.skip("Spark needs Java, which is not installed here")
+        super().__enter__()
+        conf = SparkConf().setMaster("local[2,4]").set("spark.ui.enabled", "false")  # 4 tries
+        self.context = SparkContext(conf=conf)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.context.stop()
+
+    def run(self, url: str, count: int) -> Iterator[Done]:
+        tasks = self.context.parallelize([(url, str(self.notes))] * count, count)
+        threading.Thread(target=tasks.foreach, args=(jobs.log_in_and_note,), daemon=True).start()
+        return self._noted(count)
+
+    def restart_worker(self) -> None:
+        process = int(self.notes.read_text().split()[-1])
+        os.kill(process, signal.SIGKILL)
+
+
+class TaskQueue(Noting):
     """The queue in a directory (``fq://``) of python-task-queue, as igneous uses it."""
 
     wants = ("taskqueue",)
 
     def __enter__(self) -> TaskQueue:
+        super().__enter__()
         self.processes: list[subprocess.Popen[bytes]] = []
         self.queue = f"fq://{self.directory / 'queue'}"
-        self.notes = self.directory / "notes"
-        self.notes.touch()
-        self.read = 0
         self._start_worker()
         self._start_worker()
         return self
@@ -304,15 +354,6 @@ class TaskQueue(Engine):
         task = queueable(jobs.ask_and_note)
         Queue(self.queue).insert([partial(task, url, str(self.notes)) for _ in range(count)])
         return self._noted(count)
-
-    def _noted(self, count: int) -> Iterator[Done]:
-        end, until = self.read + count, time.monotonic() + PATIENCE
-        while self.read < end and time.monotonic() < until:
-            lines = self.notes.read_text().splitlines()
-            for line in lines[self.read : end]:
-                self.read += 1
-                yield Done(*map(int, line.split()))
-            time.sleep(0.05)
 
     def restart_worker(self) -> None:
         process = self.processes.pop(0)

@@ -38,6 +38,12 @@ def ask_and_note(url: str, notes: str) -> None:
         file.write(f"{done.status} {done.process}\n")
 
 
+def log_in_and_note(task: tuple[str, str]) -> None:
+    """One task of Spark; its workers have no place of their own for what comes first."""
+    log_in()
+    ask_and_note(*task)
+
+
 def work_through(queue: str) -> None:
     """A worker of a queue in a directory."""
     from taskqueue import TaskQueue, queueable
