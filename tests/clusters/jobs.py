@@ -56,3 +56,8 @@ def work_through(queue: str) -> None:
 def time_out(url: str) -> None:
     """A task that fails while its signed request is under way."""
     requests.get(url, timeout=0.5)
+
+
+def be_refused(url: str) -> None:
+    """A task that fails with an answer in its exception."""
+    requests.get(url, timeout=SECONDS).raise_for_status()

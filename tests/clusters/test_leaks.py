@@ -81,9 +81,13 @@ def test_dask(driver: Driver, start: Start, tmp_path_factory: pytest.TempPathFac
         "plugins": _text(engine.client.run_on_scheduler(plugins)),
         "logs": _text((engine.client.get_scheduler_logs(), engine.client.get_worker_logs())),
         "an exception": _text(engine.client.submit(jobs.time_out, slow(driver)).exception()),
+        "one with an answer": _text(
+            engine.client.submit(jobs.be_refused, closed(driver)).exception()
+        ),
     }
     assert [where for where, text in seen.items() if any(f in text for f in forms(token))] == []
     assert b"timed out" in seen["an exception"]
+    assert b"403 Client Error" in seen["one with an answer"]
     assert b"cave-auth" in seen["plugins"] + seen["the scheduler's state"]  # it was there to see
     assert files_with(token, engine.directory) == []
     assert homes_with(token, tmp_path_factory) == []
@@ -101,7 +105,10 @@ def test_ray(driver: Driver, start: Start, tmp_path_factory: pytest.TempPathFact
     token = driver.tokens[0]
     with pytest.raises(Exception, match="timed out") as caught:
         ray.get(ray.remote(max_retries=0)(jobs.time_out).remote(slow(driver)))
-    assert not any(form in _text(caught.value) for form in forms(token))
+    with pytest.raises(Exception, match="403 Client Error") as refused:
+        ray.get(ray.remote(max_retries=0)(jobs.be_refused).remote(closed(driver)))
+    for each in (caught, refused):
+        assert not any(form in _text(each.value) for form in forms(token))
     listed = _text([state.list_tasks(detail=True), state.list_actors(detail=True)])
     assert b"jobs.ask" in listed or b"'ask'" in listed  # the tasks are in it
     assert not any(form in listed for form in forms(token))
@@ -121,6 +128,11 @@ def homes_with(token: str, factory: pytest.TempPathFactory) -> list[Path]:
 
 def slow(driver: Driver) -> str:
     return driver.url.replace("0.02", "5")
+
+
+def closed(driver: Driver) -> str:
+    """A page for which the account of the driver lacks a permission."""
+    return f"{driver.sandbox.data_server}/needs-permission"
 
 
 def scheduler_state(dask_scheduler: object) -> str:
