@@ -18,7 +18,7 @@ from .reading import Reader
 from .turns import Turns
 
 _QUIET = 10.0  # seconds after a first look in vain, twice as long after each further one, until …
-_LONGEST_QUIET = 60.0
+_LONGEST_QUIET = 59.0  # so that the next request is well within a minute
 _SPREAD = 0.6  # of the quiet time, more or less: thousands of workers must not look at once
 _AFRESH = 60.0  # seconds until a file is opened again that does not seem to have changed
 _POLL = 1.0  # seconds between two looks while a refused request waits for another token
