@@ -92,10 +92,11 @@ class Patches:
 
 def _may_lead_on(session: Session, response: Response) -> bool:
     """Whether an answer leads to another request, or tells of a host that is not trusted."""
-    status = response.status_code
-    if status == 200 and type(session).get_redirect_target is _GET_REDIRECT_TARGET:
+    status, find = response.status_code, session.get_redirect_target
+    # A class or a session may have one of its own, which finds a redirect in any answer.
+    if status == 200 and getattr(find, "__func__", None) is _GET_REDIRECT_TARGET:
         return False  # no redirect; to look for its header takes longer
-    return status == 401 or bool(session.get_redirect_target(response))
+    return status == 401 or bool(find(response))
 
 
 _GET_REDIRECT_TARGET = Session.get_redirect_target

@@ -546,6 +546,24 @@ def test_a_cookie_that_says_our_token_back_does_not_get_into_the_jar() -> None:
     assert answer.cookies.get_dict() == {"mine": "1"}
 
 
+@pytest.mark.parametrize("owner", ["the session", "its class"])
+def test_a_redirect_that_only_the_session_knows_is_a_strangers_too(owner: str) -> None:
+    def find(response: requests.Response) -> str | None:
+        return f"{CAVE}/" if response.url == f"{FOREIGN}/" else None
+
+    class Finds(Session):
+        def get_redirect_target(self, resp: requests.Response) -> str | None:
+            return find(resp)
+
+    session: Any = stubbed(session=Finds() if owner == "its class" else Session())
+    if owner == "the session":
+        session.get_redirect_target = find
+    with install():
+        session.get(f"{FOREIGN}/")
+    assert [sent.url for sent in sent_by(session)] == [f"{FOREIGN}/", f"{CAVE}/"]
+    assert all("Authorization" not in sent.headers for sent in sent_by(session))
+
+
 def test_a_retry_that_counts_a_401_as_a_failure_hides_no_new_token(store: TokenStore) -> None:
     reason = ResponseError(ResponseError.SPECIFIC_ERROR.format(status_code=401))
     error = requests.exceptions.RetryError(MaxRetryError(None, CAVE, reason))  # type: ignore[arg-type]
