@@ -1,0 +1,107 @@
+"""How long a refused token is not looked up again."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+
+import pytest
+
+from cave_auth_adapter import (
+    TokenStore,
+    tokens_changed,
+)
+from cave_auth_adapter.bridges import keyring
+from cave_auth_adapter.sources import Credentials, memory
+
+from ..support.credentials import AUTH, HOST, value
+from ..support.stub import OTHER_TOKEN, TOKEN, Clock, Write
+
+
+class TestQuietTime:
+    """After a look in vain, the sources are left in peace for a while."""
+
+    @pytest.fixture
+    def credentials(self, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Credentials:
+        """Those whose token comes from a source without a watch."""
+        monkeypatch.setenv("CAVE_AUTH_KEYRING", "1")
+        monkeypatch.setattr(keyring, "_call", self.call)
+        self.asked: list[float] = []
+        self.present, self.clock = OTHER_TOKEN, clock
+        return Credentials()
+
+    def call(self, function: str, server: str) -> str | None:
+        if server != keyring.ANY_SERVER:
+            return None
+        self.asked.append(self.clock.now)
+        return self.present
+
+    def refused_for(self, credentials: Credentials, seconds: int) -> list[float]:
+        """When the sources are asked while a refused request is repeated each second."""
+        start, token = self.clock.now, credentials.token_for(HOST)
+        self.asked.clear()
+        for _ in range(seconds):
+            credentials.after_refusal(HOST, token)
+            self.clock.advance(1)
+        return [at - start for at in self.asked]
+
+    def test_it_grows_from_10_to_60_seconds_more_or_less(self, credentials: Credentials) -> None:
+        asked = self.refused_for(credentials, 600)
+        spans = [after - before for before, after in pairwise(asked)]
+        assert 4 <= spans[0] <= 17
+        assert 8 <= spans[1] <= 33
+        assert all(span <= 61 for span in spans)
+        assert 10 <= len(asked) <= 25
+
+    def test_it_is_not_the_same_for_all(
+        self, credentials: Credentials, clock: Clock, write: Write
+    ) -> None:
+        ends = set()
+        for _ in range(20):
+            memory._forget()
+            others = Credentials()
+            others.after_refusal(HOST, others.token_for(HOST))
+            ends.add(others._memory._rests[HOST].quiet_until)
+        assert max(ends) - min(ends) > 2
+
+    def test_it_takes_nothing_from_the_random_numbers_of_the_program(
+        self, credentials: Credentials
+    ) -> None:
+        random.seed(1)
+        before = random.getstate()
+        self.refused_for(credentials, 100)
+        assert random.getstate() == before
+
+    def test_it_ends_when_somebody_says_that_tokens_changed(self, credentials: Credentials) -> None:
+        refused = credentials.token_for(HOST)
+        assert credentials.after_refusal(HOST, refused) is None
+        tokens_changed()
+        self.asked.clear()
+        assert credentials.after_refusal(HOST, refused) is None
+        assert len(self.asked) == 2  # since somebody said so, and since it was refused again
+        self.present = TOKEN
+        self.clock.advance(2)
+        assert credentials.after_refusal(HOST, refused) is None
+        tokens_changed()
+        token = credentials.after_refusal(HOST, refused)
+        assert token is not None
+        assert token.value == TOKEN
+
+    def test_it_is_for_one_host_and_one_token(
+        self, credentials: Credentials, write: Write, store: TokenStore
+    ) -> None:
+        self.refused_for(credentials, 3)
+        assert len(self.asked) == 1
+        credentials.after_refusal(AUTH, credentials.token_for(AUTH))
+        assert len(self.asked) == 3  # at first need, and after the refusal
+        self.present = TOKEN
+        tokens_changed()
+        assert value(credentials) == TOKEN
+        assert self.refused_for(credentials, 1) == [0]  # this one was not refused before
+
+    def test_a_new_outbreak_begins_with_10_seconds(self, credentials: Credentials) -> None:
+        self.refused_for(credentials, 300)
+        self.clock.advance(3600)
+        asked = self.refused_for(credentials, 40)
+        assert asked[0] == 0
+        assert 4 <= asked[1] <= 17

@@ -1,0 +1,166 @@
+"""After a refusal, the next secret file of the same deployment is tried."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cave_auth_adapter import (
+    tokens_changed,
+)
+from cave_auth_adapter.origins import Origin
+from cave_auth_adapter.sources import Credentials
+from cave_auth_adapter.watch import LOOK_INTERVAL
+
+from ..support.credentials import AUTH, AUTH_SERVER, HOST, value
+from ..support.stub import OTHER_TOKEN, TOKEN, Clock, Write
+
+
+class TestStaleFile:
+    """A file's token that is refused gives way to that of the next file of its deployment."""
+
+    OWN, HOME = f"{HOST.host}-cave-secret.json", f"{AUTH_SERVER}-cave-secret.json"
+    ZETTA = Origin("https", "data.proofreading.zetta.ai", 443)
+
+    def refuse(self, credentials: Credentials, origin: Origin = HOST) -> str | None:
+        token = credentials.after_refusal(origin, credentials.token_for(origin))
+        return token.value if token else None
+
+    def test_the_next_file_of_the_deployment_follows(
+        self, write: Write, caplog: pytest.LogCaptureFixture, clock: Clock
+    ) -> None:
+        path = write(self.OWN, token=OTHER_TOKEN)
+        write(self.HOME, token=TOKEN)
+        credentials = Credentials()
+        assert self.refuse(credentials) == TOKEN
+        clock.advance(100)
+        assert value(credentials) == TOKEN  # from now on
+        assert value(Credentials()) == TOKEN  # for each object
+        (warning,) = caplog.messages
+        assert f"{HOST.host} refuses the token from the file {path}" in warning
+        assert "cave-auth doctor" in warning
+        assert TOKEN not in warning
+        assert OTHER_TOKEN not in warning
+
+    @pytest.mark.parametrize(
+        ("files", "origin", "follows"),
+        [
+            ({OWN: OTHER_TOKEN, "cave-secret.json": TOKEN}, HOST, True),
+            ({OWN: OTHER_TOKEN, HOME: TOKEN, "cave-secret.json": TOKEN}, HOST, True),
+            ({HOME: OTHER_TOKEN, "chunkedgraph-secret.json": TOKEN}, HOST, True),
+            # of another deployment, by the file that it has
+            (
+                {
+                    OWN: OTHER_TOKEN,
+                    "proofreading.zetta.ai-cave-secret.json": TOKEN,
+                    "cave-secret.json": TOKEN,
+                },
+                HOST,
+                False,
+            ),
+            # of nobody knows whom, and not for the default deployment
+            (
+                {"proofreading.zetta.ai-cave-secret.json": OTHER_TOKEN, "cave-secret.json": TOKEN},
+                ZETTA,
+                False,
+            ),
+            (
+                {
+                    "data.proofreading.zetta.ai-cave-secret.json": OTHER_TOKEN,
+                    "proofreading.zetta.ai-cave-secret.json": TOKEN,
+                    "cave-secret.json": TOKEN,
+                },
+                ZETTA,
+                True,
+            ),
+        ],
+    )
+    def test_only_a_file_of_the_same_deployment_follows(
+        self, write: Write, files: dict[str, str], origin: Origin, follows: bool
+    ) -> None:
+        for name, token in files.items():
+            write(name, token=token)
+        credentials = Credentials()
+        assert value(credentials, origin) == OTHER_TOKEN
+        assert self.refuse(credentials, origin) == (TOKEN if follows else None)
+
+    @pytest.mark.parametrize("kind", ["CAVE_TOKEN", "CAVE_TOKEN_FILE", "token_file=", "key"])
+    def test_nothing_follows_what_was_chosen(
+        self, write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
+    ) -> None:
+        write(self.OWN, token=TOKEN, key=OTHER_TOKEN)
+        write(self.HOME, token=TOKEN, key=TOKEN)
+        named = tmp_path / "named"
+        named.write_text(OTHER_TOKEN)
+        if kind.isupper():
+            monkeypatch.setenv(kind, OTHER_TOKEN if kind == "CAVE_TOKEN" else str(named))
+        given: Any = {"token_file=": {"token_file": named}, "key": {"token_key": "key"}}.get(
+            kind, {}
+        )
+        credentials = Credentials(**given)
+        assert value(credentials) == OTHER_TOKEN
+        assert self.refuse(credentials) is None
+
+    def test_if_all_are_refused_the_first_is_used_again(self, write: Write, clock: Clock) -> None:
+        write(self.OWN, token=OTHER_TOKEN)
+        write(self.HOME, token=TOKEN)
+        credentials = Credentials()
+        assert [self.refuse(credentials) for _ in range(3)] == [TOKEN, None, None]
+        assert value(credentials) == OTHER_TOKEN
+        write(self.OWN, token="ab" * 16)
+        clock.advance(LOOK_INTERVAL)
+        assert value(credentials) == "ab" * 16
+
+    def test_a_request_without_a_token_gets_what_was_refused_before(self, write: Write) -> None:
+        write(self.OWN, token=TOKEN)
+        credentials = Credentials()
+        assert self.refuse(credentials) is None
+        token = credentials.after_refusal(HOST, None)
+        assert token is not None
+        assert token.value == TOKEN
+
+    def test_it_is_tried_again_when_somebody_says_that_tokens_changed(self, write: Write) -> None:
+        write(self.OWN, token=OTHER_TOKEN)
+        write(self.HOME, token=TOKEN)
+        credentials = Credentials()
+        assert self.refuse(credentials) == TOKEN
+        tokens_changed()
+        assert value(credentials) == OTHER_TOKEN
+
+    def test_another_host_still_gets_it(self, write: Write) -> None:
+        write(self.HOME, token=OTHER_TOKEN)
+        write("cave-secret.json", token=TOKEN)
+        credentials = Credentials()
+        assert self.refuse(credentials) == TOKEN
+        assert value(credentials, AUTH) == OTHER_TOKEN
+
+    def test_a_broken_file_does_not_follow(self, write: Write) -> None:
+        write(self.OWN, token=OTHER_TOKEN)
+        write(self.HOME, "{")
+        credentials = Credentials()
+        assert self.refuse(credentials) is None
+        assert value(credentials) == OTHER_TOKEN
+
+    def test_32_threads_are_one_refusal_and_one_warning(
+        self, write: Write, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        write(self.OWN, token=OTHER_TOKEN)
+        write(self.HOME, token=TOKEN)
+        credentials, start = Credentials(), threading.Barrier(32)
+        refused, found = credentials.token_for(HOST), []
+
+        def refuse() -> None:
+            start.wait()
+            found.append(credentials.after_refusal(HOST, refused))
+
+        threads = [threading.Thread(target=refuse) for _ in range(32)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert {token.value for token in found if token} == {TOKEN}
+        assert len(found) == 32
+        assert len(caplog.messages) == 1
