@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple
 from .errors import InvalidToken
 
 DEFAULT_KEY = "token"
+#: Seconds before the end of a login token, from which on people are warned.
+LAST_DAY = 86400.0
 _B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*\Z", re.ASCII)  # RFC 6750, section 2.1
 _COPY_AGAIN = "Copy it again, without quotes, spaces or line breaks."
 

@@ -27,11 +27,9 @@ from ..login.paste import token_in_paste
 from ..saving import DeploymentFiles
 from ..service import DEFAULT_SERVER
 from ..store import TokenStore
-from ..tokens import Token
+from ..tokens import LAST_DAY, Token
 from ..words import files, labelled, person, printable, say, short, span
 from .common import FAILED, NO_TOKEN, Server, Url, as_json, exit_code, fail, origin_of, print_json
-
-_A_DAY = 86400.0  # seconds
 
 
 @click.command()
@@ -243,7 +241,7 @@ def _show(status: Status, first: bool) -> None:
     for label, text in status.lines():
         alarming = label in ("problem", "to accept")
         say(labelled(f"  {label}", short(text)), fg="yellow" if alarming else None)
-    if status.expires_in is not None and status.expires_in < _A_DAY:
+    if status.expires_in is not None and status.expires_in < LAST_DAY:
         say(
             f"This login token ends in {span(status.expires_in)}. For a key that lasts: "
             f"cave-auth login {status.server} --overwrite",

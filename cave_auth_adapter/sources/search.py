@@ -15,12 +15,10 @@ from ..providers import Asked, TokenSource, process_source
 from ..runtime import warn_once
 from ..store import DEFAULT_FILE, DEPRECATED_FILE
 from ..store.ownership import ownership
-from ..tokens import DEFAULT_KEY, Source, Token, check_token
+from ..tokens import DEFAULT_KEY, LAST_DAY, Source, Token, check_token
 from ..words import span
 from . import command
 from .reading import Look
-
-_LAST_DAY = 86400.0  # seconds
 
 
 class Wanted(NamedTuple):
@@ -199,8 +197,8 @@ class Search:
     def _warn_of_end(self, token: Token) -> None:
         """Warn on the last day of a login token; before, see to it that this is looked at then."""
         left = self._look.end_of(token) - time.time()
-        if left > _LAST_DAY:
-            self.renew_at = min(self.renew_at, time.monotonic() + left - _LAST_DAY)
+        if left > LAST_DAY:
+            self.renew_at = min(self.renew_at, time.monotonic() + left - LAST_DAY)
         elif left > 0:
             server = auth_server_of(self._origin) or self._origin.server
             warn_once(

@@ -82,7 +82,9 @@ def test_a_variable(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_program_and_no_function_is_asked(
     loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CAVE_TOKEN_COMMAND", f"touch {tmp_path / 'asked'}")
+    # The server is the command's last argument: where it runs, it makes a file of that name, too.
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CAVE_TOKEN_COMMAND", "touch asked")
     assert "the command in the variable CAVE_TOKEN_COMMAND" in loaded()
     asked = []
     set_token_source(lambda *_: asked.append(1))
