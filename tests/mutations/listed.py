@@ -12,7 +12,7 @@ TESTS = {
     "origins.py": ("tests/unit/test_origins.py", ROOMS, f"{DOORS} {MATRIX}"),
     "hosts.py": ("tests/unit/test_origins.py tests/unit/test_known_hosts.py", ROOMS, DOORS),
     "exchange.py": (
-        "tests/unit/test_auth.py tests/unit/test_adapter.py",
+        "tests/unit/test_auth.py tests/unit/test_auth_refusals.py tests/unit/test_adapter.py",
         ROOMS,
         f"{DOORS} tests/integration/test_rotation.py",
         MATRIX,

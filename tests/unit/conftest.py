@@ -1,3 +1,5 @@
+"""What the tests of single rooms share: a store, a clock, a network where nothing answers."""
+
 from __future__ import annotations
 
 import json
@@ -6,12 +8,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import requests
 import responses
 
-from cave_auth_adapter import TokenStore, hosts, runtime, sources, watch
+from cave_auth_adapter import CaveAuth, TokenStore, hosts, runtime, sources, watch
 from cave_auth_adapter.sources import memory, reading
 
-from ..support.stub import Clock
+from ..support.stub import TOKEN, Clock
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +33,15 @@ def web() -> Iterator[responses.RequestsMock]:
 @pytest.fixture
 def store() -> TokenStore:
     return TokenStore()
+
+
+@pytest.fixture
+def session(store: TokenStore) -> requests.Session:
+    """A session with ``CaveAuth()``, and a token that it finds in the store."""
+    store.save(TOKEN)
+    session = requests.Session()
+    session.auth = CaveAuth()
+    return session
 
 
 @pytest.fixture
