@@ -11,7 +11,7 @@ import pytest
 import requests
 import responses
 
-from cave_auth_adapter import CaveAuth, TokenStore, hosts, runtime, sources, watch
+from cave_auth_adapter import CaveAuth, TokenStore, hosts, runtime, sources, uninstall, watch
 from cave_auth_adapter.sources import memory, reading
 
 from ..support.stub import TOKEN, Clock
@@ -42,6 +42,14 @@ def session(store: TokenStore) -> requests.Session:
     session = requests.Session()
     session.auth = CaveAuth()
     return session
+
+
+@pytest.fixture
+def saved(store: TokenStore) -> Iterator[None]:
+    """A token in the store; nothing stays installed after the test."""
+    store.save(TOKEN)
+    yield
+    uninstall()
 
 
 @pytest.fixture

@@ -1,27 +1,19 @@
-"""The third door: ``install()``, for every session of the process."""
+"""The third way in, ``install()``: what is signed, and how it begins and ends."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
 import pickle
-import sys
 import threading
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-from unittest import mock
 
 import pytest
 import requests
 import responses
 from requests import Session
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import MaxRetryError, ResponseError
 
 from cave_auth_adapter import (
     CaveAdapter,
@@ -36,6 +28,7 @@ from cave_auth_adapter import (
 )
 from cave_auth_adapter.install import activate
 
+from ..support.installing import ORIGINAL, OTHER, sent_by, stub_session, token_sent
 from ..support.stub import (
     BEARER,
     CAVE,
@@ -46,40 +39,12 @@ from ..support.stub import (
     TOKEN,
     Answer,
     StubAdapter,
-    Write,
-    holds,
     redirect,
 )
 
-ORIGINAL = requests.Session.get_adapter
+pytestmark = pytest.mark.usefixtures("saved")
+
 ORIGINAL_REBUILD = requests.Session.rebuild_auth
-BEARER_OTHER = f"Bearer {OTHER_TOKEN}"
-OTHER = CaveAuth(OTHER_TOKEN, hosts=["global.daf-apis.com"])
-
-
-@pytest.fixture(autouse=True)
-def saved(store: TokenStore) -> Iterator[None]:
-    store.save(TOKEN)
-    yield
-    uninstall()
-
-
-def stubbed(*answers: Answer | Exception, session: Session | None = None) -> Session:
-    session = session or Session()
-    session.mount("https://", StubAdapter(*answers))
-    return session
-
-
-def sent_by(session: Session) -> Any:
-    adapter: Any = session.adapters["https://"]
-    return adapter.sent
-
-
-def token_sent(url: str = CAVE) -> str | None:
-    """What a new session sends as ``Authorization``."""
-    session = stubbed()
-    session.get(url)
-    return sent_by(session)[0].headers.get("Authorization")
 
 
 class MySession(Session):
@@ -88,20 +53,20 @@ class MySession(Session):
 
 class TestWhatIsSigned:
     def test_a_session_made_before(self) -> None:
-        session = stubbed()
+        session = stub_session()
         install()
         session.get(CAVE)
         assert sent_by(session)[0].headers["Authorization"] == BEARER
 
     def test_a_session_of_a_subclass(self) -> None:
         install()
-        session = stubbed(session=MySession())
+        session = stub_session(session=MySession())
         session.get(CAVE)
         assert sent_by(session)[0].headers["Authorization"] == BEARER
 
     def test_a_session_class_imported_by_name(self) -> None:
         install()
-        session = stubbed(session=Session())  # imported at the top, before
+        session = stub_session(session=Session())  # imported at the top, before
         session.get(CAVE)
         assert sent_by(session)[0].headers["Cookie"] == COOKIE
 
@@ -114,7 +79,7 @@ class TestWhatIsSigned:
     @pytest.mark.parametrize("url", [FOREIGN, f"{CAVE}.evil.example", f"{CAVE}:8443"])
     def test_not_another_host(self, url: str) -> None:
         install()
-        session = stubbed()
+        session = stub_session()
         session.get(url)
         assert sent_by(session)[0].is_bare
 
@@ -126,7 +91,7 @@ class TestWhatIsSigned:
 
     def test_a_session_with_an_adapter_of_ours_keeps_it(self) -> None:
         install()
-        session = mount(stubbed(), OTHER)
+        session = mount(stub_session(), OTHER)
         assert session.get_adapter(CAVE) is session.adapters["https://"]
         session.get(CAVE)
         assert sent_by(session)[0].headers["Authorization"] == f"Bearer {OTHER_TOKEN}"
@@ -134,7 +99,7 @@ class TestWhatIsSigned:
     @pytest.mark.parametrize("own", ["Bearer mine", "Basic eDp5"])
     def test_the_callers_own_authorization_is_left_alone(self, own: str) -> None:
         install()
-        session = stubbed(Answer(401))
+        session = stub_session(Answer(401))
         session.get(CAVE, headers={"Authorization": own})
         (sent,) = sent_by(session)
         assert sent.headers["Authorization"] == own
@@ -143,7 +108,7 @@ class TestWhatIsSigned:
     def test_a_token_that_our_store_gave_out_is_ours(self, store: TokenStore) -> None:
         """As of a CloudVolume that was built before the token changed."""
         install()
-        session = stubbed()
+        session = stub_session()
         session.get(CAVE)
         store.save(OTHER_TOKEN, overwrite=True)
         session.get(CAVE, headers={"Authorization": BEARER})
@@ -154,21 +119,21 @@ class TestWhatIsSigned:
             assert token_sent() == BEARER
         store.save(OTHER_TOKEN, overwrite=True)
         with installed():
-            session = stubbed()
+            session = stub_session()
             session.get(CAVE, headers={"Authorization": BEARER})
         assert sent_by(session)[0].headers["Authorization"] == f"Bearer {OTHER_TOKEN}"
 
     def test_each_hop_of_a_redirect(self, store: TokenStore) -> None:
         store.save(OTHER_TOKEN, THIRD_CAVE)
         install()
-        session = stubbed(redirect(THIRD_CAVE), redirect(FOREIGN), Answer())
+        session = stub_session(redirect(THIRD_CAVE), redirect(FOREIGN), Answer())
         session.get(CAVE)
         tokens = [sent.headers.get("Authorization") for sent in sent_by(session)]
         assert tokens == [BEARER, f"Bearer {OTHER_TOKEN}", None]
 
     def test_an_adapter_with_settings_sends_by_itself(self) -> None:
         install()
-        session = stubbed()
+        session = stub_session()
         session.get(CAVE)
         assert len(sent_by(session)) == 1
 
@@ -190,47 +155,11 @@ class TestWhatIsSigned:
 
     def test_a_refusal_is_answered_with_a_new_token(self, secrets: Path) -> None:
         install()
-        session = stubbed(Answer(), Answer(401), Answer())
+        session = stub_session(Answer(), Answer(401), Answer())
         session.get(CAVE)
         (secrets / "cave-secret.json").write_text(json.dumps({"token": OTHER_TOKEN}))
         assert session.get(CAVE).ok
         assert sent_by(session)[2].headers["Authorization"] == f"Bearer {OTHER_TOKEN}"
-
-
-class TestRedirectsOfOthers:
-    """What CAVEclient puts on its session would go along to any host."""
-
-    @pytest.mark.parametrize("put", ["cookie", "header"])
-    def test_our_token_does_not_go_along(self, put: str) -> None:
-        install()
-        session = stubbed(Answer(), redirect(FOREIGN), Answer())
-        session.get(CAVE)
-        if put == "cookie":
-            session.cookies.set("middle_auth_token", TOKEN)
-        else:
-            session.headers["X-Token"] = TOKEN
-        session.get(CAVE)
-        assert not holds(TOKEN, sent_by(session)[2])
-
-    def test_what_else_the_session_has_goes_along(self) -> None:
-        install()
-        session = stubbed(redirect(FOREIGN), Answer())
-        session.cookies.set("mine", "1")
-        session.headers["X-Mine"] = "2"
-        session.get(CAVE)
-        headers = sent_by(session)[1].headers
-        assert (headers["Cookie"], headers["X-Mine"]) == ("mine=1", "2")
-
-    def test_a_redirect_between_other_hosts_is_as_without_us(self) -> None:
-        def send(session: Session) -> list[Any]:
-            session.cookies.set("mine", "1")
-            session.get(FOREIGN, headers={"X-Mine": "2", "Authorization": "Bearer mine"})
-            return list(sent_by(session))
-
-        answers = redirect("https://third.example.org/"), Answer()
-        before = send(stubbed(*answers))
-        install()
-        assert send(stubbed(*answers)) == before
 
 
 class TestInAndOut:
@@ -266,7 +195,7 @@ class TestInAndOut:
         assert requests.Session.get_adapter.__doc__ == ORIGINAL.__doc__
 
     def test_a_session_in_use_stops_signing(self) -> None:
-        session = stubbed()
+        session = stub_session()
         with installed():
             session.get(CAVE)
         session.get(CAVE)
@@ -398,347 +327,6 @@ class TestInstallation:
             pass
 
 
-class TestThreads:
-    """Of two threads with two auths, one would send the other's token."""
-
-    @staticmethod
-    def in_a_thread(work: Callable[[], Any]) -> Any:
-        with ThreadPoolExecutor(1) as executor:
-            return executor.submit(work).result()
-
-    @staticmethod
-    def nest() -> None:
-        with install(OTHER):
-            pytest.fail("it is in effect")
-
-    def test_a_block_in_the_block_of_another_thread(self) -> None:
-        with install():
-            with pytest.raises(RuntimeError, match="acting_as"):
-                self.in_a_thread(self.nest)
-            with pytest.raises(RuntimeError, match="acting_as"):
-                self.in_a_thread(lambda: install(OTHER))
-            assert token_sent() == BEARER
-
-    def test_a_block_in_what_another_thread_installed(self) -> None:
-        install()
-        with pytest.raises(RuntimeError, match="acting_as"):
-            self.in_a_thread(self.nest)
-        assert token_sent() == BEARER
-
-    def test_an_equal_auth_is_no_matter(self) -> None:
-        with install(CaveAuth(OTHER_TOKEN)):
-            assert self.in_a_thread(lambda: self._sent_by(CaveAuth(OTHER_TOKEN))) == BEARER_OTHER
-
-    @staticmethod
-    def _sent_by(auth: CaveAuth) -> str | None:
-        with install(auth):
-            return token_sent()
-
-    def test_acting_as_holds_for_the_thread(self) -> None:
-        def work(auth: CaveAuth | None) -> list[str | None]:
-            with acting_as(auth) if auth else nullcontext():
-                barrier.wait(10)
-                return [token_sent() for _ in range(20)]
-
-        barrier = threading.Barrier(2)
-        with install(), ThreadPoolExecutor(2) as executor:
-            own, others = executor.map(work, [None, CaveAuth(OTHER_TOKEN)])
-        assert set(own) == {BEARER}
-        assert set(others) == {BEARER_OTHER}
-
-    def test_acting_as_holds_for_the_task(self) -> None:
-        async def work(token: str) -> list[str | None]:
-            sent = []
-            with acting_as(CaveAuth(token)):
-                for _ in range(5):
-                    await asyncio.sleep(0)
-                    sent.append(token_sent())
-            return sent
-
-        async def both() -> list[list[str | None]]:
-            return list(await asyncio.gather(work(OTHER_TOKEN), work("89ab" * 8)))
-
-        with install():
-            assert asyncio.run(both()) == [[BEARER_OTHER] * 5, [f"Bearer {'89ab' * 8}"] * 5]
-            assert token_sent() == BEARER
-
-    def test_acting_as_without_install_is_an_error(self) -> None:
-        with pytest.raises(RuntimeError, match=r"call install\(\) first"), acting_as(OTHER):
-            pass
-
-
-class TestWhoAsked:
-    """A stranger's redirect makes no signed request in the caller's name."""
-
-    def test_not_for_a_stranger(self) -> None:
-        install()
-        session = stubbed(redirect(CAVE, 307), Answer())
-        session.post(FOREIGN, data="body")
-        assert [sent.headers.get("Authorization") for sent in sent_by(session)] == [None, None]
-
-    def test_not_for_its_next(self) -> None:
-        install()
-        session = stubbed(redirect(CAVE), Answer())
-        response = session.get(FOREIGN, allow_redirects=False)
-        session.send(pickle.loads(pickle.dumps(response.next)))
-        assert response.next is not None
-        session.send(response.next)
-        assert [sent.headers.get("Authorization") for sent in sent_by(session)] == [None] * 3
-
-    def test_the_same_request_by_the_caller_is_signed(self) -> None:
-        install()
-        session = stubbed(redirect(FOREIGN), redirect(CAVE), Answer())
-        prepared = session.prepare_request(requests.Request("GET", CAVE))
-        session.send(prepared)
-        session.send(prepared)
-        tokens = [sent.headers.get("Authorization") for sent in sent_by(session)]
-        assert tokens == [BEARER, None, None, BEARER]
-
-    def test_nothing_is_left_on_a_request_of_another_host(self) -> None:
-        install()
-        session = stubbed(redirect(f"{FOREIGN}/b"), Answer())
-        response = session.get(FOREIGN)
-        for answer in (response, *response.history):
-            assert answer.request.hooks == {"response": []}
-
-
-class TestNetrc:
-    """``requests`` applies a ``default`` entry to CAVE's hosts, which know no Basic."""
-
-    @pytest.fixture(autouse=True)
-    def netrc(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        (tmp_path / "netrc").write_text("default login anonymous password me@lab.example\n")
-        monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-
-    def test_it_gives_way_on_a_cave_host(self) -> None:
-        install()
-        session = stubbed(redirect(f"{CAVE}/b"), Answer())
-        session.get(CAVE)
-        assert [sent.headers["Authorization"] for sent in sent_by(session)] == [BEARER] * 2
-
-    def test_it_stays_where_there_is_no_token(self, secrets: Path) -> None:
-        (secrets / "cave-secret.json").unlink()
-        install()
-        session = stubbed()
-        session.get(CAVE)
-        assert sent_by(session)[0].headers["Authorization"].startswith("Basic ")
-
-    def test_what_the_caller_gives_stays(self) -> None:
-        install()
-        session = stubbed()
-        session.get(CAVE, auth=("user", "word"))
-        assert sent_by(session)[0].headers["Authorization"] == "Basic dXNlcjp3b3Jk"
-
-
-def test_a_cookie_that_says_our_token_back_does_not_get_into_the_jar() -> None:
-    """A jar sends it to other ports of the host, and without Secure over plain http."""
-    with responses.RequestsMock() as web, install():
-        web.get(
-            f"{CAVE}/",
-            headers=[
-                ("Set-Cookie", f"middle_auth_token={TOKEN}; Path=/"),
-                ("Set-Cookie", "mine=1; Path=/"),
-            ],
-        )
-        session = requests.Session()
-        answer = session.get(CAVE)
-    assert session.cookies.get_dict() == {"mine": "1"}
-    assert answer.cookies.get_dict() == {"mine": "1"}
-
-
-@pytest.mark.parametrize("owner", ["the session", "its class"])
-def test_a_redirect_that_only_the_session_knows_is_a_strangers_too(owner: str) -> None:
-    def find(response: requests.Response) -> str | None:
-        return f"{CAVE}/" if response.url == f"{FOREIGN}/" else None
-
-    class Finds(Session):
-        def get_redirect_target(self, resp: requests.Response) -> str | None:
-            return find(resp)
-
-    session: Any = stubbed(session=Finds() if owner == "its class" else Session())
-    if owner == "the session":
-        session.get_redirect_target = find
-    with install():
-        session.get(f"{FOREIGN}/")
-    assert [sent.url for sent in sent_by(session)] == [f"{FOREIGN}/", f"{CAVE}/"]
-    assert all("Authorization" not in sent.headers for sent in sent_by(session))
-
-
-def test_a_retry_that_counts_a_401_as_a_failure_hides_no_new_token(store: TokenStore) -> None:
-    reason = ResponseError(ResponseError.SPECIFIC_ERROR.format(status_code=401))
-    error = requests.exceptions.RetryError(MaxRetryError(None, CAVE, reason))  # type: ignore[arg-type]
-
-    class Renews(StubAdapter):
-        def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-            store.save(OTHER_TOKEN, overwrite=True)
-            return super().send(request, **kwargs)
-
-    stub, session = Renews(error, Answer()), Session()
-    session.mount("https://", stub)
-    with install():
-        assert session.get(CAVE).ok
-    assert [sent.headers["Authorization"] for sent in stub.sent] == [BEARER, BEARER_OTHER]
-
-
-class TestOtherPatches:
-    def test_responses_within(self) -> None:
-        install()
-        with responses.RequestsMock() as web:
-            web.get(f"{CAVE}/")
-            response = requests.get(CAVE)
-            assert web.calls[0].request.headers["Authorization"] == BEARER
-        assert response.ok
-
-    def test_responses_without(self) -> None:
-        with responses.RequestsMock() as web:
-            web.get(f"{CAVE}/")
-            with installed():
-                requests.get(CAVE)
-            assert web.calls[0].request.headers["Authorization"] == BEARER
-
-    def test_responses_over_the_end_of_it(self) -> None:
-        install()
-        with responses.RequestsMock() as web:
-            web.get(f"{CAVE}/")
-            uninstall()
-            requests.get(CAVE)
-            assert "Authorization" not in web.calls[0].request.headers
-        assert requests.Session.get_adapter is ORIGINAL
-
-    @pytest.fixture
-    def patch_over_ours(self) -> Iterator[pytest.MonkeyPatch]:
-        """Install, and put another patch over the method that ``install()`` put in place."""
-        install()
-        ours = requests.Session.get_adapter
-
-        def theirs(self: Session, url: str) -> Any:
-            return ours(self, url)
-
-        # Not the monkeypatch of the test: to undo that one would bring back the real HOME.
-        patch = pytest.MonkeyPatch()
-        patch.setattr(requests.Session, "get_adapter", theirs)
-        yield patch
-        uninstall()
-        patch.undo()
-        # A hook that sleeps below another patch can't be taken out by us; here it can.
-        requests.Session.get_adapter = ORIGINAL
-
-    def test_uninstall_leaves_a_patch_over_ours_in_place(
-        self, patch_over_ours: pytest.MonkeyPatch
-    ) -> None:
-        theirs = requests.Session.get_adapter
-        uninstall()
-        assert requests.Session.get_adapter is theirs
-
-    def test_a_hook_below_another_patch_sleeps(self, patch_over_ours: pytest.MonkeyPatch) -> None:
-        uninstall()
-        assert token_sent() is None
-        patch_over_ours.undo()
-        assert token_sent() is None
-
-    def test_it_wakes_again(self, patch_over_ours: pytest.MonkeyPatch) -> None:
-        uninstall()
-        install()
-        assert token_sent() == BEARER
-        uninstall()
-        assert token_sent() is None
-
-    def test_it_wakes_again_after_the_patch_went(self, patch_over_ours: pytest.MonkeyPatch) -> None:
-        uninstall()
-        patch_over_ours.undo()
-        install()
-        assert token_sent() == BEARER
-        uninstall()
-        assert token_sent() is None
-
-    def test_a_request_is_signed_once_through_two_hooks(
-        self, patch_over_ours: pytest.MonkeyPatch
-    ) -> None:
-        install(OTHER)
-        session = stubbed()
-        session.get(CAVE)
-        (sent,) = sent_by(session)
-        assert sent.headers["Authorization"] == f"Bearer {OTHER_TOKEN}"
-
-
-class TestNothingBreaks:
-    """No exception from us where plain ``requests`` would have had none."""
-
-    @pytest.mark.parametrize(
-        "kind",
-        [
-            "not JSON",
-            "a directory",
-            "no token",
-            "CAVE_TOKEN",
-            "CAVE_TOKEN_FILE",
-            "CAVE_TOKEN_FILE of nobody",
-            "CLOUD_VOLUME_DIR",
-        ],
-    )
-    def test_a_bad_source_is_one_warning(
-        self,
-        write: Write,
-        secrets: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        caplog: pytest.LogCaptureFixture,
-        tmp_path: Path,
-        kind: str,
-    ) -> None:
-        path = secrets / "cave-secret.json"
-        if kind == "not JSON":
-            write(path.name, f'{{"token": "{TOKEN}"')
-        elif kind == "a directory":
-            path.unlink()
-            path.mkdir()
-        elif kind == "no token":
-            write(path.name, token=f"Bearer {TOKEN}")
-        elif kind == "CLOUD_VOLUME_DIR":
-            (tmp_path / "file").write_text("")
-            monkeypatch.setenv(kind, str(tmp_path / "file"))
-        else:
-            name, _, nobody = kind.partition(" ")
-            monkeypatch.setenv(name, "~no-such-user/x" if nobody else "not / good")
-
-        install()
-        session = stubbed()
-        for _ in range(3):
-            assert session.get(CAVE).ok
-            assert session.get(FOREIGN).ok
-        assert all("Authorization" not in sent.headers for sent in sent_by(session))
-        # The answer of a CAVE service is then JSON, and no login page.
-        asked = ["X-Requested-With" in sent.headers for sent in sent_by(session)]
-        assert asked == [True, False] * 3
-        (record,) = caplog.records
-        assert record.name == "cave_auth_adapter"
-        assert record.levelno == logging.WARNING
-        assert TOKEN not in record.getMessage()
-
-    def test_a_warning_names_the_file(self, write: Write, caplog: pytest.LogCaptureFixture) -> None:
-        path = write("cave-secret.json", "{")
-        install()
-        stubbed().get(CAVE)
-        assert f"{path}: is not JSON" in caplog.text
-
-    def test_own_authorization_is_no_reason_for_a_warning(
-        self, write: Write, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        write("cave-secret.json", "{")
-        install()
-        session = stubbed()
-        session.get(CAVE, headers={"Authorization": "Bearer mine"})
-        assert sent_by(session)[0].headers["Authorization"] == "Bearer mine"
-        assert caplog.messages == []
-
-    def test_importing_and_installing_read_nothing(
-        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        monkeypatch.setenv("CAVE_AUTH_HOSTS", "not good")
-        monkeypatch.setenv("CAVE_TOKEN", "not good")
-        install()
-        assert caplog.messages == []
-
-
 def test_an_adapter_kept_from_before_uninstall_does_not_sign() -> None:
     """Libraries hand adapters from one session to another."""
     stub = StubAdapter()
@@ -753,47 +341,3 @@ def test_an_adapter_kept_from_before_uninstall_does_not_sign() -> None:
 def test_the_class_of_the_adapter() -> None:
     with installed():
         assert isinstance(Session().get_adapter(CAVE), CaveAdapter)
-
-
-def test_a_cookie_does_not_go_along_to_plain_http_where_a_proxy_may_hear_it() -> None:
-    session, local = stubbed(redirect("http://localhost:8000/x")), StubAdapter()
-    session.mount("http://", local)
-    session.cookies.set("middle_auth_token", TOKEN)
-    with installed(CaveAuth(hosts=["global.daf-apis.com", "http://localhost:8000"])):
-        session.get(f"{CAVE}/x", proxies={"http": "http://proxy.example"})
-
-    [sent] = local.sent
-    assert not holds(TOKEN, sent)
-
-
-@pytest.mark.parametrize("door", ["auth", "mount", "install"])
-def test_a_bad_entry_of_the_variable_for_hosts_changes_no_request(
-    door: str, write: Write, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    write("cave-secret.json", token=TOKEN)
-    monkeypatch.setenv("CAVE_AUTH_HOSTS", "not / good")
-    session = stubbed()
-    stub: Any = session.get_adapter(CAVE)
-    if door == "auth":
-        session.auth = CaveAuth()
-    elif door == "mount":
-        mount(session)
-    else:
-        install()
-    for _ in range(3):
-        assert session.get(CAVE).ok
-        assert session.get(FOREIGN).ok
-    assert [sent.is_bare for sent in stub.sent] == [False, True] * 3
-    (record,) = caplog.records
-    assert record.levelno == logging.WARNING
-    assert "CAVE_AUTH_HOSTS: 'not / good'" in record.getMessage()
-
-
-@pytest.mark.parametrize("stand_in", [mock.MagicMock(), SimpleNamespace(), None])
-def test_what_a_test_puts_in_place_of_cloudvolume_fails_no_installation(
-    monkeypatch: pytest.MonkeyPatch, stand_in: Any
-) -> None:
-    for name in ("cloudvolume.secrets", "cloudfiles.secrets"):
-        monkeypatch.setitem(sys.modules, name, stand_in)
-    with installed(CaveAuth(TOKEN)) as auth:
-        assert auth.trusts(CAVE)
