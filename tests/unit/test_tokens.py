@@ -1,4 +1,4 @@
-"""What a token is: its source, by kind and in words."""
+"""A token: what it may look like, and how its source is named."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import get_args
 
 import pytest
 
-from cave_auth_adapter.tokens import FILES, Kind, Source, Token
+from cave_auth_adapter import InvalidToken
+from cave_auth_adapter.tokens import FILES, Kind, Source, Token, check_token
 
+from ..support.secret_files import lines_of
 from ..support.stub import TOKEN
 
 
@@ -22,3 +24,25 @@ def test_a_token_shows_its_source_and_not_itself() -> None:
     token = Token(TOKEN, Source("file", "/secrets/some.json", "token"))
     assert "/secrets/some.json" in repr(token)
     assert TOKEN not in repr(token)
+
+
+@pytest.mark.parametrize("token", [TOKEN, "a", "aA0-._~+/", "abc==", "x" * 4096])
+def test_what_a_token_can_be(token: str) -> None:
+    assert check_token(token, "this test") == token
+
+
+@pytest.mark.parametrize(
+    ("token", "problem"),
+    [
+        (None, "is not a string but NoneType"),
+        ("", "is empty"),
+        (TOKEN + "\n", "has a line break in it"),
+        (TOKEN + " ", "has white space in it"),
+        (f"'{TOKEN}'", "has quotes in it"),
+        ("=" + TOKEN, "has characters in it that no bearer token has"),
+    ],
+)
+def test_what_is_wrong_with_a_token_is_said(token: object, problem: str) -> None:
+    with pytest.raises(InvalidToken, match=f"^this test {problem}") as caught:
+        check_token(token, "this test")
+    assert TOKEN not in lines_of(caught.value)
