@@ -20,6 +20,10 @@ from ..unit.test_rooms import ASIDE, ORDER
 from .blocks import ROOT
 
 PAGE = (ROOT / "docs" / "tokens-and-hosts.md").read_text("utf-8")
+API_PAGES = sorted((ROOT / "docs").glob("api-*.md"))
+REFERENCE = "".join(
+    page.read_text("utf-8") for page in [*API_PAGES, ROOT / "docs" / "reference.md"]
+)
 
 
 def rows(title: str) -> list[list[str]]:
@@ -131,11 +135,23 @@ def test_the_entry_of_the_keyring() -> None:
 
 
 def test_every_public_name_is_in_the_reference() -> None:
-    page = (ROOT / "docs" / "reference.md").read_text("utf-8")
-    told = re.findall(r"^::: cave_auth_adapter\.(?:(?:install|login)\.)?(\w+)$", page, re.MULTILINE)
+    told = re.findall(
+        r"^::: cave_auth_adapter\.(?:(?:install|login)\.)?(\w+)$", REFERENCE, re.MULTILINE
+    )
     assert sorted(told) == sorted(cave_auth_adapter.__all__)
-    kit = re.findall(r"^::: cave_auth_adapter\.testing\.(\w+)$", page, re.MULTILINE)
+    kit = re.findall(r"^::: cave_auth_adapter\.testing\.(\w+)$", REFERENCE, re.MULTILINE)
     assert sorted(kit) == sorted(testing.__all__)
+
+
+def test_the_overview_of_the_reference_names_what_each_page_has() -> None:
+    overview = (ROOT / "docs" / "reference.md").read_text("utf-8")
+    rows = re.findall(r"^\| \[.*?\]\((api-\w+\.md)\) \| (.*) \|$", overview, re.MULTILINE)
+    assert sorted(page for page, _ in rows) == sorted(page.name for page in API_PAGES)
+    for page, names in rows:
+        text = (ROOT / "docs" / page).read_text("utf-8")
+        entries = re.findall(r"^::: cave_auth_adapter\.(?:\w+\.)*(\w+)$", text, re.MULTILINE)
+        if page not in ("api-clusters.md", "api-testing.md"):  # whose names are in other modules
+            assert re.findall(r"`(\w+)`", names) == entries, page
 
 
 def test_the_map_has_every_room_in_its_order() -> None:
