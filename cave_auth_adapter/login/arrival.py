@@ -17,10 +17,9 @@ from .callback import Callback, CallbackServer
 from .dialogue import Dialogue
 from .pages import Page
 from .paste import token_in_paste
-from .places import elsewhere
 from .prompt import hidden_line
 
-_PROMPT = "Paste it here; it will not be shown: "
+_PROMPT = "Paste it here (not shown): "
 
 
 class Brought(Protocol):
@@ -90,28 +89,12 @@ def arrivals(
             yield _WithBrowser(callbacks, talk, address, timeout)
             return
         talk.show_address(address, opened=False)
-        talk.tell(_how_to_paste(server))
+        talk.tell(talk.how_to_paste(server))
         if talk.on_terminal:
             yield _AtPrompt(callbacks, talk)
         else:
             with _OtherPrompt(callbacks, talk) as prompt:
                 yield prompt
-
-
-def _how_to_paste(server: str) -> str:
-    """What to copy where the browser can't bring the token by itself."""
-    how = elsewhere()
-    if how is None:
-        told = "After you log in, your browser ends on a page that it may fail to load."
-    else:
-        told = (
-            f"You use this computer {how}, where your browser can't reach 127.0.0.1.\n"
-            "After you log in, it fails to load a page. That is expected."
-        )
-    return (
-        f"{told}\nThe page begins with http://127.0.0.1. Copy its address from the address bar.\n"
-        f"(Or copy a token from the page {server}/sticky_auth/settings/tokens)"
-    )
 
 
 class _FromCaller:
@@ -131,8 +114,8 @@ class _WithBrowser:
         talk.show_address(address, opened=True)
         if self._pasting:
             talk.tell(
-                "Does it end on a page that it can't load? Paste the address of that page here,\n"
-                "and press Enter; it will not be shown. (Without a browser: --no-browser)"
+                "Does it end on a page that it can't load? Paste the address of that page here\n"
+                "(not shown). Without a browser: --no-browser"
             )
         self._opening = _Opening(address)
 

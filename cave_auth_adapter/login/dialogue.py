@@ -8,7 +8,7 @@ import sys
 from ..errors import LoginFailed
 from ..plain import is_rewritable
 from ..words import say
-from .places import below_notebook, in_notebook
+from .places import below_notebook, elsewhere, in_notebook
 
 
 class Dialogue:
@@ -41,6 +41,21 @@ class Dialogue:
         else:
             say("Open this address in any browser and log in:")
         say(f"\n  {address}\n")
+
+    def how_to_paste(self, server: str) -> str:
+        """What to copy where the browser can't bring the token by itself."""
+        how = elsewhere()
+        if how is None:
+            told = (
+                "After you log in, your browser ends on a page that it may fail to load.\n"
+                "Copy the address of that page, which begins with http://127.0.0.1."
+            )
+        else:
+            told = (
+                f"You work {how}, where your browser can't reach 127.0.0.1.\n"
+                "So after you log in, it fails to load a page. Copy the address of that page."
+            )
+        return f"{told}\n(Or copy a token from {server}/sticky_auth/settings/tokens)"
 
     def tell(self, text: str, *, good: bool = False) -> None:
         """Tell something; ``good``: that it worked."""
@@ -101,10 +116,19 @@ class NotebookDialogue(Dialogue):
         # The page in the other tab gets neither a handle on the notebook nor its address.
         link = (
             f'<a href="{escape(address)}" target="_blank" rel="noopener noreferrer">'
-            "Log in to CAVE in a new tab</a>"
+            "Log in to CAVE</a>"
         )
         plain = f"Log in to CAVE: {address}"  # for a front end that is a terminal
         display({"text/html": link, "text/plain": plain}, raw=True)  # type: ignore[no-untyped-call]
+
+    def how_to_paste(self, server: str) -> str:
+        how = elsewhere()
+        if how is None:
+            return "Copy the address of the page where your browser ends, even if it fails to load."
+        return (
+            f"You work {how}, where your browser can't reach the kernel.\n"
+            "Copy the address of the page that fails to load."
+        )
 
     def ask_secret(self, prompt: str) -> str:
         try:

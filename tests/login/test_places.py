@@ -283,7 +283,7 @@ def test_the_place_is_named_where_the_browser_is_elsewhere(
     if variable:
         monkeypatch.setenv(variable, "something")
     login(sandbox.auth_server)
-    assert "The page begins with http://127.0.0.1. Copy its address" in told[0]
-    assert ("your browser can't reach 127.0.0.1" in told[0]) == bool(variable)
+    assert "Copy the address of the page" in told[0]
+    assert ("your browser can't reach the kernel" in told[0]) == bool(variable)
     if variable:
         assert ELSEWHERE[variable] in told[0]

@@ -23,7 +23,7 @@ from ..support.sandbox import is_alive, keys_of, saved
 from ..support.systems import posix_only
 from .conftest import Answers, consent, token_of
 
-PROMPT = "Paste it here; it will not be shown: "
+PROMPT = r"Paste it here \(not shown\): "
 
 
 @pytest.fixture
