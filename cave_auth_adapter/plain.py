@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 from typing import Any
 
 _SHOWN = 300  # characters of a server's word that are shown
+_LATIN = re.compile(r"LATIN (CAPITAL|SMALL) LETTER ([A-Z]|AE|OE)(?: WITH .*)?$")
+_SIGNS = dict(zip("‘’“”–—ß", ["'", "'", '"', '"', "-", "-", "ss"], strict=True))  # noqa: RUF001
 
 
 def printable(word: object, limit: int | None = _SHOWN) -> str:
@@ -21,18 +25,41 @@ def printable(word: object, limit: int | None = _SHOWN) -> str:
 
 
 def writable(text: str, stream: Any) -> str:
-    """A text as a stream can write it: what its encoding lacks becomes a question mark.
+    """A text as a stream can write it.
+
+    What its encoding lacks becomes a plain letter or sign, or a question mark if there is none.
 
     >>> import io
-    >>> writable("Łukasz …", io.TextIOWrapper(io.BytesIO(), encoding="latin-1"))
-    '?ukasz ...'
+    >>> writable("Łukasz Černý …", io.TextIOWrapper(io.BytesIO(), encoding="latin-1"))
+    'Lukasz Cerný ...'
     """
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
-        return text.replace("…", "...").encode(encoding, "replace").decode(encoding)
+        return "".join(_as_encoded(character, encoding) for character in text)
     return text
+
+
+def _as_encoded(character: str, encoding: str) -> str:
+    for form in (character, _plain(character)):
+        with contextlib.suppress(UnicodeEncodeError):
+            form.encode(encoding)
+            return form
+    return "?"
+
+
+def _plain(character: str) -> str:
+    """A letter without its marks, or the ASCII form of a sign, as Unicode's data has them."""
+    import unicodedata  # a large table, which few consoles need
+
+    if character in _SIGNS:
+        return _SIGNS[character]
+    letter = _LATIN.match(unicodedata.name(character, ""))  # "Ł" has no decomposition
+    if letter:
+        return letter[2] if letter[1] == "CAPITAL" else letter[2].lower()
+    decomposed = unicodedata.normalize("NFKD", character)
+    return "".join(part for part in decomposed if not unicodedata.combining(part))
 
 
 def is_rewritable(stream: Any) -> bool:

@@ -48,7 +48,7 @@ _WRAPPER = """\
 # Made by tests/windows. Windows' Python wants all three streams; Wine's own talk is switched off.
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 export WINEPREFIX="$here/prefix" WINEARCH=win64 WINEDEBUG=-all
-unset DISPLAY
+unset DISPLAY PYTHONDONTWRITEBYTECODE  # to compile each module at each start takes seconds
 { wine "$here/windows/python.exe" "$@" < /dev/null 2>&1; echo $? > "$here/.exit-code.$$"; } | cat
 code=$(cat "$here/.exit-code.$$"); rm -f "$here/.exit-code.$$"; exit "$code"
 """
