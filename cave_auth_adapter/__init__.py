@@ -36,7 +36,7 @@ from .refusals import explain, raise_for_auth
 from .store import TokenStore
 
 __all__ = [
-    # the three doors
+    # the three ways to sign requests
     "CaveAuth",
     "CaveAdapter",
     "mount",

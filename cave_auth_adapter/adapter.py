@@ -1,4 +1,4 @@
-"""The second door: an adapter that signs each request that passes through it, hop by hop.
+"""``CaveAdapter``, a transport adapter that signs each request that it sends, hop by hop.
 
 https://requests.readthedocs.io/en/latest/user/advanced/#transport-adapters
 """
@@ -95,7 +95,7 @@ class CaveAdapter(HTTPAdapter):
     ) -> Response:
         """Send a request as it is.
 
-        :param token: the token of ours that it bears.
+        :param token: the token that this plugin added to it.
         """
         send = super().send if self.wrapped is None else self.wrapped.send
         return send(request, *args, **kwargs)

@@ -1,9 +1,9 @@
-"""Who asked for a request: the caller, a trusted server, or a stranger's redirect.
+"""Note whether a request follows a redirect from an untrusted server, so that it isn't signed.
 
-A stranger must not be able to have a signed request made in the caller's name: a ``GET …/logout``,
-or by 307 a ``POST`` (cross-site request forgery). ``requests`` makes each hop of a redirect from a
-copy of the request before it, and copies share their hooks. A mark among these hooks therefore
-reaches every hop, ``response.next``, and the copies that other adapters make.
+Otherwise, an untrusted server could make the caller send a signed ``GET …/logout``, or with 307 a
+``POST`` (cross-site request forgery). ``requests`` makes each hop of a redirect from a copy of the
+request before it, and copies share their hooks. So a mark among the hooks reaches every hop,
+``response.next``, and the copies that other adapters make.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Trusted = Callable[[str], Origin | None]  # the origin of a URL that may see a t
 
 
 class _Mark(NamedTuple):
-    """What follows an answer was not asked for, but for one URL and its upgrade to https."""
+    """Later requests were led by an untrusted server, except to one URL and its https form."""
 
     on: weakref.ref[PreparedRequest] | None
     named: str | None
@@ -34,24 +34,24 @@ class _Mark(NamedTuple):
 
 
 class Trail:
-    """A response hook that does nothing but remember who led to the copies of a request.
+    """A response hook that only remembers which copies of a request an untrusted server led to.
 
-    :param root: the request that the caller made. It is never led, and nor are copies of it that
-        the caller makes. If the caller sends the very object again, a new trail begins.
+    :param root: the request that the caller made. It was not led, nor are copies of it that the
+        caller makes. If the caller sends the same object again, a new trail begins.
     """
 
     def __init__(self, root: PreparedRequest | None):
         self._root = None if root is None else weakref.ref(root)
-        # Copies share the string; requests makes a new one of where a redirect leads.
+        # Copies share this string object; for a redirect, requests makes a new one.
         self._url = None if root is None else root.url
         self._marks: list[_Mark] = []
 
     def __call__(self, response: Response, **kwargs: Any) -> Response | None:
-        """Leave the answer as it is (the protocol of response hooks)."""
+        """Return None, which leaves the answer as it is."""
         return None
 
     def leads(self, request: PreparedRequest) -> bool:
-        """Whether a stranger's redirect led to a request."""
+        """Whether a redirect from an untrusted server led to a request."""
         if self.begins_at(request) or (self._url is not None and request.url is self._url):
             return False
         return any(mark.leads(request) for mark in self._marks)
@@ -61,20 +61,20 @@ class Trail:
         return self._root is not None and self._root() is request
 
     def add(self, request: PreparedRequest, named: str | None) -> None:
-        """Note that what follows the answer to a request was not asked for.
+        """Note that requests after this one are led by an untrusted server.
 
-        :param named: the URL that the caller or a trusted server named, if any.
+        :param named: a URL that the caller or a trusted server asked for, so not led there.
         """
         mark = _Mark(weakref.ref(request), named)
         if mark not in self._marks:
             self._marks.append(mark)
 
     def begin_again(self) -> None:
-        """Forget what was noted."""
+        """Remove all marks."""
         self._marks.clear()
 
     def copy(self) -> Trail:
-        """A trail that goes on by itself."""
+        """An independent copy."""
         twin: Trail = object.__new__(type(self))
         vars(twin).update(vars(self), _marks=[*self._marks])
         return twin
@@ -87,14 +87,14 @@ class Trail:
 
 
 def _restore(named: list[str | None]) -> Trail:
-    """A trail out of a pickle: each request there is a copy."""
+    """A trail from a pickle, where each request is a copy."""
     trail = Trail(None)
     trail._marks = [_Mark(None, url) for url in named]
     return trail
 
 
 def trail_of(request: PreparedRequest) -> Trail | None:
-    """The trail that a request and its copies share, if there is one."""
+    """The trail that a request and its copies share, if any."""
     for hook in _hooks(request):
         if isinstance(hook, Trail):
             return hook
@@ -102,7 +102,7 @@ def trail_of(request: PreparedRequest) -> Trail | None:
 
 
 def is_led(request: PreparedRequest) -> bool:
-    """Whether a stranger's redirect led to a request.
+    """Whether a redirect from an untrusted server led to a request.
 
     >>> request = PreparedRequest()
     >>> request.prepare("GET", "https://elsewhere.example/")
@@ -125,13 +125,13 @@ def note_answer(
     first: PreparedRequest | None = None,
     trail: Trail | None = None,
 ) -> None:
-    """Note which of the hops that follow an answer were not asked for.
+    """Note which hops after an answer an untrusted server leads to.
 
-    :param origin: that of the request, if it is trusted.
-    :param verify: as the request was sent. Without verified TLS the answer may be anybody's, and
-        only a redirect within the origin leads to what was asked for.
-    :param first: the request that this one is a hop of, if its hooks may be others by now.
-    :param trail: where to note it; None: on the trail of the request, which gets one if need be.
+    :param origin: the origin of the request, if it is trusted.
+    :param verify: as the request was sent. Without verified TLS, anybody may have answered, so only
+        a redirect within the origin is trusted.
+    :param first: the first request of the redirects, if the hooks of this one may be different.
+    :param trail: where to note it; None: on the trail of the request, or a new one.
     """
     is_verified = verify or (origin and origin.scheme == "http")
     if origin and is_verified and not response.is_redirect:
@@ -162,20 +162,20 @@ def _find_or_begin(request: PreparedRequest) -> Trail | None:
 
 
 def erase(request: PreparedRequest) -> None:
-    """Take the trail off a request and its copies."""
+    """Remove the trail from a request and its copies."""
     hooks = _hooks(request)
     if isinstance(hooks, list):
         hooks[:] = [hook for hook in hooks if not isinstance(hook, Trail)]
 
 
 def _hooks(request: PreparedRequest) -> Any:
-    hooks = getattr(request, "hooks", None)  # what only looks like a request may have none
+    hooks = getattr(request, "hooks", None)  # a test's stand-in for a request may have none
     found = hooks.get("response") if isinstance(hooks, dict) else None
-    return [found] if callable(found) else found or ()  # requests takes a mere function, too
+    return [found] if callable(found) else found or ()  # requests accepts a single function, too
 
 
 def _is_upgrade(named: str, url: str) -> bool:
-    """Whether a URL is that of the same thing with https in place of http."""
+    """Whether two URLs differ only in the scheme: http before, https after."""
     before, after = parse_origin(named), parse_origin(url)
     if before is None or after is None or before.host != after.host:
         return False

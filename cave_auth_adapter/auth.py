@@ -1,4 +1,4 @@
-"""The first door: ``session.auth = CaveAuth()``, the documented ``requests`` way.
+"""``CaveAuth``, for ``session.auth``: the way of signing that requests documents.
 
 https://requests.readthedocs.io/en/latest/user/authentication/#new-forms-of-authentication
 """
@@ -180,7 +180,7 @@ def _rebuild(
 
 
 def checked(auth: CaveAuth | None) -> CaveAuth:
-    """An auth as the doors take it; None makes a new one.
+    """Return ``auth``, or a new :class:`CaveAuth` for None.
 
     :raises TypeError: for anything else, a token say; the message does not show it.
     """

@@ -1,4 +1,4 @@
-"""What can go wrong, as exceptions that say what happened, to which thing, and what to do next."""
+"""The exceptions of this package. Each message says what happened and what to do next."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .redaction import is_like_token, without_token
 class CaveAuthError(RequestException):
     """The base of every error raised by this package.
 
-    It is a :class:`requests.RequestException`, so that code which already handles
-    the failures of ``requests`` handles ours too. No message ever holds a token.
+    It is a :class:`requests.RequestException`, so code that handles the errors of
+    ``requests`` handles these as well. No message contains a token.
 
     >>> from cave_auth_adapter import CaveAuth
     >>> try:
@@ -31,19 +31,19 @@ class CaveAuthError(RequestException):
 
 
 class InvalidHostSpec(CaveAuthError, ValueError):
-    """A host specification that is not one, or that would let a token travel unprotected.
+    """A malformed host specification, or one that would send a token unencrypted.
 
     >>> from cave_auth_adapter import CaveAuth
     >>> try:
     ...     CaveAuth(hosts=["http://cave.example.org"])
     ... except InvalidHostSpec as error:
     ...     print(str(error).partition(";")[0])
-    'http://cave.example.org': tokens travel over https only
+    'http://cave.example.org': tokens are sent over https only
     """
 
 
 class InvalidToken(CaveAuthError, ValueError):
-    """A token that can't be one: empty, or with a character that no bearer token has.
+    """A string that can't be a token: it is empty, or has a character no bearer token has.
 
     >>> from cave_auth_adapter import TokenStore
     >>> try:
@@ -55,11 +55,11 @@ class InvalidToken(CaveAuthError, ValueError):
 
 
 class LoginFailed(CaveAuthError):
-    """A login that did not happen: it took too long, or the person declined it."""
+    """The login did not complete: it timed out, or you declined it."""
 
 
 class TokenFileError(CaveAuthError, OSError):
-    """A secret file that can't be read or written, or that does not hold what it should.
+    """A secret file can't be read or written, or does not contain a token.
 
     >>> from cave_auth_adapter import CaveAuth
     >>> try:
@@ -68,7 +68,7 @@ class TokenFileError(CaveAuthError, OSError):
     ...     print(error.filename)
     /no/such/file
 
-    :ivar filename: the path of the file, as for any :class:`OSError`.
+    :ivar filename: the path of the file, a :class:`str`, as for any :class:`OSError`.
     """
 
     def __init__(self, path: str | os.PathLike[str], problem: str, remedy: str):
@@ -77,7 +77,7 @@ class TokenFileError(CaveAuthError, OSError):
         self.filename = without_token(name) if is_like_token(os.path.basename(name)) else name
         self._arguments = self.filename, problem, remedy
 
-    def __str__(self) -> str:  # with a file name, OSError shows nothing but it and the errno
+    def __str__(self) -> str:  # OSError with a file name shows only that and the errno
         return str(self.args[0])
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -85,18 +85,18 @@ class TokenFileError(CaveAuthError, OSError):
 
 
 class TokenExists(TokenFileError, ValueError):
-    """Another token is there already, and was not to be replaced.
+    """The file holds another token already, and ``overwrite`` is False.
 
-    CAVEclient raises a :class:`ValueError` for this, and people catch it.
+    It is a :class:`ValueError`, too: that is what CAVEclient raises.
     """
 
 
 class Refusal(CaveAuthError, HTTPError):
-    """A refusal by a CAVE service; a :class:`requests.HTTPError`, so that handlers catch it.
+    """A CAVE service refused a request. It is a :class:`requests.HTTPError`.
 
     :ivar response: the answer, a :class:`requests.Response`.
     :ivar host: ``host`` or ``host:port`` of the service.
-    :ivar source: where the token came from, in words; None if there was none, or not from us.
+    :ivar source: where the token came from, in words; None if this plugin added no token.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Refusal(CaveAuthError, HTTPError):
 
 
 class TokenNotFound(Refusal):
-    """The service wants a token, and the request had none."""
+    """The service wants a token, but the request had none."""
 
 
 class TokenRefused(Refusal):
@@ -123,24 +123,24 @@ class TokenRefused(Refusal):
 
 
 class TermsNotAccepted(Refusal):
-    """The account has yet to accept terms of service.
+    """The account has not accepted the terms of service.
 
-    :ivar form_url: the address of their form, as the server named it.
+    :ivar form_url: the address of the form, as the server gave it.
     """
 
     form_url: str | None = None
 
 
 class PermissionMissing(Refusal):
-    """The account lacks a permission or a role on a dataset, a group, or a privilege.
+    """The account lacks a permission or role on a dataset, a group membership, or a privilege.
 
-    Each attribute is None where something else is missing.
+    The attributes tell which; the others are None.
 
     :ivar dataset: the dataset.
-    :ivar permission: the permission on it.
+    :ivar permission: the permission on it, such as ``"view"``.
     :ivar role: the role on it, such as ``"dataset_admin"``.
     :ivar group: the group that the account is not in.
-    :ivar privilege: of which kind of administrator: ``"admin"``, ``"superadmin"`` and the like.
+    :ivar privilege: the kind of administrator: ``"admin"``, ``"superadmin"`` and the like.
     """
 
     dataset: str | None = None
@@ -151,11 +151,11 @@ class PermissionMissing(Refusal):
 
 
 class ServerUnreachable(CaveAuthError, RequestsConnectionError):
-    """A server that can't be reached, or gives no whole answer in time."""
+    """The server can't be reached, or does not send a complete answer in time."""
 
 
 class UnexpectedAnswer(CaveAuthError, HTTPError):
-    """An answer that is no refusal and not what was asked for either.
+    """The server's answer is neither what was asked for nor a refusal.
 
     :ivar response: the answer, a :class:`requests.Response`.
     """

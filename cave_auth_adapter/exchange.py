@@ -1,7 +1,7 @@
-"""What happens to a request to a CAVE host: sign, send, look, sign again, conclude; written once.
+"""The flow of a request to a CAVE host: sign, send, look at the answer, sign again, conclude.
 
-The flow knows no transport: ``send`` is whatever function takes a request to the server. A door
-decides only how a request reaches the wire, and what it does about a token source that is bad.
+The flow is independent of the transport: ``send`` is a function that sends a request. The callers
+decide only how a request is sent, and what to do about a broken token source.
 """
 
 from __future__ import annotations
@@ -113,10 +113,10 @@ def log_decision(
 class Exchange:
     """One request to a trusted host.
 
-    :ivar request: what the caller asked, and sees afterwards; it never bears a token of ours.
-    :ivar sent: what goes over the wire for it.
+    :ivar request: the caller's request, which never gets our token.
+    :ivar sent: the copy of it that is sent.
     :ivar origin: where it goes.
-    :ivar token: the token of ours that ``sent`` bears; None if it bears none.
+    :ivar token: the token that this plugin added to ``sent``, if any.
     """
 
     def __init__(
@@ -190,9 +190,9 @@ class Exchange:
     def resume(
         cls, auth: CaveAuth, sent: PreparedRequest, options: Options, *, led: bool
     ) -> Exchange | None:
-        """Take over a request that was sent, signed in place or not; None: to no host of ours.
+        """Take over a request that was sent already; None if its host is not trusted.
 
-        :param led: whether a stranger's redirect led to it.
+        :param led: whether a redirect from an untrusted server led to it.
         """
         origin = origin_of(auth, sent.url or "", options)
         if origin is None:
@@ -297,7 +297,7 @@ class Exchange:
     def _sign_again(self, response: Response) -> bool:
         """Sign the request with another token, if there is one and it may be sent once more.
 
-        Only a token of ours is replaced, or none at all: someone may be testing a foreign one.
+        Another token than ours is not replaced: the caller may be testing it.
         The connection of the refusal is then closed.
         """
         if self._led or not (self.token or self._bears_nothing()):

@@ -266,7 +266,7 @@ def comes_from_netrc(request: PreparedRequest) -> bool:
 
 
 def keep_out_of_jars(response: Response, token: str) -> None:
-    """Take cookies that hold a token of ours off an answer, before requests puts them into jars.
+    """Remove cookies that hold our token from an answer, before requests puts them into jars.
 
     A jar sends them to other ports of the host, too, and without ``Secure`` over plain http.
     """
@@ -341,8 +341,8 @@ def _take_cookies_off(headers: Headers, is_meant: Callable[[str], bool] = _is_ou
 def _without(cookies: str, is_meant: Callable[[str], bool] = _is_ours) -> str:
     """A Cookie header without some of its pairs.
 
-    Pairs are split by semicolons (RFC 6265, section 4.2.1), and what is left stays byte for byte:
-    some servers read quoted values with a semicolon in them, and the UTF-8 of "à" ends in what
+    Semicolons separate pairs (RFC 6265, section 4.2.1). The other pairs stay byte for byte: some
+    servers read quoted values with a semicolon in them, and the UTF-8 of "à" ends in a byte that
     ``str.strip`` takes for white space.
     """
     pairs = cookies.split(";")

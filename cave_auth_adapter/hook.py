@@ -1,4 +1,4 @@
-"""The response hook of the first door: ``requests`` hands it each answer, over every redirect."""
+"""The response hook of ``CaveAuth``: ``requests`` calls it with each answer, on every redirect."""
 
 from __future__ import annotations
 

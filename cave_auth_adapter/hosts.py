@@ -1,4 +1,4 @@
-"""Which hosts are trusted, and why: the table, the secret files, the variable, and ``hosts=``."""
+"""Decide which hosts are trusted: by the table, secret files, ``CAVE_AUTH_HOSTS`` or ``hosts=``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Trust(NamedTuple):
     """A host specification that makes hosts trusted, and the reason.
 
     :ivar host: the specification: ``host``, ``*.suffix``, ``host:port``, …
-    :ivar by: what it stands in.
+    :ivar by: what names it.
     :ivar of: the auth server of the deployment, or the name of the secret file.
     """
 
@@ -42,7 +42,7 @@ class Trust(NamedTuple):
         return "named in code, by hosts="
 
     def covers(self, origin: Origin) -> bool:
-        """Whether the specification is one of this host."""
+        """Whether the specification matches a host."""
         return TrustedHosts([self.host]).include(origin)
 
 
@@ -69,16 +69,16 @@ class NamedHosts(TrustedHosts):
 class KnownHosts:
     """The hosts that are trusted without being named in code.
 
-    The known deployments, every server that has a secret file of its own, and the hosts in the
-    variable ``CAVE_AUTH_HOSTS`` (comma separated). An entry of the variable that is not a host
-    specification is left out, with one warning in the log.
+    These are the known deployments, every server that has a secret file of its own, and the hosts
+    in the variable ``CAVE_AUTH_HOSTS`` (comma separated). An entry of the variable that is not a
+    host specification is ignored, with one warning in the log.
 
-    All objects are equal, and share what was found.
+    All objects are equal, and share one cache.
     """
 
     def trusted_origin(self, url: str) -> Origin | None:
         """The origin of a URL that may see a token; None for every other URL."""
-        # What is in the table stays trusted, whatever the files and variables say.
+        # The table comes first: its hosts need no look at files or variables.
         return _TABLE.trusted_origin(url) or _known().hosts.trusted_origin(url)
 
     def names(self, origin: Origin) -> bool:
@@ -100,7 +100,7 @@ _TABLE = TrustedHosts(host for item in DEPLOYMENTS.items() for host in (item[0],
 
 
 class _Known(NamedTuple):
-    """The hosts that were found, and on what they rest."""
+    """The trusted hosts, and the state of the variables and files that they come from."""
 
     hosts: TrustedHosts
     named: TrustedHosts
@@ -119,7 +119,7 @@ class _Known(NamedTuple):
         return self.changed == changed() and self.variables.are_current()
 
 
-_current: _Known | None = None  # threads that find it old at the same time each replace it
+_current: _Known | None = None  # no lock: if two threads find it outdated, both replace it
 
 
 def _known() -> _Known:
@@ -131,12 +131,12 @@ def _known() -> _Known:
 
 
 def _look() -> _Known:
-    # What the answer rests on comes first, so that no change is missed.
+    # Note the state first, so that a change while we look is noticed the next time.
     variables, now = Variables(HOST_VARIABLES), changed()
     watched = tuple((watch, watch.look()) for watch in map(Watch, _places()))
     for wrong in wrongly_named_hosts():
-        # Requests go to other hosts too, and must not fail for it.
-        warn_once(f"The variable CAVE_AUTH_HOSTS: {wrong} It is left out.")
+        # A warning, no error: requests to other hosts must not fail.
+        warn_once(f"The variable CAVE_AUTH_HOSTS: {wrong} The entry is ignored.")
     reasons = tuple(trusted_hosts())
     named = TrustedHosts(trust.host for trust in reasons if trust.by == "CAVE_AUTH_HOSTS")
     hosts = TrustedHosts(trust.host for trust in reasons)
@@ -154,7 +154,7 @@ def _places() -> Iterator[Path]:
 
 
 def trusted_hosts() -> Iterator[Trust]:
-    """What is trusted at the moment, and why."""
+    """The host specifications that are trusted now, each with the reason."""
     for server, patterns in DEPLOYMENTS.items():
         for host in dict.fromkeys([server, *patterns]):
             yield Trust(host, "table", server)
@@ -162,8 +162,8 @@ def trusted_hosts() -> Iterator[Trust]:
     try:
         servers = store.servers()
     except TokenFileError:
-        # A directory that can't be listed makes no server trusted. Callers that need a token from
-        # it get the error then; requests to other hosts must not.
+        # A directory that can't be listed makes no server trusted. The error is raised when a
+        # token is needed from it, so that requests to other hosts don't fail.
         servers = []
     for server in servers:
         yield Trust(server, "file", store.path_for(server).name)
@@ -173,14 +173,14 @@ def trusted_hosts() -> Iterator[Trust]:
 
 
 def wrongly_named_hosts() -> Iterator[InvalidHostSpec]:
-    """What is wrong with the entries of ``CAVE_AUTH_HOSTS`` that make no host trusted."""
+    """The errors in the entries of ``CAVE_AUTH_HOSTS``."""
     for entry in named_hosts():
         if isinstance(error := _parsed(entry), InvalidHostSpec):
             yield error
 
 
 def named_hosts() -> list[str]:
-    """The entries of the variable ``CAVE_AUTH_HOSTS``; they need not be host specifications."""
+    """The entries of the variable ``CAVE_AUTH_HOSTS``, valid or not."""
     entries = (entry.strip() for entry in os.environ.get("CAVE_AUTH_HOSTS", "").split(","))
     return [entry for entry in entries if entry]
 
@@ -193,7 +193,6 @@ def _parsed(entry: str) -> HostSpec | InvalidHostSpec:
 
 
 def _forget() -> None:
-    """Forget what was found."""
     global _current
     _current = None
 

@@ -1,4 +1,4 @@
-"""One warning where the requests of a program act as two people at one host."""
+"""Warn once if a program's requests to one host use the tokens of two accounts."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ on_reset(_looked_at.clear)
 
 
 def warn_of_two(origin: Origin, theirs: str, ours: Token) -> None:
-    """Warn where a caller's own token is one of this machine's, but not the one we would send.
+    """Warn if a caller's own token is saved on this computer, but is not the one in use.
 
-    A library that reads a secret file by itself does that beside ``CAVE_TOKEN``.
+    A library that reads a secret file by itself ignores ``CAVE_TOKEN``, for example.
 
-    :param theirs: the token that a request came with. It stays.
-    :param ours: the one that other requests to the host get.
+    :param theirs: the token that the request already has. It stays.
+    :param ours: the token that other requests to the host get.
     """
     token = Token(theirs, Source("token="))
     if token == ours or (origin, token) in _looked_at:
         return
     if len(_looked_at) >= _MOST:
         _looked_at.clear()
-    _looked_at.add((origin, token))  # files are read once for each token
+    _looked_at.add((origin, token))  # read the files once for each token
     if source := next((each.source for each in _saved() if each == token), None):
         warn_once(
-            f"A library sends {origin.server} the token from {source}; other requests carry the "
-            f"one from {ours.source}. They may act as two people. See whose they are: "
+            f"A library sends {origin.server} the token from {source}; other requests use the one "
+            f"from {ours.source}. They may belong to two accounts. To see whose they are: "
             "cave-auth status",
             "two identities",
             origin,
@@ -42,7 +42,7 @@ def warn_of_two(origin: Origin, theirs: str, ours: Token) -> None:
 
 
 def _saved() -> Iterator[Token]:
-    """The tokens of this machine that a library may find by itself."""
+    """The tokens on this computer that a library may find by itself."""
     if value := os.environ.get("CAVE_TOKEN"):
         yield Token(value, Source("CAVE_TOKEN"))
     store = TokenStore()

@@ -1,4 +1,4 @@
-"""The third door: every session of the process, present and future, with no code changed.
+"""``install()``: sign the requests of every session of the process, existing ones and new ones.
 
 ``install()`` wraps three methods of ``Session``. It replaces no class and no object: so sessions
 that exist already, subclasses, and modules that imported ``Session`` by name are all covered.

@@ -1,10 +1,10 @@
 """Which URLs may see a token: pure decisions about hosts, without any I/O.
 
-A token leaves only over ``https`` (or ``http`` to a loopback address that was named
-explicitly), only to a trusted host, and only on the port that was trusted. An authority
+A token is sent only over ``https`` (or ``http`` to a loopback address that was named
+explicitly), only to a trusted host, and only to the port that was trusted. An authority
 with anything unusual in it (user information, a backslash, percent signs, white space,
-non-ASCII letters) is not trusted: parsers disagree about such URLs, and the one that
-decides here need not be the one that connects.
+non-ASCII letters) is not trusted. Parsers disagree about such URLs: we might check one
+host, and requests connect to another.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ _PEOPLE_SAY = {
     "fish1": "global.brain-wire-test.org",
 }
 
-#: A domain that CAVE gave up. Whoever owns it next must not receive tokens because an
-#: old secret file still bears its name; only ``hosts=`` or ``CAVE_AUTH_HOSTS`` can revive it.
+#: A domain that CAVE gave up. Its next owner must not receive tokens because an old secret
+#: file still has its name. Only ``hosts=`` or ``CAVE_AUTH_HOSTS`` can make it trusted.
 RETIRED_DOMAIN = "dynamicannotationframework.com"
 
 SPEC_FORMS = (
@@ -115,7 +115,7 @@ class HostSpec(NamedTuple):
             _check_wildcard(text, match, origin)
         if origin.scheme == "http" and not is_loopback(origin.host):
             raise InvalidHostSpec(
-                f"{text!r}: tokens travel over https only; write 'https://{origin.host}'. "
+                f"{text!r}: tokens are sent over https only; write 'https://{origin.host}'. "
                 "Plain http is for loopback addresses (localhost, 127.0.0.1, [::1])."
             )
         return cls(origin, bool(match["wildcard"]))

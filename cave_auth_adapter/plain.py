@@ -1,4 +1,4 @@
-"""Text that does nothing to a terminal, and that any stream can write."""
+"""Make text safe to print: no control characters, only letters that the stream can encode."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import os
 import re
 from typing import Any
 
-_SHOWN = 300  # characters of a server's word that are shown
+_SHOWN = 300  # characters of a server's text that are shown
 _LATIN = re.compile(r"LATIN (CAPITAL|SMALL) LETTER ([A-Z]|AE|OE)(?: WITH .*)?$")
 _SIGNS = dict(zip("‘’“”–—ß", ["'", "'", '"', '"', "-", "-", "ss"], strict=True))  # noqa: RUF001
 
 
 def printable(word: object, limit: int | None = _SHOWN) -> str:
-    """A text on one line, with nothing in it that a terminal obeys or shows in another order.
+    """A text on one line, without control characters or changes of writing direction.
 
-    :param limit: how many characters are shown at most; None: all.
+    :param limit: the most characters to show; None: all.
 
     >>> printable("Eve\\x1b]0;your title\\x07")
     'Eve�]0;your title�'
@@ -25,9 +25,9 @@ def printable(word: object, limit: int | None = _SHOWN) -> str:
 
 
 def writable(text: str, stream: Any) -> str:
-    """A text as a stream can write it.
+    """A text that a stream can encode.
 
-    What its encoding lacks becomes a plain letter or sign, or a question mark if there is none.
+    A letter or sign that its encoding lacks becomes a plain one, or a question mark.
 
     >>> import io
     >>> writable("Łukasz Černý …", io.TextIOWrapper(io.BytesIO(), encoding="latin-1"))
@@ -63,5 +63,5 @@ def _plain(character: str) -> str:
 
 
 def is_rewritable(stream: Any) -> bool:
-    """Whether a stream is a terminal that can write a line again, and in colour."""
+    """Whether a stream is a terminal that can rewrite a line and show colours."""
     return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"

@@ -1,11 +1,11 @@
 """Which secret files a save, a login, a logout and a rotation write: those of one deployment.
 
-A deployment is known by its auth server (:data:`~cave_auth_adapter.origins.DEPLOYMENTS`). A host in
-no known deployment is one of its own; but where its file holds the very token that is replaced or
-forgotten, somebody saved that token for it, and it follows along: a lab's data server.
+A deployment is known by its auth server (:data:`~cave_auth_adapter.origins.DEPLOYMENTS`). A host
+in no known deployment is a deployment of its own. But if its file holds the token that is replaced
+or forgotten, as for a lab's data server, that file is changed as well.
 
-``store/ownership.py`` says whose token is in ``cave-secret.json``. It is written for the default
-deployment; for another one only where the person asks for it, or has asked before.
+``store/ownership.py`` says whose token is in ``cave-secret.json``. That file is written for the
+default deployment, and for another one only if the user asks for it, or has asked before.
 """
 
 from __future__ import annotations

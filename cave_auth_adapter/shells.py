@@ -1,4 +1,4 @@
-"""Command lines that can be pasted: into a POSIX shell, or into PowerShell on Windows."""
+"""Quote command lines, so that they can be pasted into a POSIX shell, or PowerShell on Windows."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 import re
 import shlex
 
-_PLAIN = re.compile(r"[\w.:/\\~][\w.:/\\~-]*", re.ASCII)  # what PowerShell takes as it is
+_PLAIN = re.compile(r"[\w.:/\\~][\w.:/\\~-]*", re.ASCII)  # needs no quotes in PowerShell
 
 
 def quoted(word: object) -> str:
-    """A word of a command line.
+    """An argument for a command line, in quotes if it needs them.
 
     >>> quoted("minnie"), quoted("my lab")
     ('minnie', "'my lab'")
@@ -35,5 +35,5 @@ def assignment(name: str, value: object) -> str:
 
 
 def _powershell_string(text: str) -> str:
-    # In single quotes nothing has a meaning but the quote itself (about_Quoting_Rules).
+    # In single quotes, only the quote itself is special (about_Quoting_Rules).
     return "'" + text.replace("'", "''") + "'"

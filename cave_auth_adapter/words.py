@@ -1,4 +1,4 @@
-"""Words on a screen: colour where it is welcome, a server's word made harmless, plain tables."""
+"""Text for people: colour if the terminal wants it, wrapped lines, tables, safe to print."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .tokens import DEFAULT_KEY, FILES, Source
 
 _NARROW, _USUAL, _WIDE = 40, 80, 100  # columns
 _KEPT = "\N{NO-BREAK SPACE}"
-# A program, its subcommand, and what can't be a word of the sentence: options, hosts, NAMES, paths.
+# A command line: a program, its subcommand, and arguments that are no words of the sentence.
 _COMMAND = re.compile(
     r"(?:cave-auth(?: (?:keys|switch))? [a-z-]+|python -m \S+|chmod|rm|export|\$env:\w+)"
     r"(?: (?=\S*[^a-z\s.,;:)])\S+)*"
@@ -27,18 +27,17 @@ _COMMAND = re.compile(
 def say(
     text: str = "", *, err: bool = False, fg: str | None = None, bold: bool | None = None
 ) -> None:
-    """Print a line, or some; in colour on a terminal that wants it.
+    """Print one or more lines; in colour on a terminal that wants it, and wrapped to its width.
 
-    Whatever is in the text, such as the name of a file, does nothing to the terminal. A terminal
-    gets lines that fit it.
+    Control characters in the text, say in the name of a file, have no effect on the terminal.
 
     :param err: whether to print to stderr.
     :param fg: the colour, as click names it.
     """
-    import click  # takes longer to import than all of us, and login() is a public name
+    import click  # slow to import, so only when something is printed
 
     stream = sys.stderr if err else sys.stdout
-    # https://no-color.org: the variable counts if it is there and not empty.
+    # https://no-color.org: the variable counts if it is set and not empty.
     color = None if is_rewritable(stream) and not os.environ.get("NO_COLOR") else False
     lines = [printable(line, None) for line in text.split("\n")]
     text = writable(fitted("\n".join(lines), stream), stream)
@@ -46,7 +45,7 @@ def say(
 
 
 def fitted(text: str, stream: Any) -> str:
-    """A text in lines that fit a terminal; as it is for a file or a pipe."""
+    """Wrap a text to fit a terminal; leave it as it is for a file or a pipe."""
     if stream is None or not stream.isatty():
         return text
     lines = text.split("\n")
@@ -54,15 +53,15 @@ def fitted(text: str, stream: Any) -> str:
 
 
 def width() -> int:
-    """The columns that a text may have: those of the terminal, within reason; elsewhere 80."""
+    """The columns that a text may use: the terminal's, from 40 to 100; 80 without a terminal."""
     return max(_NARROW, min(shutil.get_terminal_size((_USUAL, 24)).columns, _WIDE))
 
 
 def wrapped(text: str, margin: str = "", first: str = "") -> str:
-    """A text over lines that fit the terminal, with no word and no command broken.
+    """Wrap a text to fit the terminal, without breaking a word or a command.
 
-    :param margin: what the second line and those after it begin with.
-    :param first: what the first one begins with.
+    :param margin: the start of the second and later lines.
+    :param first: the start of the first line.
 
     >>> print(wrapped(  # doctest: +NORMALIZE_WHITESPACE
     ...     "Your token was refused by global.daf-apis.com. To log in again, run "
@@ -83,7 +82,7 @@ def wrapped(text: str, margin: str = "", first: str = "") -> str:
 
 
 def person(user: Any) -> str:
-    """A user as the auth service describes one, for people.
+    """Name a user of the auth service.
 
     >>> person({"id": 7, "name": "A User", "email": "user@lab.example"})
     'A User <user@lab.example>'
@@ -95,13 +94,13 @@ def person(user: Any) -> str:
 
 
 def short(text: object) -> str:
-    """A path, or a text with one in it, with ``~`` for the home directory."""
+    """A path, or a text with paths in it, with ``~`` for the home directory."""
     home = os.path.expanduser("~")
     return str(text).replace(home + os.sep, "~" + os.sep) if len(home) > 1 else str(text)
 
 
 def where(source: Source) -> str:
-    """The source of a token, as short as it is clear.
+    """The source of a token, in short.
 
     >>> where(Source("file", "/etc/cave-secret.json", "token")), where(Source("CAVE_TOKEN"))
     ('/etc/cave-secret.json', 'the variable CAVE_TOKEN')
@@ -112,7 +111,7 @@ def where(source: Source) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterable[str]:
-    """The lines of a table that fits a terminal: cells that are too long are cut.
+    """The lines of a table that fits the terminal: long cells are cut.
 
     >>> print("\\n".join(table(["ID", "NAME"], [[1, "laptop"], [23, "cluster"]])))
     ID  NAME
@@ -129,7 +128,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterable[s
 
 
 def labelled(label: str, text: str) -> str:
-    """A label and a text beside it, over several lines where it is long.
+    """A label with a text beside it, wrapped.
 
     >>> print(  # doctest: +NORMALIZE_WHITESPACE
     ...     labelled("  token", "from the file that you saved " * 3))
@@ -140,7 +139,7 @@ def labelled(label: str, text: str) -> str:
 
 
 def span(seconds: float) -> str:
-    """A time in words.
+    """A duration in words.
 
     >>> span(604800), span(90), span(7200)
     ('7 days', '90 seconds', '2 hours')
@@ -158,12 +157,12 @@ def files(paths: Iterable[Path]) -> str:
 
 
 def html_table(rows: Iterable[tuple[str, str]], title: str = "") -> str:
-    """Labels and texts as a table for a notebook. Markup in them is shown and not obeyed.
+    """Labels and texts as a table for a notebook. Markup in them is escaped.
 
     >>> html_table([("name", "<b>Eve</b>")])
     '<table><tr><th ...>name</th><td ...>&lt;b&gt;Eve&lt;/b&gt;</td></tr></table>'
     """
-    left = ' style="text-align:left"'  # a notebook aligns cells to the right
+    left = ' style="text-align:left"'  # notebooks align cells to the right by default
     cells = "".join(
         f"<tr><th{left}>{as_html(label)}</th><td{left}>{as_html(short(text))}</td></tr>"
         for label, text in rows
@@ -173,7 +172,7 @@ def html_table(rows: Iterable[tuple[str, str]], title: str = "") -> str:
 
 
 def as_html(text: object) -> str:
-    """A text in HTML, without anything that a browser obeys or shows in another order."""
-    from html import escape  # has a large table, and few need it
+    """A text as HTML, without markup, control characters or changes of writing direction."""
+    from html import escape  # slow to import, and rarely needed
 
     return escape(printable(text, None))

@@ -1,9 +1,7 @@
 """The command ``cave-auth``: a thin skin over the library.
 
-Exit codes: 0 it worked, 1 it did not, 2 the command line is wrong, 3 there is no token or it is
-refused, 4 the account lacks a permission or has terms to accept, 5 the server can't be reached,
-6 the host is not trusted, 130 Ctrl-C; ``run`` gives those of the program, or 127 (not found) and
-126 (can't be executed), as a shell does.
+The exit codes are in ``cave-auth --help``. ``run`` exits with the code of the program, or with 127
+(not found) and 126 (can't be executed), as a shell does.
 """
 
 from __future__ import annotations

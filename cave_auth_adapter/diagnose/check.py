@@ -50,7 +50,7 @@ class NotTrusted(CaveAuthError):
         elif origin is None:
             super().__init__(f"{without_query(url)}: an address of this form gets no token.")
         elif origin.scheme == "http":
-            super().__init__(f"{origin.server}: tokens travel over https only.")
+            super().__init__(f"{origin.server}: tokens are sent over https only.")
         else:
             super().__init__(
                 f"{origin.server} is not trusted, so it gets no token. If you know who runs it, "

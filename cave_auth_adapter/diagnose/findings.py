@@ -17,8 +17,8 @@ class Finding:
     """Something that was looked at.
 
     :ivar level: ``"ok"``, ``"note"`` (worth knowing) or ``"problem"``.
-    :ivar mend: does what is safe about it, and tells what it did.
-    :ivar question: what a person has to agree to first; None: nothing is lost by it.
+    :ivar mend: fixes it safely, and returns what it did; None: there is no safe fix.
+    :ivar question: what to ask before; None: the fix loses nothing.
     """
 
     level: str

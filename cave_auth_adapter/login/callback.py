@@ -1,8 +1,8 @@
 """A one-shot HTTP server on 127.0.0.1 that waits for the browser to bring a login token.
 
-The loopback redirect of RFC 8252, section 7.3. One thread serves all connections, each for a few
-seconds and a few kilobytes, so that nobody who finds the port can stall or fill it; and nothing is
-logged, since the token is in the request line.
+This is the loopback redirect of RFC 8252, section 7.3. One thread serves all connections, each for
+a few seconds and a few kilobytes, so that a client that finds the port can't block the login.
+Nothing is logged, since the token is in the request line.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class CallbackServer:
             self._selector.unregister(descriptor)
 
     def close(self) -> None:
-        """Stop listening. Whoever is waiting gets a page."""
+        """Stop listening. A browser that is waiting gets a page."""
         with contextlib.suppress(OSError):
             if self._callback is not None:
                 self._callback.show(pages.BROKEN_OFF)  # if it has seen no other

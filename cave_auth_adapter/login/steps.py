@@ -194,13 +194,13 @@ def _account_of(token: Token, server: str) -> Account:
         return Account(token, None)
 
 
-# --- What becomes of it --------------------------------------------------------------------
+# --- Accepting a token -----------------------------------------------------------------------
 
 
 def _accept_or_explain(
     server: str, brought: Brought, before: Account | None, talk: Dialogue, options: Options
 ) -> Account:
-    """Accept a token; if that fails, whoever brought it is shown why."""
+    """Accept a token; if that fails, show the reason in the browser that brought it."""
     try:
         return _accept(server, brought, before, talk, options)
     except CaveAuthError as error:
@@ -222,7 +222,7 @@ def _accept(
             _ask_before_change(server, user, before, brought, talk)
         if lasts or not options.store_key:
             token = given
-            kind = "an API key of yours" if lasts else "the login token, which lives for 7 days,"
+            kind = "your API key" if lasts else "the login token, which expires in 7 days,"
             paths = _save(server, user, token.value, before, options)
             if ends:
                 _note_end(visitor, token, talk)

@@ -1,6 +1,6 @@
-"""What the server's answer means, and what to do next, in words.
+"""Recognise a refusal, and say what it means and what to do next.
 
-The answers are those of the real services, see ``middle_auth_client/decorators.py`` and the table
+The refusals are those of the real services: see ``middle_auth_client/decorators.py`` and the table
 in docs/refusals.md. What a server says is shown, but never acted upon.
 """
 
@@ -41,7 +41,7 @@ from .answers import (
 from .bodies import PEEKED, peek
 
 _AUTH_SERVICE = ("/auth/api/", "/sticky_auth/")  # paths of an auth server
-_TEXT = 4096  # characters of a text or a header that are looked at
+_TEXT = 4096  # characters of a text that are searched
 _GROUP = re.compile(r"Requires membership of group: (.+)")
 _PRIVILEGE = re.compile(r"Requires ((?:super|dataset |group )?admin) privilege\.")
 
@@ -49,10 +49,9 @@ _PRIVILEGE = re.compile(r"Requires ((?:super|dataset |group )?admin) privilege\.
 class Verdict(NamedTuple):
     """A recognised refusal.
 
-    :ivar host: the service that refused: of an answer that redirects led to, the one that sent
-        the request to the login page.
+    :ivar host: the service that refused; after redirects, the one that redirected to the login.
     :ivar details: what the refusal is about: dataset, permission, role, group and the like.
-    :ivar token: the token of ours that was refused, if there was one.
+    :ivar token: the token that this plugin added and the service refused, if any.
     """
 
     cause: str
@@ -64,11 +63,11 @@ class Verdict(NamedTuple):
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What makes two refusals the same one to a reader of the log."""
+        """Refusals with the same key are logged once."""
         return (self.host, self.cause, *self.details.values(), self.token)
 
     def as_error(self, response: Response) -> Refusal:
-        """The same as an error."""
+        """The error to raise for this refusal."""
         source = str(self.token.source) if self.token else None
         return self.error(
             self.sentence, response=response, host=self.host, source=source, **self.details
@@ -76,7 +75,7 @@ class Verdict(NamedTuple):
 
 
 class Explanation(str):
-    """A sentence or two; a string, which a notebook shows in full."""
+    """A string of a sentence or two that a notebook shows in full."""
 
     __slots__ = ()
 
@@ -92,25 +91,25 @@ def explain(
     body: bytes | str = b"",
     url: object = "",
 ) -> str | None:
-    """What went wrong with a request to a CAVE service, and what to do next.
+    """Say what went wrong with a request to a CAVE service, and what to do next.
 
     >>> response = Response()
     >>> response.status_code, response.url = 200, "https://global.daf-apis.com/info"
     >>> explain(response) is None
     True
 
-    The answers of other libraries (httpx, aiohttp) are given in parts:
+    For a response of another library (httpx, aiohttp), pass its parts:
 
     >>> url = "https://global.daf-apis.com/info"
     >>> print(explain(status=403, url=url, body="Requires admin privilege."))
-    global.daf-apis.com: this takes the privilege of an admin, ...
+    global.daf-apis.com: only an admin may do this. ...
 
-    :param response: any answer of ``requests``; its body can still be read afterwards.
-    :param status: the status code of an answer of another library.
+    :param response: any response of ``requests``; you can still read its body afterwards.
+    :param status: the status code of another library's response.
     :param headers: its headers.
-    :param body: its body, decoded from any content coding; 64 KiB of it are looked at.
-    :param url: its URL, a string or what ``str`` makes one of.
-    :return: a sentence or two; None if the answer is not a refusal that CAVE services give.
+    :param body: its body, without content coding. The first 64 KiB count.
+    :param url: its URL: a string, or an object whose ``str`` is the URL.
+    :return: a sentence or two; None if the response is not a refusal by a CAVE service.
     """
     if response is None:
         response = _response(status, headers, body, url)
@@ -130,21 +129,23 @@ def raise_for_auth(response: Response) -> None:
     ...     print(error.host, error.response.status_code)
     global.daf-apis.com 401
 
-    :param response: any answer; its body can still be read afterwards.
+    :param response: any response; you can still read its body afterwards.
     :raises TokenNotFound: the service wants a token and the request had none.
     :raises TokenRefused: the token is invalid or has expired, or its header is malformed.
-    :raises TermsNotAccepted: the account has yet to accept terms of service.
+    :raises TermsNotAccepted: the account has not accepted the terms of service.
     :raises PermissionMissing: the account lacks a permission, a role or a group.
-    :raises Refusal: the service knows no dataset that the table belongs to.
+    :raises Refusal: the service can't tell which dataset the table belongs to.
     """
     if verdict := judge(response, body_of(response)):
         raise verdict.as_error(response)
 
 
 def judge(response: Response, body: bytes) -> Verdict | None:
-    """The verdict on an answer whose body, or b"" where it is not to be read, is given.
+    """Decide what an answer refuses; None if it is no refusal.
 
     Nothing that a server can put in an answer raises here.
+
+    :param body: its body; ``b""`` where it must not be read.
     """
     chain = [*history_of(response), response]
     place = next((n for n, each in enumerate(chain) if sent_to(each)), len(chain) - 1)
@@ -236,9 +237,9 @@ def _terms(about: About, name: str, url: str) -> _Found:
 
 
 def warn_of_stranger(response: Response) -> None:
-    """Say in one warning that a CAVE service is not trusted; nothing for any other answer.
+    """Warn once that a CAVE service is not trusted; do nothing for any other answer.
 
-    Its redirect or its challenge to log in gives it away; its body is not touched.
+    A CAVE service is recognised by its redirect or challenge to log in. The body is not read.
 
     :param response: the answer of a host that is not trusted.
     """
@@ -251,7 +252,7 @@ def warn_of_stranger(response: Response) -> None:
         warn_once(verdict.sentence, *verdict.key)
 
 
-# --- What a door notes on an answer ------------------------------------------------------------
+# --- What is noted on an answer ----------------------------------------------------------------
 
 
 class _Asked(NamedTuple):
@@ -260,24 +261,24 @@ class _Asked(NamedTuple):
 
 
 def remember_token(response: Response, token: Token | None, led: bool = False) -> None:
-    """Note on an answer of a trusted host how it was asked for; pickles leave it out.
+    """Note on a trusted host's answer how its request was sent; pickles leave the note out.
 
-    :param token: the token of ours that the request bore.
-    :param led: whether a stranger's redirect led to the request, which was not signed for that.
+    :param token: the token that this plugin added to the request.
+    :param led: whether the request followed an untrusted host's redirect, so was not signed.
     """
     response._cave_asked = _Asked(token, led)  # type: ignore[attr-defined]
 
 
 def source_of(response: Response) -> Source | None:
-    """Where the token of a request came from; None if it had none, or not from us."""
+    """Where the token of a request came from; None if this plugin did not add one."""
     asked = getattr(response, "_cave_asked", None)
     return asked.token.source if asked and asked.token else None
 
 
 def _about(response: Response, led_by: Response | None) -> About:
-    """The facts about the service that gave an answer.
+    """The facts about the service that answered.
 
-    :param led_by: the answer that redirected there, where it is known.
+    :param led_by: the answer that redirected there, if it is known.
     """
     url, origin = url_of(response), parse_origin(url_of(response))
     asked = getattr(response, "_cave_asked", None)
@@ -299,7 +300,7 @@ def _host(response: Response | None) -> str:
 
 
 def _auth_server(response: Response) -> str | None:
-    """The server to log in to: by the table of deployments, else by the service's own word."""
+    """The server to log in to: from the table of deployments, else as the service says."""
     url = url_of(response)
     origin = parse_origin(url)
     if origin is None:
@@ -316,12 +317,12 @@ def _auth_server(response: Response) -> str | None:
 
 
 def body_of(response: Response) -> bytes:
-    """The start of a refusal's body; empty for other answers, and where it is gone."""
+    """The start of a refusal's body; empty for other answers, and if it was read already."""
     return peek(response) if response.status_code in (400, 401, 403) else b""
 
 
 def _response(status: int | None, headers: Any, body: bytes | str, url: object) -> Response:
-    """An answer of another library in the form that requests gives it."""
+    """Another library's answer as a response of requests."""
     response = Response()
     response.status_code = status  # type: ignore[assignment]
     response.headers.update(headers or {})
@@ -340,12 +341,12 @@ def _json_object(body: bytes) -> dict[str, Any]:
 
 
 def _secrets_of(response: Response) -> list[str]:
-    """The tokens that the request bore: ours, and the caller's own."""
+    """The tokens that the request carried: the plugin's and the caller's own."""
     asked = getattr(response, "_cave_asked", None)
     ours = [asked.token.value] if asked and asked.token else []
     return ours + tokens_sent(response)
 
 
 def _word(said: object) -> str:
-    """A server's word, one line of it that is fit for a terminal; empty if it said none."""
+    """A server's text as one line that is safe to print; empty for anything but a string."""
     return printable(said) if isinstance(said, str) else ""

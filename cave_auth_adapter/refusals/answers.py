@@ -1,4 +1,4 @@
-"""What is in a server's answer, made safe to look at: no surprise raises, no token is shown."""
+"""Read a server's answer safely: malformed parts raise nothing, and tokens are masked."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from ..headers import COOKIE_NAME, bearer_token
 from ..origins import parse_origin
 from ..plain import printable
 
-_LOGIN_PAGE = "/api/v1/authorize"  # of the auth service, under whatever prefix it is deployed
+_LOGIN_PAGE = "/api/v1/authorize"  # of the auth service, under any prefix
 _TERMS_PAGE = re.compile(r"/api/v1/tos/\w{1,20}/accept\Z", re.ASCII)
-_CHALLENGE = 4096  # characters of a WWW-Authenticate header that are looked at
+_CHALLENGE = 4096  # characters of a WWW-Authenticate header that are searched
 _BEARER = re.compile(r"\bBearer\b", re.IGNORECASE)
 _ERROR = re.compile(r'\berror="(\w{1,64})"', re.IGNORECASE)
 _REALM = re.compile(r'\brealm="([^"\s]{1,2000})"', re.IGNORECASE)
 _COOKIE = re.compile(rf"\b{COOKIE_NAME}=([^;\s]+)")
 _ODD = re.compile(r"[\x00-\x20\x7f\\]")
-_DEPTH = 32  # levels of JSON
+_DEPTH = 32  # levels of nested JSON
 _DIGITS = 24  # of a number; a root id has 20
-_LOOSE = 16  # characters of a token that is also looked for in disguise
+_LOOSE = 16  # tokens of this length or longer are found in encoded form, too
 _NOT_OF_A_TOKEN = re.compile(r"[^a-z0-9._~+/=-]")
 
 
@@ -38,9 +38,9 @@ _NOT_OF_A_TOKEN = re.compile(r"[^a-z0-9._~+/=-]")
 
 
 def parsed(body: bytes | str) -> Any:
-    """What JSON holds.
+    """The value of a JSON document.
 
-    :raises ValueError: if it is none, or nested too deep, or has a number too big to work with.
+    :raises ValueError: if it is not JSON, is nested too deep, or holds a number that is too big.
 
     >>> parsed(b'{"id": 1}')
     {'id': 1}
@@ -75,7 +75,7 @@ def _float(digits: str) -> float:
 
 
 def covered(text: str, secrets: Iterable[str]) -> str:
-    """A text with each secret in it replaced: a server may say our own token back.
+    """A text with its secrets masked: a server may repeat our token.
 
     >>> covered("no such user: 0123abcd", ["0123abcd"])
     'no such user: <token>'
@@ -83,7 +83,7 @@ def covered(text: str, secrets: Iterable[str]) -> str:
     for secret in filter(None, secrets):
         if secret.lower() in text.lower():
             text = re.sub(re.escape(secret), "<token>", text, flags=re.IGNORECASE)
-        # What is decoded gets no longer, but for letters that Unicode takes apart.
+        # Decoding makes no text longer, unless NFKC expands a letter.
         is_too_short = text.isascii() and len(text) < len(secret)
         if len(secret) >= _LOOSE and not is_too_short and _bare(secret) in _bare(text):
             return "<token>"
@@ -91,8 +91,8 @@ def covered(text: str, secrets: Iterable[str]) -> str:
 
 
 def _bare(text: str) -> str:
-    """A text without what can hide a token in it: percent signs, entities, odd characters."""
-    for _ in range(3):  # encoded that often at most; more than that is no longer readable
+    """A text without what can hide a token: percent-encoding, entities, unusual characters."""
+    for _ in range(3):  # a token that is encoded more often is unreadable anyway
         if "%" not in text and "&" not in text:
             break
         text = html.unescape(unquote(text))
@@ -100,7 +100,7 @@ def _bare(text: str) -> str:
 
 
 def all_covered(value: Any, secrets: Iterable[str]) -> Any:
-    """The same for all that :func:`parsed` returns, names of members included."""
+    """Mask the secrets in a value of :func:`parsed`, in the names of members, too."""
     if isinstance(value, str):
         return covered(value, secrets)
     if isinstance(value, list):
@@ -131,7 +131,7 @@ def realm(response: Response) -> str:
 
 
 def sent_to(response: Response) -> str | None:
-    """The page of an auth service that an answer sends people to: to log in, to accept terms."""
+    """The login page or terms page that an answer redirects to; None if it does not."""
     target = redirect_target(response)
     if target and (urlsplit(target).path.endswith(_LOGIN_PAGE) or is_terms_page(target)):
         return target
@@ -139,15 +139,15 @@ def sent_to(response: Response) -> str | None:
 
 
 def redirect_target(response: Response) -> str | None:
-    """The absolute URL that a redirect leads to; None if it is none, or an odd one.
+    """The absolute URL that a redirect leads to; None for other answers and ambiguous URLs.
 
-    Where parsers may disagree (more than two slashes, backslashes, white space, a scheme without
-    an authority), what requests makes of it need not be what is made of it here.
+    A URL is ambiguous if parsers may disagree about it: more than two slashes, backslashes, white
+    space, or a scheme without an authority. requests may then go elsewhere.
     """
     location = header(response, "Location")
     if not location or response.status_code not in REDIRECT_STATI:
         return None
-    # http.client decodes headers as Latin-1 while servers send UTF-8: as requests does, see
+    # http.client decodes headers as Latin-1, but servers send UTF-8. requests does the same in
     # SessionRedirectMixin.get_redirect_target.
     location = location.encode("latin-1", "replace").decode("utf-8", "replace")
     try:
@@ -160,7 +160,7 @@ def redirect_target(response: Response) -> str | None:
             return None
         target = urljoin(url_of(response), location)
         urlsplit(target)
-    except ValueError:  # no URL at all, such as https://[
+    except ValueError:  # not a URL, such as https://[
         return None
     return target
 
@@ -176,7 +176,7 @@ def url_of(response: Response) -> str:
 
 
 def header(response: Response, name: str) -> str:
-    """A header of an answer, which may be made by hand, with bytes in it or none at all."""
+    """A header of an answer. A hand-made answer may have bytes as headers, or no headers."""
     try:
         value = response.headers.get(name)
     except AttributeError:
@@ -185,13 +185,16 @@ def header(response: Response, name: str) -> str:
 
 
 def host_in(url: str) -> str:
-    """The host of a URL of an unusual form, for people."""
+    """The host of an unusual URL, to show to people."""
     authority = url.partition("://")[2].partition("/")[0].partition("?")[0]
     return printable(authority.rpartition("@")[2])
 
 
 def challenge(response: Response) -> str:
-    """The error in a bearer challenge (RFC 6750, section 3); no error there means no token."""
+    """The error in a bearer challenge; a challenge without one means that a token is missing.
+
+    See RFC 6750, section 3.
+    """
     said = header(response, "WWW-Authenticate")[:_CHALLENGE]
     scheme = _BEARER.search(said)
     if scheme and (error := _ERROR.search(said, scheme.end())):
@@ -200,13 +203,13 @@ def challenge(response: Response) -> str:
 
 
 def headers_sent(response: Response) -> MutableMapping[str, str | bytes]:
-    """The headers of the request; none where an adapter, as for tests, leaves the request out."""
+    """The headers of the request; empty if a test's adapter made an answer without a request."""
     headers = getattr(getattr(response, "request", None), "headers", None)
     return headers if isinstance(headers, MutableMapping) else {}
 
 
 def tokens_sent(response: Response) -> list[str]:
-    """The tokens that a request bore, in its header and its cookie, whoever put them there."""
+    """The tokens that a request carried, in its header and its cookie."""
     headers = headers_sent(response)
     cookies = headers.get("Cookie") or ""
     cookies = cookies.decode("latin-1") if isinstance(cookies, bytes) else str(cookies)
@@ -215,16 +218,16 @@ def tokens_sent(response: Response) -> list[str]:
 
 
 def scheme_of(response: Response) -> str:
-    """The scheme of the Authorization header that a request bore."""
+    """The scheme of a request's Authorization header, in lower case."""
     value = headers_sent(response).get("Authorization") or ""
     value = value.decode("latin-1") if isinstance(value, bytes) else str(value)
     return value.partition(" ")[0].lower()
 
 
 class HiddenRefusal(Response):
-    """The refusal behind a ``RetryError``: a ``Retry`` with 401 in its list of statuses hides it.
+    """The 401 behind a ``RetryError``: a ``Retry`` with 401 in its ``status_forcelist`` hides it.
 
-    :ivar error: what ``requests`` raised in its place.
+    :ivar error: what ``requests`` raised instead.
     """
 
     def __init__(self, error: RetryError, sent: PreparedRequest):
@@ -237,6 +240,6 @@ class HiddenRefusal(Response):
 
     @staticmethod
     def is_behind(error: RetryError) -> bool:
-        """Whether it was a 401 that was retried in vain."""
+        """Whether the last answer was a 401."""
         reason = getattr(error.args[0] if error.args else None, "reason", None)
         return str(reason) == ResponseError.SPECIFIC_ERROR.format(status_code=401)

@@ -1,4 +1,4 @@
-"""A body that a server sends, read within bounds of size and time."""
+"""Read a response's body within limits of size and time."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 from requests import Response
 from urllib3 import HTTPResponse
 
-PEEKED = 1 << 16  # bytes of a body that are looked at, as sent and as decoded
+PEEKED = 1 << 16  # bytes of a body that are read at most, as sent and as decoded
 _PEEK_SECONDS = 5.0
 
 
 class TooLong(Exception):
-    """A body that does not end within the bounds that were set."""
+    """A body that does not end within the limits."""
 
 
 def peek(response: Response) -> bytes:
-    """The start of a body, decoded. Whoever reads the response next still gets all of it."""
-    content = getattr(response, "_content", False)  # there is no public way to see what was read
+    """The start of a body, decoded. A later read of the response still gets all of it."""
+    content = getattr(response, "_content", False)  # no public attribute tells what was read
     if content or content is None:
         return bytes(content or b"")[:PEEKED]
     raw = response.raw
@@ -32,11 +32,11 @@ def peek(response: Response) -> bytes:
 
 
 def take(raw: Any, limit: int, deadline: float) -> tuple[bytes, Exception | None]:
-    """Up to ``limit`` bytes of a body as it was sent, and what kept us from reading on.
+    """Up to ``limit`` bytes of a body as it was sent, and the error that stopped the reading.
 
     :param raw: ``response.raw``.
-    :param deadline: on the clock of :func:`time.monotonic`; noticed when the next bytes come.
-    :return: the failure is None if the body ended, and :class:`TooLong` if it did not.
+    :param deadline: on the clock of :func:`time.monotonic`; checked before each read.
+    :return: the error is None if the body ended, and :class:`TooLong` if a limit was reached.
     """
     taken = bytearray()
     try:
@@ -47,12 +47,12 @@ def take(raw: Any, limit: int, deadline: float) -> tuple[bytes, Exception | None
             if not piece:
                 return bytes(taken), None
             taken += piece
-    except Exception as error:  # whatever it is, it is for the caller, who reads on
+    except Exception as error:  # raised again when the caller reads on
         return bytes(taken), error
 
 
 def _next_bytes(raw: Any, limit: int) -> bytes:
-    """What a body has at once. ``read(n)`` would wait for n bytes, however slowly they drip."""
+    """The bytes that have arrived. ``read(n)`` would wait for n bytes, however slowly they come."""
     if not isinstance(raw, HTTPResponse):
         return bytes(raw.read(limit))
     if hasattr(raw, "read1"):  # since urllib3 2.1
@@ -63,7 +63,7 @@ def _next_bytes(raw: Any, limit: int) -> bytes:
 def decoded(body: bytes, encoding: str, limit: int) -> bytes:
     """The start of a body without its content coding (RFC 9110, section 8.4.1).
 
-    :return: at most ``limit`` bytes; none where the coding is broken, or one we never ask for.
+    :return: at most ``limit`` bytes; none if the coding is broken, or one that we don't ask for.
     """
     if encoding in ("", "identity"):
         return body[:limit]
@@ -78,7 +78,7 @@ def decoded(body: bytes, encoding: str, limit: int) -> bytes:
 
 
 def _put_back(start: bytes, rest: Any, failure: Exception | None) -> Any:
-    """A body like ``rest`` that begins with what was taken from it."""
+    """A body that begins with what was read already, and goes on with the rest."""
     body = _Again(start, rest, failure)
     if not isinstance(rest, HTTPResponse):
         return body
@@ -90,13 +90,13 @@ def _put_back(start: bytes, rest: Any, failure: Exception | None) -> Any:
         reason=rest.reason,
         preload_content=False,
         decode_content=rest.decode_content,
-        # requests takes cookies from there (cookies.py, extract_cookies_to_jar).
+        # requests reads cookies from it (cookies.py, extract_cookies_to_jar).
         original_response=getattr(rest, "_original_response", None),
     )
 
 
 class _Again(io.RawIOBase):
-    """Bytes that were read too early, then the rest of where they came from."""
+    """A stream of bytes that were read already, then of the rest."""
 
     def __init__(self, start: bytes, rest: Any, failure: Exception | None):
         self._start = io.BytesIO(start)

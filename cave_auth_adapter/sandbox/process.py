@@ -19,8 +19,8 @@ from .record import RecordedRequest
 
 _EXTRA = ("cheroot", "flask", "middle_auth_client", "numpy", "trustme")
 
-# What would change how the servers behave: proxies, other certificates, settings of
-# middle_auth_client and of ours, systemd's socket activation (read by cheroot).
+# Variables that change how the servers behave: proxies, other certificates, settings of
+# middle_auth_client and of this package, systemd's socket activation (read by cheroot).
 _UNWANTED_PREFIXES = ("CAVE_", "AUTH_", "STICKY_AUTH_", "MIDDLE_AUTH_", "TOKEN_", "LISTEN_")
 _UNWANTED = {
     "curl_ca_bundle",

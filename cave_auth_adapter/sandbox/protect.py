@@ -37,15 +37,15 @@ def protected_app(name: str, **config: Any) -> flask.Flask:
 
 
 def auth_required(view: _View) -> _View:
-    """Let pass whoever has a valid token."""
+    """Require a valid token."""
     return cast(_View, decorators.auth_required(view))
 
 
 def requires_permission(permission: str, **where: Any) -> Callable[[_View], _View]:
-    """Let pass users with that permission on `dataset=` or on the dataset of `table_arg=`.
+    """Require a permission on `dataset=` or on the dataset of `table_arg=`.
 
     With `public_table_key=`, and perhaps `public_node_key=` or `public_node_json_key=`, everybody
-    passes to a table or root that is public. These name arguments of the view.
+    may see a table or root that is public. These name arguments of the view.
     """
     guard = decorators.auth_requires_permission(permission, service_token=SERVICE_TOKEN, **where)
     return cast(Callable[[_View], _View], guard)

@@ -63,10 +63,12 @@ class AuthServer(JsonApi):
     :raises InvalidHostSpec: (also a :class:`ValueError`) if the address is not one.
 
     Every method that asks the server raises :class:`TokenNotFound`, :class:`TokenRefused`,
-    :class:`TermsNotAccepted` or :class:`PermissionMissing` where it refuses,
-    :class:`ServerUnreachable` where it does not answer in time, and :class:`UnexpectedAnswer`
-    where its answer makes no sense. No message or ``repr`` shows a token, nor does what the
-    methods return, but for :attr:`ApiKey.token` and the key that :meth:`create_key` makes.
+    :class:`TermsNotAccepted` or :class:`PermissionMissing` if it refuses. It raises
+    :class:`ServerUnreachable` if the server does not answer in time, and
+    :class:`UnexpectedAnswer` if it can't understand the answer.
+
+    No message or ``repr`` shows a token. Only :attr:`ApiKey.token` and the return value of
+    :meth:`create_key` hold one.
 
     >>> server = AuthServer("global.daf-apis.com", timeout=5)
     >>> server

@@ -176,7 +176,7 @@ class JsonApi:
         said = self._shown(response, hidden)
         host, source = self.server_address.partition("://")[2], source_of(response)
         source_words = str(source) if source else None
-        if status == 401:  # with a token of ours this is a refusal of it, and raised above
+        if status == 401:  # there was no token: the refusal of one was raised above
             raise TokenNotFound(
                 f"{self.server_address} wants a token, and there was none: {said}. "
                 + self.how_to_get_one(),

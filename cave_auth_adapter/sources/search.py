@@ -135,7 +135,7 @@ class Search:
         for token in self._in_files(key):
             yield token
             is_there = True
-            if key != DEFAULT_KEY:  # whoever chooses a key wants that identity, and no other
+            if key != DEFAULT_KEY:  # choosing a key means choosing that account, and no other
                 return
         if is_there:
             return

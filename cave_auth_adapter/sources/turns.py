@@ -4,8 +4,8 @@ While a token is looked for, code of others may run: a keyring, a token source, 
 Any of it may make a request that needs the very token that is being looked for. A lock would then
 wait for itself. A turn does not:
 
-* Whoever comes back into a turn of their own is told so at once. A log handler, a signal handler
-  and a thread that copies our context count as coming back.
+* A caller that is inside its own turn already is told so at once. This includes a log handler, a
+  signal handler, and a thread that copies our context.
 * Others wait for :data:`PATIENCE` seconds at most.
 * A fork forgets the turns that were under way: the threads that had them are not in the child.
 """

@@ -1,7 +1,9 @@
-"""Checks the English of the pages: ``python -m tests.docs.prose`` (`make lint` runs it).
+"""Checks the English of the pages and the code: ``python -m tests.docs.prose``.
 
-It looks for words that make a page hard to read, and for sentences that are too long. Code and HTML
-comments are left out; a heading, an item of a list and a cell of a table each stand alone.
+`make lint` runs it. It looks for words that make a text hard to read, and for sentences that are
+too long. In pages, code and HTML comments are left out; a heading, an item of a list and a cell of
+a table each stand alone. In code, it reads docstrings, comments and messages: the strings that hold
+three words or more. Doctests and lines to copy are left out.
 
 >>> problems("Here\\n====\\n\\nWhoever wants a token\\nlogs in anew.")
 ["line 4: 'Whoever': name the person", "line 5: 'anew': again"]
@@ -13,13 +15,26 @@ comments are left out; a heading, an item of a list and a cell of a table each s
 ['line 1: a sentence of 37 words: word word word word word word …']
 >>> problems("It is " + "very " * 20 + "long. And " + "very " * 20 + "long.")
 []
+>>> problems_in_code("x = 1  # mends it\\nraise ValueError(f'Log in to {x} anew.')")
+["line 1: 'mends': fix", "line 2: 'anew': again"]
+>>> problems_in_code("def anew():\\n    'A token of ours.\\\\n\\\\n>>> anew()\\\\n'")
+["line 2: 'of ours': our"]
+>>> problems_in_code("help = 'It is " + "very " * 36 + "long.'")
+['line 1: a sentence of 39 words: It is very very very very …']
+>>> problems_in_code("names = {'whoever': 'a door'}")
+[]
 """
 
 from __future__ import annotations
 
+import ast
+import io
 import re
 import sys
-from collections.abc import Iterator
+import tokenize
+from collections.abc import Callable, Iterator
+from itertools import chain
+from pathlib import Path
 
 from .blocks import DOCS, ROOT
 
@@ -27,6 +42,11 @@ PAGES = [
     *(ROOT / f"{name}.md" for name in ("README", "SECURITY", "CONTRIBUTING", "CHANGELOG")),
     *DOCS,
 ]
+CODE = sorted(
+    path
+    for name in ("cave_auth_adapter", "cave_auth_startup")
+    for path in (ROOT / name).rglob("*.py")
+)
 MOST_WORDS = 35
 #: What is not to be written -> what to write.
 INSTEAD = {
@@ -47,17 +67,30 @@ _CODE = re.compile(
     r"^[ ]*```.*?^[ ]*```[ ]*$|<!--.*?-->|^--8<--.*?$|^:::.*?$|`(?:[^`\n]|\n(?!\n))+`", re.M | re.S
 )
 _LINK = re.compile(r"!?\[([^]]*)\]\([^)]*\)")
-_ITEM = re.compile(r"\s*(?:[*-]|\d+\.|#+|>|!!!|\|)\s|\s*$|[=-]+$")
+_ITEM = re.compile(r"\s*(?:[*-]|\d+\.|#+|>|!!!|\||:\w+[^:]*:)\s|\s*$|[=-]+$")
 _CELL = re.compile(r"(?<!\\)\|")
 _END = re.compile(r"(?<=[.!?])[\"')*_]*\s+")
+# In a docstring: doctests, and what click leaves as it is.
+_NO_DOCSTRING = re.compile(r"^[ ]*(?:>>> |[\b]).*?(?:\n[ ]*$|\Z)", re.M | re.S)
+# In a message: lines to copy, which are indented, and the markup of HTML with its styles.
+_NO_MESSAGE = re.compile(r"^[ ]+\S[^\n]*$|<(style|script)\b.*?</\1>|<[/!a-z][^<>]*>", re.M | re.S)
+_MESSAGE = re.compile(r"[A-Za-z,]{2} [a-z]+ \w")
 _WORD = re.compile(r"\w[\w'.-]*")
 
 
 def problems(page: str) -> list[str]:
     """What is wrong with a page in Markdown, each with its line."""
-    page = _CODE.sub(lambda code: _blank(code[0]), page)
+    return _problems(_paragraphs(page))
+
+
+def problems_in_code(source: str) -> list[str]:
+    """What is wrong with the docstrings, comments and messages of a module, each with its line."""
+    return _problems(chain(_strings(ast.parse(source)), _comments(source)))
+
+
+def _problems(paragraphs: Iterator[tuple[int, str]]) -> list[str]:
     found = []
-    for line, text in _paragraphs(page):
+    for line, text in paragraphs:
         for banned, instead in _BANNED.items():
             for match in banned.finditer(text):
                 at = line + text.count("\n", 0, match.start())
@@ -76,10 +109,11 @@ def _blank(code: str) -> str:
     return f"code{lines}" if code.startswith("`") and "```" not in code else lines
 
 
-def _paragraphs(page: str) -> Iterator[tuple[int, str]]:
+def _paragraphs(page: str, first: int = 1) -> Iterator[tuple[int, str]]:
     """The texts that stand alone, each with the number of its first line."""
-    start, lines = 1, list[str]()
-    for number, line in enumerate([*_LINK.sub(r"\1", page).split("\n"), ""], 1):
+    page = _LINK.sub(r"\1", _CODE.sub(lambda code: _blank(code[0]), page))
+    start, lines = first, list[str]()
+    for number, line in enumerate([*page.split("\n"), ""], first):
         if _ITEM.match(line) and lines:
             yield start, "\n".join(lines)
             lines = []
@@ -90,14 +124,54 @@ def _paragraphs(page: str) -> Iterator[tuple[int, str]]:
             lines.append(line)
 
 
+def _strings(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """The paragraphs of docstrings, and the other strings that are no mere names or patterns."""
+    for node in ast.iter_child_nodes(tree):
+        no_prose = _NO_MESSAGE
+        match node:
+            case ast.Expr(value=ast.Constant(value=str(text), lineno=line)):
+                no_prose = _NO_DOCSTRING
+            case ast.Constant(value=str(text), lineno=line):
+                pass
+            case ast.JoinedStr(values=parts, lineno=line):
+                text = "".join(
+                    str(part.value) if isinstance(part, ast.Constant) else "X" for part in parts
+                )
+            case _:
+                yield from _strings(node)
+                continue
+        if _MESSAGE.search(text):
+            yield from _paragraphs(no_prose.sub(lambda code: _blank(code[0]), text), line)
+
+
+def _comments(source: str) -> Iterator[tuple[int, str]]:
+    """The comments; those of lines that follow each other are one text."""
+    start, lines = 0, list[str]()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            alone = not token.line[: token.start[1]].strip()
+            if lines and not (alone and token.start[0] == start + len(lines)):
+                yield from _paragraphs("\n".join(lines), start)
+                lines = []
+            start = start if lines else token.start[0]
+            lines.append(token.string.lstrip("#: "))
+    yield from _paragraphs("\n".join(lines), start)
+
+
 def main() -> int:
     """Show what is wrong, and tell the shell whether anything is."""
-    found = [
-        f"{page.relative_to(ROOT)}, {problem}"
-        for page in PAGES
-        for problem in problems(page.read_text("utf-8"))
+    checks: list[tuple[list[Path], Callable[[str], list[str]]]] = [
+        (PAGES, problems),
+        (CODE, problems_in_code),
     ]
-    print(*found, f"{len(PAGES)} pages, {len(found)} problems of prose", sep="\n")
+    found = [
+        f"{path.relative_to(ROOT)}, {problem}"
+        for paths, check in checks
+        for path in paths
+        for problem in check(path.read_text("utf-8"))
+    ]
+    files = f"{len(PAGES)} pages, {len(CODE)} modules"
+    print(*found, f"{files}, {len(found)} problems of prose", sep="\n")
     return 1 if found else 0
 
 

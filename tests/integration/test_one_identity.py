@@ -101,7 +101,7 @@ def test_all_tools_act_as_the_bot_in_any_order(
     ran = run(sandbox, *lines, USES)
 
     assert ran.users == {bot}
-    assert "two people" not in ran.logged
+    assert "two accounts" not in ran.logged
     assert {urlsplit(each.url).path.split("/")[1] for each in ran.received} >= SERVICES
     assert any(each.url.endswith("?neuroglancer") for each in ran.received)
     cookies = {each.header("Cookie") for each in ran.received}
@@ -131,6 +131,6 @@ for _ in range(2):
     ran = run(sandbox, INSTALL, script)
 
     assert ran.users == {who(sandbox, sandbox.token)}
-    told = [line for line in ran.logged.splitlines() if "two people" in line]
+    told = [line for line in ran.logged.splitlines() if "two accounts" in line]
     assert len(told) == len({sandbox.auth_server, sandbox.data_server})  # one for each host
     assert sandbox.token not in ran.logged

@@ -170,7 +170,7 @@ def test_an_answer_of_another_client_is_explained_in_the_same_words(
     by_requests = explain(requests.get(url, headers=headers, verify=verify))
     assert by_requests is not None
     # How a request was made, only an answer of requests can tell.
-    assert sentence == by_requests.replace("It had a password, from auth=, the URL or netrc. ", "")
+    assert sentence == by_requests.replace("It held a password, from auth=, the URL or netrc. ", "")
     assert get(f"{sandbox.data_server}/public", {}, verify) is None
 
 
@@ -248,7 +248,7 @@ def test_a_login_redirect_is_recognised(sandbox: Sandbox, monkeypatch: pytest.Mo
     response = requests.get(f"{sandbox.data_server}/echo", cookies=cookie, allow_redirects=False)
 
     assert response.status_code == 302
-    assert "refuses the token that the request carried" in (explain(response) or "")
+    assert "refuses the token that your code sent" in (explain(response) or "")
     without = requests.get(f"{sandbox.data_server}/echo", allow_redirects=False)
     assert "the request had none" in (explain(without) or "")
 
@@ -273,7 +273,7 @@ def test_a_form_on_a_host_that_is_not_trusted_is_marked_as_the_servers_word(
     sentence = explain(ask(sandbox, CASES["missing terms"], mount(requests.Session(), auth)))
 
     assert sentence is not None
-    assert ("the address is the server's word" in sentence) == (not has_token)
+    assert ("the server chose this address" in sentence) == (not has_token)
     settings = f"accept?redirect={sandbox.auth_server}/sticky_auth/settings/tokens"
     assert sentence.endswith(settings if has_token else "accept")
 

@@ -30,7 +30,7 @@ def send(session: requests.Session, token: str, url: str = URL) -> None:
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [each.getMessage() for each in caplog.records if "two people" in each.getMessage()]
+    return [each.getMessage() for each in caplog.records if "two accounts" in each.getMessage()]
 
 
 def test_a_library_that_sends_the_token_of_a_file_beside_the_variable_is_told_of_once(

@@ -49,7 +49,7 @@ def test_an_error_does_not_show_it_but_says_what_it_is(place: str, no_network: l
     with pytest.raises(CaveAuthError) as caught:
         WRONG_PLACES[place]()
     error = caught.value
-    assert "<token> stands for what looks like a token" in str(error)
+    assert "<token> replaces what looks like a token" in str(error)
     assert TOKEN not in f"{error!r} {vars(error)} {pickle.dumps(error)!r}".lower()
     assert no_network == []
 

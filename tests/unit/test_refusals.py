@@ -375,12 +375,12 @@ def test_the_names_in_the_advice_are_those_of_the_deployment(
 def test_a_request_that_a_redirect_led_to_is_to_be_made_directly() -> None:
     response = answer(401, f"{MINNIE}/x?token=1", WWW_Authenticate=f'Bearer realm="{LOGIN_PAGE}"')
     remember_token(response, None, led=True)
-    assert "A redirect from another site led here" in (explain(response) or "")
+    assert "It followed a redirect from another site" in (explain(response) or "")
     response.history = [answer(302, "https://short.example/x", Location=response.url)]
     sentence = explain(response)
     assert sentence is not None
-    assert "A redirect from short.example led here" in sentence
-    assert sentence.endswith(f"Ask for the address itself: {MINNIE}/x")
+    assert "It followed a redirect from short.example" in sentence
+    assert sentence.endswith(f"Request the address directly: {MINNIE}/x")
 
 
 @pytest.mark.parametrize(
@@ -416,7 +416,7 @@ def test_a_new_token_is_waited_for_at_a_service_that_may_remember(tmp_path: Path
 @pytest.mark.parametrize("privilege", ["superadmin", "admin", "dataset admin", "group admin"])
 def test_a_missing_privilege(privilege: str) -> None:
     response = answer(403, body=f"Requires {privilege} privilege.".encode())
-    with pytest.raises(PermissionMissing, match=f"an? {privilege}, which your account") as caught:
+    with pytest.raises(PermissionMissing, match=f"only an? {privilege} may do this") as caught:
         raise_for_auth(response)
     assert caught.value.privilege == privilege
 
@@ -460,7 +460,7 @@ def test_a_password_in_place_of_a_token_is_named() -> None:
     response = answer(400, body={"error": "bad_auth_header"})
     request = requests.Request("GET", MINNIE, auth=("me", "secret"))
     response.request = request.prepare()
-    assert "It had a password, from auth=, the URL or netrc" in (explain(response) or "")
+    assert "It held a password, from auth=, the URL or netrc" in (explain(response) or "")
 
 
 @pytest.mark.parametrize("body", ['{"error": "missing_role"}', b'{"error": "missing_role"}'])
