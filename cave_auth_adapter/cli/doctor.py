@@ -7,7 +7,7 @@ import sys
 import click
 
 from ..diagnose.doctor import examine
-from ..diagnose.findings import Finding, mended
+from ..diagnose.findings import Finding, fixed
 from ..login.dialogue import Dialogue
 from ..words import labelled, say, short
 from .common import FAILED, as_json, print_json
@@ -30,12 +30,12 @@ def doctor(fix: bool, as_json: bool) -> None:
     """
     findings = []
     for finding in examine():
-        findings.append(mended(finding) if fix and _is_agreed(finding) else finding)
+        findings.append(fixed(finding) if fix and _is_agreed(finding) else finding)
         if not as_json:
             _show(findings[-1])
     if as_json:
         print_json([{"level": each.level, "text": each.text} for each in findings])
-    elif not fix and any(finding.mend for finding in findings):
+    elif not fix and any(finding.fix for finding in findings):
         say("\nSome of this can be fixed: cave-auth doctor --fix")
     if any(finding.level == "problem" for finding in findings):
         sys.exit(FAILED)
@@ -43,7 +43,7 @@ def doctor(fix: bool, as_json: bool) -> None:
 
 def _is_agreed(finding: Finding) -> bool:
     """Whether a finding may be dealt with: what loses something takes a person's yes."""
-    if finding.mend is None or finding.question is None:
+    if finding.fix is None or finding.question is None:
         return True
     return Dialogue().confirm(finding.question)
 

@@ -17,25 +17,25 @@ class Finding:
     """Something that was looked at.
 
     :ivar level: ``"ok"``, ``"note"`` (worth knowing) or ``"problem"``.
-    :ivar mend: fixes it safely, and returns what it did; None: there is no safe fix.
+    :ivar fix: fixes it safely, and returns what it did; None: there is no safe fix.
     :ivar question: what to ask before; None: the fix loses nothing.
     """
 
     level: str
     text: str
-    mend: Callable[[], str] | None = None
+    fix: Callable[[], str] | None = None
     question: str | None = None
 
     def __post_init__(self) -> None:
         self.text = without_token(self.text)  # a variable may hold one in place of a path
 
 
-def mended(finding: Finding) -> Finding:
+def fixed(finding: Finding) -> Finding:
     """Do what is safe about a finding, and return what is to say then."""
-    if finding.mend is None:
+    if finding.fix is None:
         return finding
     try:
-        return Finding("ok", finding.mend())
+        return Finding("ok", finding.fix())
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         return Finding("problem", f"{finding.text} It can't be fixed: {reason}.")
@@ -82,7 +82,7 @@ def _not_ours_to_change(path: Path, state: os.stat_result, root: Path) -> str | 
 
 
 def _tighten(path: Path, wanted: int) -> Callable[[], str]:
-    def mend() -> str:
+    def fix() -> str:
         # By a descriptor: the name may be another thing's by now.
         descriptor = os.open(os.path.realpath(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
@@ -92,4 +92,4 @@ def _tighten(path: Path, wanted: int) -> Callable[[], str]:
             os.close(descriptor)
         return f"{path} had mode {mode:04o}; it has {mode & wanted:04o} now."
 
-    return mend
+    return fix

@@ -117,13 +117,13 @@ def _deprecated(path: Path, new: Path) -> Finding:
     if os.path.lexists(new):
         return Finding("note", f"{path} is an old name, and {new.name} outranks it. Remove it.")
 
-    def mend() -> str:
+    def fix() -> str:
         os.link(path, new)  # unlike rename(2), it never replaces a file that came meanwhile
         path.unlink()
         return f"{path} is now {new.name}."
 
     text = f"{path} has a deprecated name. Rename it to {new.name}."
-    return Finding("problem", text, None if path.is_symlink() else mend)
+    return Finding("problem", text, None if path.is_symlink() else fix)
 
 
 def _elsewhere(store: TokenStore) -> Iterator[Finding]:
@@ -193,7 +193,7 @@ def look_at_default_file(store: TokenStore) -> Iterator[Finding]:
 def _stale(store: TokenStore, own: str, is_owned: bool) -> Finding:
     path, old = store.path_for(), load(store, None)
 
-    def mend() -> str:
+    def fix() -> str:
         assert old is not None  # noqa: S101 - else there is nothing stale
         store.replace(old, own, key=DEFAULT_KEY)
         return f"{path} now holds the token of {DEFAULT_DEPLOYMENT}."
@@ -204,7 +204,7 @@ def _stale(store: TokenStore, own: str, is_owned: bool) -> Finding:
         f"{path} holds another token than {store.path_for(DEFAULT_DEPLOYMENT).name}. CloudVolume "
         "uses it for each host without a file of its own, and is refused there if it is old. "
         "To replace it: cave-auth doctor --fix",
-        mend,
+        fix,
         f"{path} holds another token. {lost} Replace it by the one of {DEFAULT_DEPLOYMENT}?",
     )
 

@@ -1,4 +1,4 @@
-"""`cave-auth doctor`: each thing that it looks at, good and bad, and what it may mend."""
+"""`cave-auth doctor`: each thing that it looks at, good and bad, and what it can fix."""
 
 from __future__ import annotations
 
