@@ -24,6 +24,8 @@ def doctor(fix: bool, as_json: bool) -> None:
     gets its new name if there is no other. A token is replaced only if you say yes. The exit code
     is 1 if a problem is left.
 
+    At the end it lists all that was ever written, here and at the server, and what removes each.
+
     \b
     cave-auth doctor
     cave-auth doctor --fix

@@ -10,8 +10,9 @@ import click
 
 from ..errors import CaveAuthError
 from ..login.dialogue import default_dialogue
-from ..login.keys import key_name, rotate
+from ..login.keys import rotate
 from ..service import ApiKey
+from ..service.keynames import key_name
 from ..tokens import Token
 from ..words import files, printable, say, table
 from .common import FAILED, as_json, fail, print_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from email.utils import parsedate_to_datetime
 from importlib import metadata
 
@@ -23,7 +23,7 @@ from .changes import look_at_changes
 from .check import unreachable
 from .findings import Finding
 from .secret_files import look_at_default_file, look_at_files, servers_of
-from .status import holdings, is_404, status_of
+from .status import Holding, Status, holdings, is_404, status_of
 from .surroundings import look_around
 from .written import look_at_what_was_written
 
@@ -41,11 +41,11 @@ def examine() -> Iterator[Finding]:
     yield from look_at_changes(store)
     yield from look_around()
     yield from _servers(store)
-    yield from _tokens()
+    asked = yield from _tokens()
     yield from _versions()
     enabled = programs.hook_file().exists()
     yield Finding("ok", f"cave-auth enable: {'on' if enabled else 'off'} in {sys.prefix}")
-    yield from look_at_what_was_written(store)
+    yield from look_at_what_was_written(store, asked)
 
 
 # --- Servers -------------------------------------------------------------------------------
@@ -82,15 +82,20 @@ def _clock(server: str, date: str | None, now: float) -> Iterator[Finding]:
         yield Finding("problem", f"Your clock is {minutes:.0f} minutes {slow} against {server}.")
 
 
-def _tokens() -> Iterator[Finding]:
-    """Whether each token that is in use works; each is shown to its own deployment's server."""
+def _tokens() -> Generator[Finding, None, list[tuple[Holding, Status]]]:
+    """Whether each token that is in use works; each is shown to its own deployment's server.
+
+    :return: each token, and what its server said.
+    """
+    asked: list[tuple[Holding, Status]] = []
     try:
         found = holdings()
     except CaveAuthError as error:
         yield Finding("problem", str(error))
-        return
+        return asked
     for holding in found:
         status = status_of(holding)
+        asked.append((holding, status))
         if status.error is None and status.source:
             who = person(status.user or {})
             yield Finding(
@@ -107,6 +112,7 @@ def _tokens() -> Iterator[Finding]:
         for terms in status.missing_terms:
             name, dataset = printable(terms["name"]), printable(terms["dataset"])
             yield Finding("note", f"{status.server}: {dataset} waits for you to accept {name!r}.")
+    return asked
 
 
 # --- Versions ------------------------------------------------------------------------------

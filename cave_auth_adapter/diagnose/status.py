@@ -98,6 +98,8 @@ class Status:
     missing_terms: list[dict[str, str]] = field(default_factory=list)  #: name, dataset
     problem: str | None = None
     error: CaveAuthError | None = field(default=None, repr=False)
+    keys: list[ApiKey] = field(default_factory=list, repr=False)  #: the account's, at the server
+    key_id: int | None = field(default=None, repr=False)  #: of these, the one that is the token
 
     def as_json(self) -> dict[str, Any]:
         """The same, for programs. Keys are added, but not taken away or renamed."""
@@ -188,9 +190,10 @@ def status_of(holding: Holding) -> Status:
         status.user = {name: user.get(name) for name in ("id", "name", "email")}
         status.missing_terms = _missing_terms(user)
         assert holding.token is not None  # noqa: S101 - else ask() has raised
-        key = key_in_use(server, holding.token)
+        status.keys = server.api_keys()
+        key = _key_of(status.keys, holding.token)
         if key is not None:
-            status.key = key.description or ""
+            status.key, status.key_id = key.description or "", key.id
         else:
             status.expires_in = server.time_to_live()
     except CaveAuthError as error:
@@ -204,7 +207,11 @@ def key_in_use(server: AuthServer, token: Token) -> ApiKey | None:
 
     This is asked rather than the time to live, for which a token would have to be in a URL.
     """
-    return next((key for key in server.api_keys() if key.token == token.value), None)
+    return _key_of(server.api_keys(), token)
+
+
+def _key_of(keys: list[ApiKey], token: Token) -> ApiKey | None:
+    return next((key for key in keys if key.token == token.value), None)
 
 
 def trusted(url: str) -> Origin | None:

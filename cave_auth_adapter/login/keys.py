@@ -1,11 +1,8 @@
-"""API keys that a login makes: their names, how they are verified, how they are ended."""
+"""API keys that a login makes: how they are verified, how they are ended."""
 
 from __future__ import annotations
 
 import contextlib
-import secrets
-import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,17 +11,9 @@ from ..diagnose.status import key_in_use, signed_with
 from ..errors import CaveAuthError, LoginFailed
 from ..saving import DeploymentFiles
 from ..service import AuthServer, User
+from ..service.keynames import key_name
 from ..store import TokenStore
 from ..tokens import Source, Token
-from ..words import printable
-
-_HOST = 60  # characters of the computer's name; the service takes 120 for the whole description
-
-
-def key_name() -> str:
-    """A description for a new key: where and when it was made, and what no other key has."""
-    host = printable(socket.gethostname(), _HOST)
-    return f"cave-auth on {host}, {time.strftime('%Y-%m-%d %H:%M')} ({secrets.token_hex(3)})"
 
 
 @contextlib.contextmanager

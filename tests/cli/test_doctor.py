@@ -141,7 +141,7 @@ def test_conflicting_files(
     run: Run, stub_server: StubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cave_auth_adapter.diagnose.doctor._servers", lambda store: [])
-    monkeypatch.setattr("cave_auth_adapter.diagnose.doctor._tokens", list)
+    monkeypatch.setattr("cave_auth_adapter.diagnose.doctor.holdings", list)
     TokenStore().save(TOKEN, "global.daf-apis.com")
     TokenStore().save(TOKEN, "minnie.microns-daf.com")
     assert not any("another token" in text for text in told(run))
@@ -224,7 +224,7 @@ def test_a_directory_that_is_a_file(
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """No server is asked."""
     monkeypatch.setattr("cave_auth_adapter.diagnose.doctor._servers", lambda store: [])
-    monkeypatch.setattr("cave_auth_adapter.diagnose.doctor._tokens", list)
+    monkeypatch.setattr("cave_auth_adapter.diagnose.doctor.holdings", list)
 
 
 def mode(path: Path) -> int:

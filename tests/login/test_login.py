@@ -14,9 +14,9 @@ import requests
 from cave_auth_adapter import CaveAuth, TokenStore
 from cave_auth_adapter.errors import InvalidToken, LoginFailed, TokenFileError, TokenRefused
 from cave_auth_adapter.login import around, login
-from cave_auth_adapter.login.keys import key_name
 from cave_auth_adapter.sandbox import Sandbox
 from cave_auth_adapter.service import AuthServer, ServerUnreachable
+from cave_auth_adapter.service.keynames import key_name
 from cave_auth_adapter.sources.endings import end_of
 
 from ..support.sandbox import is_alive, keys_of, saved

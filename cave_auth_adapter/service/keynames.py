@@ -1,0 +1,33 @@
+"""The names of the API keys that this package makes, by which it knows them again."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import time
+
+from ..words import printable
+
+_HOST = 60  # characters of the computer's name; the service takes 120 for the whole description
+
+
+def key_name() -> str:
+    """A description for a new key: where and when it was made, and what no other key has.
+
+    >>> key_name()
+    'cave-auth on ..., 20... (...)'
+    """
+    return f"{_made_here()}{time.strftime('%Y-%m-%d %H:%M')} ({secrets.token_hex(3)})"
+
+
+def was_made_here(description: str | None) -> bool:
+    """Whether a key has a name that :func:`key_name` gives on this computer.
+
+    >>> was_made_here(key_name()), was_made_here("nightly job")
+    (True, False)
+    """
+    return (description or "").startswith(_made_here())
+
+
+def _made_here() -> str:
+    return f"cave-auth on {printable(socket.gethostname(), _HOST)}, "
