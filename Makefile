@@ -13,7 +13,8 @@ WINDOWS := $(VENV)-windows
 
 # One worker for each processor; each has a sandbox of its own, and every test a home directory.
 WORKERS ?= auto
-PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --maxprocesses=8 --dist=worksteal
+IN_PARALLEL := -m pytest --numprocesses=$(WORKERS) --maxprocesses=8 --dist=worksteal
+PYTEST := $(BIN)/python $(IN_PARALLEL)
 # What `make windows` runs: what differs on Windows is files, the command line and the login.
 ON_WINDOWS := tests/unit tests/cli tests/login tests/integration/test_doors.py \
     tests/integration/test_lifecycle.py
@@ -81,7 +82,7 @@ clusters: $(CLUSTERS)/.ready
 	$(CLUSTERS)/$(notdir $(BIN))/python -m pytest tests/clusters
 
 windows: $(WINDOWS)/.ready
-	$(WINDOWS)/python -m pytest -p no:cacheprovider $(ON_WINDOWS)
+	$(WINDOWS)/python $(IN_PARALLEL) -p no:cacheprovider $(ON_WINDOWS)
 
 notebooks: $(NOTEBOOKS)/.ready
 	$(NOTEBOOKS)/$(notdir $(BIN))/python -m pytest tests/notebooks

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 
+WINDOWS = os.name == "nt"  # the tests of messages set it, on any system
 _PLAIN = re.compile(r"[\w.:/\\~][\w.:/\\~-]*", re.ASCII)  # needs no quotes in PowerShell
 
 
@@ -16,7 +17,7 @@ def quoted(word: object) -> str:
     ('minnie', "'my lab'")
     """
     text = str(word)
-    if os.name != "nt":
+    if not WINDOWS:
         return shlex.quote(text)
     return text if _PLAIN.fullmatch(text) else _powershell_string(text)
 
@@ -29,9 +30,28 @@ def assignment(name: str, value: object) -> str:
     ... )
     True
     """
-    if os.name != "nt":
+    if not WINDOWS:
         return f"export {name}={shlex.quote(str(value))}"
     return f"$env:{name} = {_powershell_string(str(value))}"
+
+
+def output_in(name: str, command: str) -> str:
+    """The words that give a program what a command prints, in an environment variable."""
+    return f"$env:{name} = {command}" if WINDOWS else f'{name}="$({command})"'
+
+
+def unset(name: str) -> str:
+    """The line that removes an environment variable."""
+    return f"Remove-Item Env:{name}" if WINDOWS else f"unset {name}"
+
+
+def removal(path: str | os.PathLike[str]) -> str:
+    """The line that deletes a file; on Windows in PowerShell, and in cmd as well.
+
+    >>> removal("cave-secret.json") in ("rm cave-secret.json", 'del "cave-secret.json"')
+    True
+    """
+    return f'del "{os.fspath(path)}"' if WINDOWS else f"rm {shlex.quote(os.fspath(path))}"
 
 
 def _powershell_string(text: str) -> str:

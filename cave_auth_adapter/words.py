@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from . import shells
 from .plain import is_rewritable, writable
 from .plain import printable as printable
 from .tokens import DEFAULT_KEY, FILES, Source
@@ -19,7 +20,8 @@ _NARROW, _USUAL, _WIDE = 40, 80, 100  # columns
 _KEPT = "\N{NO-BREAK SPACE}"
 # A command line: a program, its subcommand, and arguments that are no words of the sentence.
 _COMMAND = re.compile(
-    r"(?:cave-auth(?: (?:keys|switch))? [a-z-]+|python -m \S+|chmod|rm|export|\$env:\w+)"
+    r"(?:cave-auth(?: (?:keys|switch))? [a-z-]+|python -m \S+|chmod|rm|export|"
+    r"\bdel|Remove-Item|\$env:\w+)"  # in PowerShell
     r"(?: (?=\S*[^a-z\s.,;:)])\S+)*"
 )
 
@@ -95,6 +97,8 @@ def person(user: Any) -> str:
 
 def short(text: object) -> str:
     """A path, or a text with paths in it, with ``~`` for the home directory."""
+    if shells.WINDOWS:  # neither cmd nor Explorer understands that
+        return str(text)
     home = os.path.expanduser("~")
     return str(text).replace(home + os.sep, "~" + os.sep) if len(home) > 1 else str(text)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import CaveAuthError
 from ..runtime import warn_once
+from ..shells import unset
 from ..tokens import Source, Token, check_token
 
 VARIABLE = "CAVE_AUTH_KEYRING"
@@ -70,7 +71,7 @@ def _call(function: str, *arguments: str) -> Any:
     except ModuleNotFoundError:
         raise CaveAuthError(
             "CAVE_AUTH_KEYRING is set, and the keyring library is not there: "
-            "pip install 'cave-auth-adapter[keyring]'"
+            'pip install "cave-auth-adapter[keyring]"'
         ) from None
     except Exception as error:  # a backend that is imported may need a library that is missing
         raise _failed(error) from error
@@ -82,6 +83,6 @@ def _call(function: str, *arguments: str) -> Any:
 
 def _failed(error: Exception) -> CaveAuthError:
     return CaveAuthError(
-        f"The keyring can't be used: {type(error).__name__}: {error}. Unlock it, or unset "
-        "CAVE_AUTH_KEYRING and save the token in a file."
+        f"The keyring can't be used: {type(error).__name__}: {error}. Unlock it, or "
+        f"{unset('CAVE_AUTH_KEYRING')} and save the token in a file."
     )

@@ -78,7 +78,7 @@ def login(
     cave-auth login
     cave-auth login global.em.brain.allentech.org
     cave-auth login --no-browser         over SSH: log in on your own computer
-    cave-auth login --token-stdin < my-token.txt
+    cat my-token.txt | cave-auth login --token-stdin
     """
     token = _token_on_stdin() if token_stdin else None
     log_in(

@@ -20,8 +20,8 @@ def token(host: str) -> None:
     """Print the token that a host gets.
 
     \b
-    CAVE_TOKEN=$(cave-auth token) sbatch my-job.sh
-    cave-auth token global.em.brain.allentech.org | wc -c
+    cave-auth token global.em.brain.allentech.org
+    cave-auth token | ssh cluster cave-auth login --token-stdin
     """
     _print_secret(_token_for(host))
 
@@ -34,8 +34,7 @@ def header(url: str) -> None:
     For curl and the like, and only for a host that is trusted with a token; see `cave-auth hosts`.
 
     \b
-    curl -H "$(cave-auth header URL)" URL
-    curl -H @<(cave-auth header URL) URL      not shown in the list of processes
+    cave-auth header URL | curl -H @- URL
     """
     _print_secret(f"Authorization: Bearer {_token_for(url)}")
 

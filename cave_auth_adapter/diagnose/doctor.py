@@ -129,7 +129,7 @@ def _versions() -> Iterator[Finding]:
     listed = ", ".join(f"{name} {version}" for name, version in found.items())
     yield Finding("ok", f"Python {python}, {listed}")
     if _numbers(found["requests"]) < _OLDEST_REQUESTS:
-        yield Finding("problem", "requests is too old: pip install 'requests>=2.32.3'")
+        yield Finding("problem", 'requests is too old: pip install "requests>=2.32.3"')
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from requests.utils import NETRC_FILES
 from ..errors import InvalidToken
 from ..hosts import KnownHosts, wrongly_named_hosts
 from ..service.unreachable import BUNDLES, PROXIES
-from ..shells import assignment
+from ..shells import assignment, unset
 from ..tokens import check_token
 from .findings import Finding
 from .secret_files import content
@@ -77,7 +77,7 @@ def _bundles() -> Iterator[Finding]:
             yield Finding(
                 "problem",
                 f"{name} names {bundle}, which does not exist, so no https request works. Name an "
-                f"existing CA bundle, or unset {name}.",
+                f"existing CA bundle, or {unset(name)}.",
             )
 
 
@@ -89,7 +89,7 @@ def _proxies() -> Iterator[Finding]:
                 yield Finding(
                     "problem",
                     f"{spelling} names a SOCKS proxy, which takes a package that is not installed: "
-                    "pip install 'requests[socks]'",
+                    'pip install "requests[socks]"',
                 )
 
 

@@ -12,7 +12,7 @@ from ..bridges import keyring
 from ..errors import CaveAuthError, TokenFileError, TokenRefused
 from ..service import ApiKey, AuthServer
 from ..service.keynames import was_made_here
-from ..shells import quoted
+from ..shells import quoted, removal
 from ..sources.endings import ENDS_FILE
 from ..store import TokenStore
 from ..store.files import names_in
@@ -100,13 +100,13 @@ def _secret_files(store: TokenStore) -> Iterator[Finding]:
     default, ends = store.path_for(), store.directory / ENDS_FILE
     for path in (default, ends):
         if path.exists():
-            yield _to_remove(path, _remove(path))
+            yield _to_remove(path, removal(path))
     # The lock of a link is beside the file that it leads to.
     places = {Path(os.path.realpath(path)).parent for path in (*own.values(), default, ends)}
     for directory in sorted({Path(os.path.realpath(store.directory)), *places}):
         for name in sorted(names_in(directory)):
             if _is_beside(name):
-                yield _to_remove(directory / name, _remove(directory / name))
+                yield _to_remove(directory / name, removal(directory / name))
 
 
 def _is_beside(name: str) -> bool:
@@ -129,7 +129,3 @@ def _keyring(store: TokenStore) -> Iterator[Finding]:
 
 def _to_remove(path: Path, command: str) -> Finding:
     return Finding("ok", f"{path} is there. To remove it: {command}")
-
-
-def _remove(path: Path) -> str:
-    return f"{'del' if os.name == 'nt' else 'rm'} {quoted(path)}"

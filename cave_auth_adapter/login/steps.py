@@ -17,7 +17,7 @@ from ..errors import CaveAuthError, InvalidToken, LoginFailed, TokenNotFound, To
 from ..providers import tokens_changed
 from ..saving import DeploymentFiles
 from ..service import DEFAULT_SERVER, AuthServer, User
-from ..shells import quoted
+from ..shells import quoted, unset
 from ..sources import Credentials
 from ..sources.endings import note_end
 from ..store import TokenStore
@@ -175,7 +175,7 @@ def _account_to_replace(server: str, present: Account | None) -> Account | None:
     if present and present.user is None:
         raise LoginFailed(
             f"The variable {name} gives a token that {server} refuses, and it outranks what a "
-            f"login saves. Remove it first: unset {name}"
+            f"login saves. Remove it first: {unset(name)}"
         )
     saved = TokenStore().load(server)
     return (

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from ..origins import auth_server_of, parse_origin
 from ..plain import printable
+from ..shells import unset
 from ..tokens import Kind, Token
 
 #: How long a service caches whose token it is, or that it is unknown.
@@ -67,7 +68,8 @@ def refused(about: About) -> str:
             f"Remove it from your code and log in: {_login(about)}"
         )
     start = f"{about.host} refuses the token from {token.source}: it is invalid or has expired."
-    remedy = _REMEDIES.get(token.source.kind)
+    kind = token.source.kind
+    remedy = _REMEDIES.get(kind, "").format(unset=unset(kind))
     login = f"A login does not replace it: {remedy}" if remedy else "Log in again"
     return f"{start} {_wait(about)}{login}: {_login(about)}"
 
@@ -77,9 +79,9 @@ _REMEDIES: dict[Kind, str] = {
     "token=": "give a new one there, or leave token= out and log in",
     "token_file=": "save a new one there, or leave token_file= out and log in",
     "source=": "let source= return a new one, or leave it out and log in",
-    "CAVE_TOKEN": "set a new one, or unset CAVE_TOKEN and log in",
-    "CAVE_TOKEN_FILE": "save a new one there, or unset CAVE_TOKEN_FILE and log in",
-    "CAVE_TOKEN_COMMAND": "let it print a new one, or unset CAVE_TOKEN_COMMAND and log in",
+    "CAVE_TOKEN": "set a new one, or {unset} and log in",
+    "CAVE_TOKEN_FILE": "save a new one there, or {unset} and log in",
+    "CAVE_TOKEN_COMMAND": "let it print a new one, or {unset} and log in",
 }
 
 

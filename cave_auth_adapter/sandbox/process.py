@@ -282,7 +282,7 @@ def _require_extra() -> None:
     missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
     if missing:
         raise ModuleNotFoundError(
-            f"The sandbox needs {', '.join(missing)}: pip install 'cave-auth-adapter[sandbox]'"
+            f'The sandbox needs {", ".join(missing)}: pip install "cave-auth-adapter[sandbox]"'
         )
 
 

@@ -10,6 +10,8 @@ from requests.exceptions import InvalidSchema, ProxyError, SSLError, Timeout
 from requests.utils import get_environ_proxies, select_proxy
 from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
+from ..shells import unset
+
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # in the order in which requests asks them
 PROXIES = ("HTTPS_PROXY", "ALL_PROXY")  # and in small letters, which count first
 
@@ -32,12 +34,12 @@ def describe_failure(error: BaseException, timeout: float, url: str) -> str:
         name, path = missing
         return (
             f"was not asked: the variable {name} names {path}, which does not exist. Name an "
-            f"existing CA bundle, or unset {name}."
+            f"existing CA bundle, or {unset(name)}."
         )
     if isinstance(error, InvalidSchema) and "SOCKS" in text:
         return (
             f"was not asked: {proxy_variable()} names a SOCKS proxy, which takes a package that is "
-            "not installed: pip install 'requests[socks]'"
+            'not installed: pip install "requests[socks]"'
         )
     if isinstance(error, ProxyError) or (is_proxied and _is_no_connection(error)):
         return _describe_proxy(error, text)

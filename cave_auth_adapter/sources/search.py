@@ -13,6 +13,7 @@ from ..errors import TokenFileError
 from ..origins import Origin, auth_server_of, deployment_of
 from ..providers import Asked, TokenSource, process_source
 from ..runtime import warn_once
+from ..shells import unset
 from ..store import DEFAULT_FILE, DEPRECATED_FILE
 from ..store.ownership import ownership
 from ..tokens import DEFAULT_KEY, LAST_DAY, Source, Token, check_token
@@ -213,7 +214,7 @@ def _of_variable() -> Token:
     if os.environ.get("CAVE_AUTH_ACCOUNT"):
         warn_once(
             "CAVE_AUTH_ACCOUNT has no effect beside CAVE_TOKEN, which is the token of one account. "
-            "To choose an account: unset CAVE_TOKEN"
+            f"To choose an account: {unset('CAVE_TOKEN')}"
         )
     return Token(check_token(os.environ.get("CAVE_TOKEN"), str(source)), source)
 

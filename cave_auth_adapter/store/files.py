@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from .. import shells
 from ..errors import TokenFileError
-from ..shells import quoted
 from . import permissions
 
 if TYPE_CHECKING:
@@ -37,15 +37,6 @@ _HELD = ".held"  # without locks, one is held by a file of this name being there
 # fsync(2) on CIFS, on FUSE, on what is not a disk
 _NO_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 
-_MAKE_LASTING = (
-    "It is read more than once: save the token to a file, or give it in the variable CAVE_TOKEN, "
-    'as in CAVE_TOKEN="$(command)".'
-)
-_MAKE_READABLE = (
-    "Put a file there that you can read, in place of what is there."
-    if os.name == "nt"
-    else "Put a file there that you can read (chmod u+rw), in place of what is there."
-)
 _MAKE_WRITABLE = (
     "Save to a directory that you can write, and name it with the variable CLOUD_VOLUME_DIR, "
     "or give the token in the variable CAVE_TOKEN."
@@ -54,10 +45,18 @@ _MAKE_WRITABLE = (
 T = TypeVar("T")
 
 
-def refusal(
-    path: Path, error: OSError | ValueError, remedy: str = _MAKE_READABLE
-) -> TokenFileError:
+def _make_lasting() -> str:
+    return (
+        "It is read more than once: save the token to a file, or give it in the variable "
+        f"CAVE_TOKEN, as in {shells.output_in('CAVE_TOKEN', 'command')}."
+    )
+
+
+def refusal(path: Path, error: OSError | ValueError, remedy: str | None = None) -> TokenFileError:
     """What the operating system says about a path, as our error."""
+    if remedy is None:
+        how = "" if shells.WINDOWS else " (chmod u+rw)"
+        remedy = f"Put a file there that you can read{how}, in place of what is there."
     return TokenFileError(path, f"can't be used: {_reason(error)}", remedy)
 
 
@@ -90,7 +89,7 @@ def read(path: Path, limit: int) -> bytes | None:
     try:
         with _insist(lambda: open(path, "rb", opener=_open_at_once), _is_readable(path)) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise TokenFileError(path, "is not a file but a pipe or a device", _MAKE_LASTING)
+                raise TokenFileError(path, "is not a file but a pipe or a device", _make_lasting())
             return file.read(limit)
     except TokenFileError:
         raise
@@ -156,7 +155,7 @@ def locked(path: Path) -> Iterator[Path]:
         problem = f"another process has held its lock for {_LOCK_TIMEOUT:.0f} seconds"
         remedy = "End that process, and save again."
         if error.lock_file.endswith(_HELD):
-            remedy = f"If no process is saving, one was killed: rm {quoted(error.lock_file)}"
+            remedy = f"If no process is saving, one was killed: {shells.removal(error.lock_file)}"
         raise TokenFileError(path, problem, remedy) from None
     except TokenFileError:
         raise

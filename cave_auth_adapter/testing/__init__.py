@@ -140,7 +140,7 @@ def cave_responses(cave_secrets_dir: Path) -> Iterator[CaveResponses]:
     try:
         import responses
     except ModuleNotFoundError:
-        needed = "pip install 'cave-auth-adapter[testing]'"
+        needed = 'pip install "cave-auth-adapter[testing]"'
         pytest.fail(f"The fixture cave_responses needs responses: {needed}", pytrace=False)
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
         yield CaveResponses(mock)

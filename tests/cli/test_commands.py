@@ -206,10 +206,13 @@ def test_token_and_header(run: Run, logged_in: Sandbox) -> None:
 
 
 @posix_only
-def test_curl(logged_in: Sandbox) -> None:
-    script = (
-        f'curl -sS --cacert "$REQUESTS_CA_BUNDLE" -H @<("{sys.executable}" -m cave_auth_adapter '
-        f"header {logged_in.data_server}/echo) {logged_in.data_server}/echo"
+@pytest.mark.parametrize("form", ["{curl} -H @<({header}) {url}", "{header} | {curl} -H @- {url}"])
+def test_curl(logged_in: Sandbox, form: str) -> None:
+    url = f"{logged_in.data_server}/echo"
+    script = form.format(
+        curl='curl -sS --cacert "$REQUESTS_CA_BUNDLE"',
+        header=f'"{sys.executable}" -m cave_auth_adapter header {url}',
+        url=url,
     )
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=20)
     assert json.loads(done.stdout)["user_id"] == logged_in.user, done.stderr

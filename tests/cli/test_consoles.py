@@ -108,9 +108,8 @@ def run_here(
     for stream in (streams["stdout"], streams["stderr"]):
         stream.flush()
         said += stream.buffer.getvalue()
-    return int(ended.value.code or 0), said.decode(
-        encoding, "replace"
-    )  # click writes UTF-8 for ASCII
+    # click writes UTF-8 for ASCII
+    return int(ended.value.code or 0), said.decode(encoding, "replace")
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437"])

@@ -425,6 +425,6 @@ def test_passwords_in_netrc(run: Run, tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_socks_proxy_without_its_package(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "socks5h://127.0.0.1:9")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert level_of(told(run), "pip install 'requests[socks]'") == "problem"
+    assert level_of(told(run), 'pip install "requests[socks]"') == "problem"
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
     assert not any("SOCKS" in text for text in told(run))

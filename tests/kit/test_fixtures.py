@@ -189,10 +189,10 @@ def test_a_missing_extra_is_named(outcome_of: OutcomeOf) -> None:
         conftest=without("flask", "cheroot", "responses"),
     )
     assert outcome.counts == {"passed": 1, "errors": 2}, outcome.out
-    assert "The sandbox needs cheroot, flask: pip install 'cave-auth-adapter[sandbox]'" in (
+    assert 'The sandbox needs cheroot, flask: pip install "cave-auth-adapter[sandbox]"' in (
         outcome.out
     )
-    assert "cave_responses needs responses: pip install 'cave-auth-adapter[testing]'" in (
+    assert 'cave_responses needs responses: pip install "cave-auth-adapter[testing]"' in (
         outcome.out
     )
     assert "Traceback" not in outcome.out

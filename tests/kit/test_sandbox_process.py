@@ -234,7 +234,7 @@ def test_says_which_extra_is_missing(tmp_path: Path) -> None:
     )
     assert process.returncode == 1
     assert process.stderr == (
-        "The sandbox needs trustme: pip install 'cave-auth-adapter[sandbox]'\n"
+        'The sandbox needs trustme: pip install "cave-auth-adapter[sandbox]"\n'
     )
 
 

@@ -159,5 +159,5 @@ def test_a_missing_library_is_one_warning(
     monkeypatch.setattr(sys, "meta_path", [SimpleNamespace(find_spec=find), *sys.meta_path])
     assert CaveAuth().token_for(URL) is None
     (warning,) = caplog.messages
-    remedy = "pip install 'cave-auth-adapter[keyring]'" if name == "keyring" else "unset CAVE_AUTH"
+    remedy = 'pip install "cave-auth-adapter[keyring]"' if name == "keyring" else "unset CAVE_AUTH"
     assert remedy in warning

@@ -110,7 +110,7 @@ def test_a_socks_proxy_without_its_package(
 
     monkeypatch.setattr("requests.adapters.SOCKSProxyManager", missing)
     monkeypatch.setenv("HTTPS_PROXY", "socks5h://127.0.0.1:9")
-    assert failure().endswith("pip install 'requests[socks]'")
+    assert failure().endswith('pip install "requests[socks]"')
 
 
 def test_a_name_that_does_not_resolve(
