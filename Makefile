@@ -94,6 +94,7 @@ bench: $(READY)
 docs: $(VENV)/.docs-ready
 	$(BIN)/zensical build --clean --strict
 	$(BIN)/python docs/check_site.py site
+	$(BIN)/python docs/check_phone.py site
 	$(BIN)/python docs/check_search.py site
 
 pictures: $(READY)

@@ -6,12 +6,12 @@ must be first. Without Chromium and Selenium the check is left out, and says so.
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from chromium import open_chromium
 
 #: What people type -> the page that is first.
 FIRST = {
@@ -59,23 +59,6 @@ def main(site: Path) -> int:
         browser.quit()
     print(f"{len(FIRST)} searches, {len(problems)} problems", *problems, sep="\n")
     return 1 if problems else 0
-
-
-def open_chromium() -> Any:
-    """A headless Chromium, or None where there is none."""
-    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    try:
-        from selenium import webdriver
-    except ImportError:
-        return None
-    if not program or not driver:
-        return None
-    os.environ["SE_OFFLINE"] = "true"  # Selenium looks for drivers to download otherwise
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for argument in ("headless", "no-sandbox", "disable-gpu", "disable-dev-shm-usage"):
-        options.add_argument(f"--{argument}")
-    return webdriver.Chrome(options, webdriver.ChromeService(driver))
 
 
 def wrong(browser: Any, site: Path) -> Any:

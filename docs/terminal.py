@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from html import escape
+from math import ceil
 from pathlib import Path
 
 DOCS = Path(__file__).parent
 _SESSION = re.compile(r"<!-- picture: (\w+) -->\n```console\n(.*?)```", re.DOTALL)
 
-FONT, LINE, MARGIN, BAR = 14, 20, 20, 36  # pixels
-WIDTH = 760
+FONT, LINE, MARGIN, BAR = 14, 20, 16, 36  # pixels
+COLUMNS = 54  # as many as a phone shows in letters of a readable size
+WIDTH = 2 * MARGIN + ceil(COLUMNS * 0.61 * FONT)  # of a wide font
 _STYLE = f"""\
     text {{ font: {FONT}px ui-monospace, 'SFMono-Regular', Menlo, 'DejaVu Sans Mono', monospace;
            fill: #d5dbe3; white-space: pre; }}
@@ -25,7 +27,7 @@ _STYLE = f"""\
 
 def draw(session: str) -> str:
     """A session as an SVG image: a dark terminal, which reads well on any page."""
-    lines = session.rstrip("\n").split("\n")
+    lines = [part for line in session.rstrip("\n").split("\n") for part in _wrapped(line)]
     height = BAR + len(lines) * LINE + MARGIN
     body = "\n".join(_line(text, BAR + (i + 1) * LINE) for i, text in enumerate(lines))
     dots = "\n".join(
@@ -39,6 +41,13 @@ def draw(session: str) -> str:
         f'  <rect x=".5" y=".5" width="{WIDTH - 1}" height="{height - 1}" rx="10" fill="#16181d" '
         f'stroke="#59616d"/>\n{dots}\n{body}\n</svg>\n'
     )
+
+
+def _wrapped(line: str) -> Iterator[str]:
+    """A line as a terminal breaks it: at its last column."""
+    yield line[:COLUMNS]
+    for start in range(COLUMNS, len(line), COLUMNS):
+        yield line[start : start + COLUMNS]
 
 
 def _line(text: str, y: int) -> str:

@@ -49,9 +49,12 @@ def photograph(tmp_path: Path) -> Callable[[Any, str], None]:
     directory = Path(os.environ.get("SCREENSHOTS", tmp_path))
 
     def take(browser: Any, name: str) -> None:
-        path = directory / f"{name}.png"
-        assert browser.save_screenshot(str(path))
-        assert path.stat().st_size > 5000  # not blank
+        for scheme, suffix in (("dark", "-dark"), ("light", "")):
+            prefers = [{"name": "prefers-color-scheme", "value": scheme}]
+            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": prefers})
+            path = directory / f"{name}{suffix}.png"
+            assert browser.save_screenshot(str(path))
+            assert path.stat().st_size > 5000  # not blank
 
     return take
 
