@@ -1,4 +1,4 @@
-"""The second door: ``session.mount(prefix, CaveAdapter())``."""
+"""The second way in, ``session.mount(prefix, CaveAdapter())``, over a stub instead of a network."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def saved(store: TokenStore) -> None:
 
 
 class TestSigning:
-    def test_alone(self, web: responses.RequestsMock) -> None:
+    def test_an_adapter_that_sends_by_itself_signs(self, web: responses.RequestsMock) -> None:
         web.get(f"{CAVE}/")
         session_with(CaveAdapter()).get(CAVE, cookies={"mine": "1"})
         headers = web.calls[0].request.headers
         assert headers["Authorization"] == BEARER
         assert headers["Cookie"] == f"mine=1; {COOKIE}"
 
-    def test_around_another(self) -> None:
+    def test_an_adapter_that_wraps_another_signs(self) -> None:
         stub = StubAdapter()
         around(stub).get(CAVE, cookies={"mine": "1"})
         assert stub.sent[0].headers["Authorization"] == BEARER
@@ -70,7 +70,7 @@ class TestSigning:
     @pytest.mark.parametrize(
         "url", [f"{CAVE}.evil.example/", f"{CAVE}:8443/", f"{CAVE}-evil.example/", FOREIGN]
     )
-    def test_the_prefix_it_is_mounted_on_is_not_trusted(self, url: str) -> None:
+    def test_mounting_on_a_prefix_does_not_trust_it(self, url: str) -> None:
         stub = StubAdapter()
         adapter = CaveAdapter(wrapped=stub)
         session = session_with(adapter, CAVE)
@@ -78,7 +78,7 @@ class TestSigning:
         session.get(url)
         assert stub.sent[0].is_bare
 
-    def test_nothing_is_changed_for_another_host(self) -> None:
+    def test_a_request_to_another_host_is_unchanged(self) -> None:
         stub, plain = StubAdapter(), StubAdapter()
         around(stub).post(FOREIGN, data="body", cookies={"mine": "1"})
         session_with(plain).post(FOREIGN, data="body", cookies={"mine": "1"})
@@ -91,7 +91,7 @@ class TestSigning:
         assert stub.sent[0].headers["X-Requested-With"] == "cave-auth-adapter"
         assert "X-Requested-With" not in response.request.headers
 
-    def test_each_hop_of_a_redirect_is_decided_anew(self, store: TokenStore) -> None:
+    def test_each_hop_of_a_redirect_gets_its_own_token_or_none(self, store: TokenStore) -> None:
         store.save(OTHER_TOKEN, THIRD_CAVE)
         stub = StubAdapter(redirect(THIRD_CAVE), redirect(OTHER_CAVE), redirect(FOREIGN), Answer())
         around(stub).get(CAVE)
@@ -99,7 +99,7 @@ class TestSigning:
         assert tokens == [BEARER, f"Bearer {OTHER_TOKEN}", BEARER, None]
         assert stub.sent[3].is_bare
 
-    def test_a_session_that_keeps_auth_has_nothing_to_keep(self) -> None:
+    def test_a_session_that_keeps_auth_on_redirects_leaks_nothing(self) -> None:
         class KeepsAuth(requests.Session):
             def should_strip_auth(self, old_url: str, new_url: str) -> bool:
                 return False
@@ -110,7 +110,7 @@ class TestSigning:
         session.get(CAVE)
         assert stub.sent[1].is_bare
 
-    def test_a_bad_file_is_known_before_anything_is_sent(self, write: Write) -> None:
+    def test_a_broken_file_raises_before_anything_is_sent(self, write: Write) -> None:
         write("cave-secret.json", "{")
         stub = StubAdapter()
         with pytest.raises(TokenFileError):
@@ -118,16 +118,16 @@ class TestSigning:
         assert stub.sent == []
 
 
-class TestTheCallersOwn:
+class TestCallersAuthorization:
     @pytest.mark.parametrize("own", ["Bearer mine", "Basic eDp5", b"Bearer mine"])
-    def test_authorization_is_left_alone(self, own: str | bytes) -> None:
+    def test_it_is_left_alone(self, own: str | bytes) -> None:
         stub = StubAdapter()
         around(stub).get(CAVE, headers={"authorization": own})
         assert stub.sent[0].headers["authorization"] == own
         assert stub.sent[0].headers.keys().isdisjoint({"Cookie", "X-Requested-With"})
 
     @pytest.mark.parametrize("nobodys", ["Bearer", "Bearer ", "Bearer None", "bearer null"])
-    def test_nobodys_token_is_replaced(
+    def test_an_empty_bearer_token_is_replaced(
         self, nobodys: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         """As ``f"Bearer {client.auth.token}"`` makes it where there is no token."""
@@ -136,27 +136,27 @@ class TestTheCallersOwn:
         assert stub.sent[0].headers["Authorization"] == BEARER
         assert "nobody's token" in caplog.text
 
-    def test_authorization_is_left_alone_even_when_it_is_refused(self) -> None:
+    def test_it_is_left_alone_after_a_refusal(self) -> None:
         stub = StubAdapter(Answer(401), Answer())
         response = around(stub).get(CAVE, headers={"Authorization": "Bearer mine"})
         assert response.status_code == 401
         assert len(stub.sent) == 1
 
     @pytest.mark.parametrize("own", ["Bearer mine", "Basic eDp5"])
-    def test_authorization_needs_no_secret_file(self, write: Write, own: str) -> None:
+    def test_with_it_a_broken_file_does_not_matter(self, write: Write, own: str) -> None:
         write("cave-secret.json", "{")
         stub = StubAdapter()
         around(stub).get(CAVE, headers={"Authorization": own})
         assert stub.sent[0].headers["Authorization"] == own
 
-    def test_the_auth_of_a_session_is_left_alone(self) -> None:
+    def test_the_auth_of_the_session_is_left_alone(self) -> None:
         stub = StubAdapter()
         session = around(stub)
         session.auth = ("user", "password")
         session.get(CAVE)
         assert stub.sent[0].headers["Authorization"].startswith("Basic ")
 
-    def test_a_token_that_our_store_gave_out_earlier_is_ours(self, store: TokenStore) -> None:
+    def test_a_former_token_of_our_store_is_replaced(self, store: TokenStore) -> None:
         stub = StubAdapter()
         session = around(stub)
         session.get(CAVE)
@@ -165,13 +165,13 @@ class TestTheCallersOwn:
         assert stub.sent[1].headers["Authorization"] == f"Bearer {OTHER_TOKEN}"
         assert not holds(TOKEN, stub.sent[1])
 
-    def test_a_token_that_our_store_has_now_is_ours(self) -> None:
+    def test_the_current_token_of_our_store_is_signed_as_usual(self) -> None:
         stub = StubAdapter()
         response = around(stub).get(CAVE, headers={"Authorization": BEARER})
         assert stub.sent[0].headers["Cookie"] == COOKIE
         assert response.request.headers["Authorization"] == BEARER  # the caller's, as it was
 
-    def test_a_token_of_another_host_is_foreign(self, store: TokenStore) -> None:
+    def test_a_token_of_another_host_is_left_alone(self, store: TokenStore) -> None:
         store.save(OTHER_TOKEN, THIRD_CAVE)
         stub = StubAdapter()
         session = around(stub)
@@ -179,7 +179,7 @@ class TestTheCallersOwn:
         session.get(CAVE, headers={"Authorization": f"Bearer {OTHER_TOKEN}"})
         assert stub.sent[1].headers["Authorization"] == f"Bearer {OTHER_TOKEN}"
 
-    def test_cave_auth_on_the_session_and_the_adapter_agree(self) -> None:
+    def test_cave_auth_on_the_session_and_an_adapter_sign_once(self) -> None:
         stub = StubAdapter()
         session = around(stub)
         session.auth = CaveAuth()
@@ -188,11 +188,11 @@ class TestTheCallersOwn:
         assert not holds(TOKEN, response)
 
 
-class TestFootprints:
+class TestTraces:
     @pytest.mark.parametrize("given", [TOKEN, None])
     @pytest.mark.parametrize("url", [CAVE, FOREIGN])
     @pytest.mark.parametrize("alone", [True, False])
-    def test_the_request_in_the_response_is_the_callers(
+    def test_response_request_is_the_callers_unsigned_request(
         self, web: responses.RequestsMock, given: str | None, url: str, alone: bool
     ) -> None:
         web.get(f"{url}/")
@@ -206,7 +206,7 @@ class TestFootprints:
         assert prepared.headers == before
         assert TOKEN.encode() not in pickle.dumps(response)
 
-    def test_so_it_is_after_a_refusal(self, secrets: Path) -> None:
+    def test_response_request_is_unsigned_after_a_refusal(self, secrets: Path) -> None:
         stub = StubAdapter(Answer(), Answer(401), Answer())
         session = around(stub)
         session.get(CAVE)
@@ -218,7 +218,7 @@ class TestFootprints:
         assert response.history == []
         assert not holds(OTHER_TOKEN, response)
 
-    def test_so_it_is_in_errors(self, web: responses.RequestsMock) -> None:
+    def test_the_request_of_an_error_is_unsigned(self, web: responses.RequestsMock) -> None:
         session = session_with(CaveAdapter(CaveAuth(TOKEN)))
         prepared = session.prepare_request(requests.Request("GET", CAVE))
         with pytest.raises(requests.ConnectionError) as caught:
@@ -226,7 +226,7 @@ class TestFootprints:
         assert caught.value.request is prepared
         assert not holds(TOKEN, dict(caught.value.request.headers))
 
-    def test_so_it_is_in_the_response_of_an_error(self) -> None:
+    def test_the_response_of_an_error_holds_no_token(self) -> None:
         """As of adapters that raise for a status."""
 
         class Raising(StubAdapter):
@@ -240,7 +240,7 @@ class TestFootprints:
         assert TOKEN not in repr(caught.value.request.headers)
         assert TOKEN not in repr(caught.value.response.request.headers)
 
-    def test_so_it_is_with_an_adapter_that_copies_the_request(self) -> None:
+    def test_a_wrapped_adapter_that_copies_the_request_leaves_no_token(self) -> None:
         class Copying(StubAdapter):
             def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
                 twin = request.copy()
@@ -250,14 +250,16 @@ class TestFootprints:
         response = around(Copying()).get(CAVE)
         assert not holds(TOKEN, response, dict(response.request.headers))
 
-    def test_no_token_in_a_repr(self) -> None:
+    def test_repr_shows_no_token(self) -> None:
         adapter = CaveAdapter(CaveAuth(TOKEN), wrapped=StubAdapter())
         assert TOKEN not in repr((adapter, vars(adapter)))
 
 
 class TestRefusals:
     @pytest.mark.parametrize("refusal", [Answer(401), redirect(LOGIN)])
-    def test_a_new_token_is_used_once(self, secrets: Path, refusal: Answer) -> None:
+    def test_after_a_refusal_a_new_token_is_tried_once(
+        self, secrets: Path, refusal: Answer
+    ) -> None:
         stub = StubAdapter(Answer(), refusal, Answer())
         session = around(stub)
         session.get(CAVE)
@@ -265,9 +267,7 @@ class TestRefusals:
         assert session.get(CAVE).ok
         assert stub.sent[2].headers["Authorization"] == f"Bearer {OTHER_TOKEN}"
 
-    def test_the_connection_of_a_refusal_is_closed_before_the_next_request(
-        self, secrets: Path
-    ) -> None:
+    def test_the_refused_response_is_closed_before_the_repeat(self, secrets: Path) -> None:
         class Renews(StubAdapter):
             def __init__(self, *answers: Answer) -> None:
                 super().__init__(*answers)
@@ -286,9 +286,7 @@ class TestRefusals:
         assert session.get(CAVE, stream=True).ok
         assert stub.open == [False]
 
-    def test_a_stranger_whose_address_is_that_of_a_login_page_refuses_nothing(
-        self, secrets: Path
-    ) -> None:
+    def test_a_redirect_to_a_foreign_login_page_is_no_refusal(self, secrets: Path) -> None:
         stub = StubAdapter(Answer(), redirect(LOGIN.replace(CAVE, FOREIGN)), Answer())
         session = around(stub)
         session.get(CAVE)
@@ -301,7 +299,7 @@ class TestRefusals:
         assert around(stub).get(CAVE).status_code == 401
         assert len(stub.sent) == 1
 
-    def test_a_body_that_is_spent_is_not_sent_twice(self, secrets: Path) -> None:
+    def test_a_consumed_body_is_not_sent_again(self, secrets: Path) -> None:
         stub = StubAdapter(Answer(), Answer(401), Answer())
         session = around(stub)
         session.get(CAVE)
@@ -352,14 +350,14 @@ class Splat(Odd):
 
 
 @pytest.mark.parametrize("kind", [NamedOnly, Positional, Splat])
-def test_a_wrapped_adapter_gets_the_arguments_of_the_session(kind: type[Odd]) -> None:
+def test_a_wrapped_adapter_gets_the_sessions_arguments(kind: type[Odd]) -> None:
     odd = kind()
     around(odd).get(CAVE, timeout=7, stream=True, verify=False)
     assert (odd.got["timeout"], odd.got["stream"], odd.got["verify"]) == (7, True, False)
     assert odd.inner.sent[0].headers["Authorization"] == BEARER
 
 
-def test_arguments_by_position_are_passed_on() -> None:
+def test_positional_arguments_are_passed_on() -> None:
     odd = Positional()
     request = requests.Request("GET", CAVE).prepare()
     CaveAdapter(wrapped=odd).send(request, True, 7, False, None, {"https": PROXY})
@@ -375,13 +373,15 @@ class TestPlainHttp:
         mount(requests.Session(), self.AUTH).get(self.URL)
         assert web.calls[0].request.headers["Authorization"] == BEARER
 
-    def test_not_through_an_adapter_of_another_kind(self) -> None:
+    def test_nothing_is_signed_through_an_unknown_adapter(self) -> None:
         """It may have a proxy of its own."""
         stub = StubAdapter()
         around(stub, self.AUTH).get(self.URL)
         assert not holds(TOKEN, *stub.sent)
 
-    def test_not_through_a_proxy_of_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_nothing_is_signed_through_a_proxy_from_the_environment(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("http_proxy", PROXY)
         stub = StubAdapter(Answer(401))
         around(stub, self.AUTH).get(self.URL)
@@ -390,12 +390,12 @@ class TestPlainHttp:
     @pytest.mark.parametrize(
         "proxies", [{"http": PROXY}, {"all": PROXY}, {"http://localhost": PROXY}]
     )
-    def test_not_through_a_proxy_given_in_code(self, proxies: dict[str, str]) -> None:
+    def test_nothing_is_signed_through_a_proxy_given_in_code(self, proxies: dict[str, str]) -> None:
         stub = StubAdapter(Answer(401))
         around(stub, self.AUTH).get(self.URL, proxies=proxies)
         assert [holds(TOKEN, sent) for sent in stub.sent] == [False]
 
-    def test_not_through_a_proxy_given_by_position(self) -> None:
+    def test_nothing_is_signed_through_a_proxy_given_by_position(self) -> None:
         odd = Positional()
         request = requests.Request("GET", self.URL).prepare()
         adapter = CaveAdapter(self.AUTH, wrapped=odd)
@@ -403,40 +403,40 @@ class TestPlainHttp:
         assert not holds(TOKEN, *odd.inner.sent)
 
 
-class TestTheSkin:
+class TestWrapping:
     """A wrapped adapter is seen and changed through the one around it."""
 
-    def test_settings_are_seen(self) -> None:
+    def test_the_wrapped_adapters_settings_can_be_read(self) -> None:
         inner = HTTPAdapter(max_retries=Retry(7), pool_maxsize=3)
         outer = CaveAdapter(wrapped=inner)
         assert outer.max_retries is inner.max_retries
         assert outer.poolmanager is inner.poolmanager
         assert outer.config is inner.config
 
-    def test_settings_are_changed(self) -> None:
+    def test_a_setting_changes_the_wrapped_adapter(self) -> None:
         inner = HTTPAdapter()
         outer = CaveAdapter(wrapped=inner)
         outer.max_retries = Retry(7)
         assert inner.max_retries.total == 7
         assert "max_retries" not in vars(outer)
 
-    def test_what_only_the_wrapped_adapter_has_is_there(self) -> None:
+    def test_other_attributes_of_the_wrapped_adapter_can_be_read(self) -> None:
         stub = StubAdapter()
         outer = CaveAdapter(wrapped=stub)
         assert outer.sent is stub.sent
         with pytest.raises(AttributeError):
             outer.no_such_thing  # noqa: B018
 
-    def test_what_nobody_has_is_an_attribute_error(self) -> None:
+    def test_an_unknown_attribute_raises_attribute_error(self) -> None:
         with pytest.raises(AttributeError, match="no_such_thing"):
             CaveAdapter().no_such_thing  # noqa: B018
 
-    def test_options_are_those_of_an_http_adapter(self) -> None:
+    def test_options_of_http_adapter_are_accepted(self) -> None:
         adapter = CaveAdapter(max_retries=3, pool_connections=5, pool_maxsize=7, pool_block=True)
         assert adapter.max_retries.total == 3
         assert adapter.poolmanager.connection_pool_kw == {"maxsize": 7, "block": True}
 
-    def test_options_for_both_are_refused(self) -> None:
+    def test_options_beside_a_wrapped_adapter_are_refused(self) -> None:
         with pytest.raises(TypeError, match="max_retries, pool_maxsize: give these to the wrapped"):
             CaveAdapter(wrapped=HTTPAdapter(), pool_maxsize=7, max_retries=3)
 
@@ -449,7 +449,7 @@ class TestTheSkin:
         around(stub).close()
         assert stub.closed == 2  # mounted on two prefixes, as requests has it
 
-    def test_closing_alone(self) -> None:
+    def test_closing_closes_its_own_connections(self) -> None:
         adapter = CaveAdapter()
         adapter.poolmanager.connection_from_url(CAVE)
         adapter.close()
@@ -458,7 +458,7 @@ class TestTheSkin:
     @pytest.mark.parametrize(
         "clone", [copy.copy, copy.deepcopy, lambda a: pickle.loads(pickle.dumps(a))]
     )
-    def test_a_clone_alone(self, clone: Any) -> None:
+    def test_a_copy_keeps_its_auth_and_options(self, clone: Any) -> None:
         twin = clone(CaveAdapter(CaveAuth(TOKEN), max_retries=3, pool_maxsize=7))
         assert type(twin) is CaveAdapter
         assert twin.auth == CaveAuth(TOKEN)
@@ -469,14 +469,14 @@ class TestTheSkin:
     @pytest.mark.parametrize(
         "clone", [copy.copy, copy.deepcopy, lambda a: pickle.loads(pickle.dumps(a))]
     )
-    def test_a_clone_around_another(self, clone: Any) -> None:
+    def test_a_copy_keeps_the_wrapped_adapter(self, clone: Any) -> None:
         twin = clone(CaveAdapter(wrapped=HTTPAdapter(max_retries=3)))
         assert type(twin) is CaveAdapter
         assert twin.auth == CaveAuth()
         assert type(twin.wrapped) is HTTPAdapter
         assert twin.max_retries.total == 3
 
-    def test_a_deep_copy_is_not_the_wrapped_adapters_own(self) -> None:
+    def test_a_deep_copy_ignores_the_wrapped_adapters_deepcopy(self) -> None:
         """A special method of the wrapped adapter must not stand in for one of ours."""
 
         class Shared(HTTPAdapter):

@@ -31,7 +31,7 @@ from ..support.stub import (
 
 
 class TestSigning:
-    def test_header_and_cookie_on_a_cave_host(
+    def test_a_cave_host_gets_header_and_cookie(
         self, session: requests.Session, web: responses.RequestsMock
     ) -> None:
         web.get(f"{CAVE}/info")
@@ -41,13 +41,15 @@ class TestSigning:
         assert headers["Cookie"] == f"mine=1; {COOKIE}"
         assert "X-Requested-With" not in headers
 
-    def test_no_token_in_the_url(self, session: requests.Session) -> None:
+    def test_the_token_is_not_put_in_the_url(self, session: requests.Session) -> None:
         stub = stubbed(session)
         session.get(f"{CAVE}/info?a=1")
         assert stub.sent[0].url == f"{CAVE}/info?a=1"
 
     @pytest.mark.parametrize("url", [f"{FOREIGN}/", f"{CAVE}.evil.example/", f"{CAVE}:8443/"])
-    def test_nothing_on_another_host(self, session: requests.Session, url: str) -> None:
+    def test_another_host_gets_the_unchanged_request(
+        self, session: requests.Session, url: str
+    ) -> None:
         stub, plain = stubbed(session), requests.Session()
         other = stubbed(plain)
         session.get(url)
@@ -55,17 +57,19 @@ class TestSigning:
         assert stub.sent == other.sent
         assert stub.sent[0].is_bare
 
-    def test_the_callers_own_header_is_overridden(self, session: requests.Session) -> None:
+    def test_the_callers_authorization_header_is_replaced(self, session: requests.Session) -> None:
         stub = stubbed(session)
         session.get(CAVE, headers={"Authorization": "Bearer mine"})
         assert stub.sent[0].headers["Authorization"] == BEARER
 
-    def test_the_callers_own_header_stays_for_another_host(self, session: requests.Session) -> None:
+    def test_another_host_gets_the_callers_authorization_header(
+        self, session: requests.Session
+    ) -> None:
         stub = stubbed(session)
         session.get(FOREIGN, headers={"Authorization": "Bearer mine"})
         assert stub.sent[0].headers["Authorization"] == "Bearer mine"
 
-    def test_the_auth_of_one_request(self, session: requests.Session) -> None:
+    def test_the_auth_of_one_request_takes_precedence(self, session: requests.Session) -> None:
         stub = stubbed(session)
         session.get(CAVE, auth=("user", "password"))
         assert stub.sent[0].headers["Authorization"].startswith("Basic ")
@@ -79,14 +83,14 @@ class TestSigning:
         assert headers["X-Requested-With"] == "cave-auth-adapter"
         assert headers.keys().isdisjoint({"Authorization", "Cookie"})
 
-    def test_without_a_token_the_callers_own_wish_stays(self) -> None:
+    def test_without_a_token_the_callers_x_requested_with_stays(self) -> None:
         session = requests.Session()
         session.auth = CaveAuth()
         stub = stubbed(session)
         session.get(CAVE, headers={"x-requested-with": "XMLHttpRequest"})
         assert stub.sent[0].headers["x-requested-with"] == "XMLHttpRequest"
 
-    def test_an_explicit_token_is_for_trusted_hosts_only(self) -> None:
+    def test_a_token_given_in_code_goes_to_trusted_hosts_only(self) -> None:
         session = requests.Session()
         session.auth = CaveAuth(TOKEN, hosts=["cave.example.org"])
         stub = stubbed(session)
@@ -94,7 +98,7 @@ class TestSigning:
             session.get(url)
         assert [sent.headers.get("Authorization") for sent in stub.sent] == [BEARER, None, None]
 
-    def test_bytes_as_headers(self, session: requests.Session) -> None:
+    def test_headers_may_be_bytes(self, session: requests.Session) -> None:
         stub = stubbed(session)
         session.get(CAVE, headers={"Cookie": b"a=1", "Authorization": b"Bearer mine"})
         assert stub.sent[0].headers["Cookie"] == f"a=1; {COOKIE}"
@@ -107,7 +111,7 @@ class TestSigning:
         assert stub.sent[0].headers["Content-Length"] == "8"
 
 
-class TestWhatRequestsDoesWithoutUs:
+class TestOtherCredentials:
     """``requests`` asks neither netrc nor the URL once ``session.auth`` is set; we ask the URL."""
 
     @pytest.fixture
@@ -130,7 +134,9 @@ class TestWhatRequestsDoesWithoutUs:
 
     @pytest.mark.usefixtures("netrc")
     @pytest.mark.parametrize("url", URLS)
-    def test_the_url_counts_on_other_hosts(self, session: requests.Session, url: str) -> None:
+    def test_credentials_in_a_url_work_on_other_hosts(
+        self, session: requests.Session, url: str
+    ) -> None:
         plain = requests.Session()
         plain.trust_env = False  # each auth object of requests turns netrc off
         stub, other = stubbed(session), stubbed(plain)
@@ -139,13 +145,13 @@ class TestWhatRequestsDoesWithoutUs:
         assert stub.sent == other.sent
 
     @pytest.mark.usefixtures("netrc")
-    def test_netrc_does_not_count_where_we_sign(self, session: requests.Session) -> None:
+    def test_netrc_is_ignored_on_a_cave_host(self, session: requests.Session) -> None:
         stub = stubbed(session)
         session.get(CAVE)
         assert stub.sent[0].headers["Authorization"] == BEARER
 
     @pytest.mark.usefixtures("netrc")
-    def test_netrc_is_replaced_where_a_redirect_brings_it_back(
+    def test_a_netrc_entry_applied_on_a_redirect_is_replaced(
         self, session: requests.Session
     ) -> None:
         """``rebuild_auth`` puts it over the bearer header, and CAVE answers 400."""
@@ -159,16 +165,16 @@ class TestWhatRequestsDoesWithoutUs:
 class TestBadConfiguration:
     """Known before anything is sent."""
 
-    def test_a_bad_token(self) -> None:
+    def test_a_bad_token_is_refused_by_the_constructor(self) -> None:
         with pytest.raises(InvalidToken):
             CaveAuth("not a token")
 
     @pytest.mark.parametrize("hosts", ["cave.example.org", ["http://cave.example.org"], [None]])
-    def test_bad_hosts(self, hosts: Any) -> None:
+    def test_bad_hosts_are_refused_by_the_constructor(self, hosts: Any) -> None:
         with pytest.raises(ValueError, match="host"):
             CaveAuth(hosts=hosts)
 
-    def test_a_key_that_is_none(self) -> None:
+    def test_a_token_key_of_none_is_refused(self) -> None:
         key: Any = None
         with pytest.raises(TypeError, match="token_key is a string"):
             CaveAuth(token_key=key)
@@ -180,7 +186,7 @@ class TestBadConfiguration:
             ("CAVE_TOKEN_FILE", "/no/such/file", TokenFileError),
         ],
     )
-    def test_a_bad_variable(
+    def test_a_bad_variable_raises_before_anything_is_sent(
         self,
         session: requests.Session,
         monkeypatch: pytest.MonkeyPatch,
@@ -194,7 +200,7 @@ class TestBadConfiguration:
             session.get(CAVE)
         assert stub.sent == []
 
-    def test_a_broken_file(self, write: Write) -> None:
+    def test_a_broken_file_raises_before_anything_is_sent(self, write: Write) -> None:
         write("cave-secret.json", "{")
         session = requests.Session()
         session.auth = CaveAuth()
@@ -203,7 +209,7 @@ class TestBadConfiguration:
             session.get(CAVE)
         assert stub.sent == []
 
-    def test_a_broken_file_is_no_matter_for_another_host(self, write: Write) -> None:
+    def test_a_broken_file_does_not_affect_other_hosts(self, write: Write) -> None:
         write("cave-secret.json", "{")
         session = requests.Session()
         session.auth = CaveAuth()
@@ -225,12 +231,12 @@ class TestTheObject:
     )
 
     @pytest.mark.parametrize("configuration", CONFIGURATIONS)
-    def test_equal_by_configuration(self, configuration: dict[str, Any]) -> None:
+    def test_equal_configurations_make_equal_objects(self, configuration: dict[str, Any]) -> None:
         one, other = CaveAuth(**configuration), CaveAuth(**configuration)
         assert one == other
         assert hash(one) == hash(other)
 
-    def test_different_by_configuration(self) -> None:
+    def test_different_configurations_make_different_objects(self) -> None:
         auths = [CaveAuth(**configuration) for configuration in self.CONFIGURATIONS]
         assert len(set(auths)) == len(auths)
         assert auths[0] != HTTPBasicAuth("user", "password")
@@ -239,7 +245,7 @@ class TestTheObject:
     @pytest.mark.parametrize(
         "clone", [copy.copy, copy.deepcopy, lambda auth: pickle.loads(pickle.dumps(auth))]
     )
-    def test_a_clone_is_equal_and_works(
+    def test_a_copy_is_equal_and_trusts_the_same_hosts(
         self, configuration: dict[str, Any], clone: Callable[[CaveAuth], CaveAuth]
     ) -> None:
         auth = CaveAuth(**configuration)
@@ -249,7 +255,7 @@ class TestTheObject:
         assert twin.raise_errors == auth.raise_errors
         assert twin.trusts("https://cave.example.org/") == auth.trusts("https://cave.example.org/")
 
-    def test_a_subclass_stays_one(self) -> None:
+    def test_a_pickled_subclass_keeps_its_class(self) -> None:
         twin = pickle.loads(pickle.dumps(MyAuth(TOKEN)))
         assert type(twin) is MyAuth
 
@@ -263,7 +269,7 @@ class TestTheObject:
         assert auth.trusts("https://cave.example.org/")
         assert copy.copy(auth) == auth
 
-    def test_a_path_is_the_same_as_its_string(self) -> None:
+    def test_token_file_may_be_a_path_or_a_string(self) -> None:
         assert CaveAuth(token_file=Path("some.file")) == CaveAuth(token_file="some.file")
 
     @pytest.mark.parametrize(
@@ -280,14 +286,16 @@ class TestTheObject:
         assert repr(CaveAuth(**configuration)) == shown
 
     @pytest.mark.parametrize("given", [TOKEN, None])
-    def test_no_token_is_shown(self, session: requests.Session, given: str | None) -> None:
+    def test_repr_and_vars_show_no_token(
+        self, session: requests.Session, given: str | None
+    ) -> None:
         auth = session.auth = CaveAuth(given)
         stubbed(session)
         session.get(CAVE)
         shown = (auth, vars(auth), vars(auth.credentials), vars(auth.hosts))
         assert TOKEN not in repr(shown) + str(shown)
 
-    def test_a_token_from_the_store_is_in_no_pickle(self, session: requests.Session) -> None:
+    def test_a_token_from_the_store_is_not_pickled(self, session: requests.Session) -> None:
         stubbed(session)
         session.get(CAVE)
         assert TOKEN.encode() not in pickle.dumps((session.auth, session))
@@ -295,10 +303,12 @@ class TestTheObject:
     @pytest.mark.parametrize(
         ("url", "token"), [(CAVE, TOKEN), (FOREIGN, None), ("http://global.daf-apis.com", None)]
     )
-    def test_token_for(self, session: requests.Session, url: str, token: str | None) -> None:
+    def test_token_for_returns_the_token_of_a_trusted_url(
+        self, session: requests.Session, url: str, token: str | None
+    ) -> None:
         assert session.auth.token_for(url) == token
 
-    def test_token_for_without_a_token(self) -> None:
+    def test_token_for_returns_none_without_a_token(self) -> None:
         assert CaveAuth().token_for(CAVE) is None
 
 

@@ -1,4 +1,4 @@
-"""Over plain http only loopback is signed, and never through a proxy."""
+"""Over plain http, ``CaveAuth`` signs for loopback only, and never through a proxy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TestPlainHttp:
         session.auth = CaveAuth(TOKEN, hosts=["http://localhost:8000"])
         return session
 
-    def test_loopback_is_signed_when_it_refuses(
+    def test_loopback_is_signed_after_a_refusal(
         self, session: requests.Session, web: responses.RequestsMock
     ) -> None:
         """By then it is known that there is no proxy."""
@@ -33,14 +33,14 @@ class TestPlainHttp:
         tokens = [headers.get("Authorization") for headers in sent_headers(web)]
         assert tokens == [None, BEARER]
 
-    def test_not_through_an_adapter_of_another_kind(self, session: requests.Session) -> None:
+    def test_nothing_is_signed_through_an_unknown_adapter(self, session: requests.Session) -> None:
         """It may have a proxy of its own."""
         stub = stubbed(session, Answer(401))
         assert session.get(self.URL).status_code == 401
         assert not holds(TOKEN, *stub.sent)
 
     @pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy"])
-    def test_not_through_a_proxy_of_the_environment(
+    def test_nothing_is_signed_through_a_proxy_from_the_environment(
         self, session: requests.Session, monkeypatch: pytest.MonkeyPatch, variable: str
     ) -> None:
         monkeypatch.setenv(variable, PROXY)
@@ -49,7 +49,7 @@ class TestPlainHttp:
         assert stub.keywords[0]["proxies"]
         assert not holds(TOKEN, *stub.sent)
 
-    def test_a_proxy_that_is_not_for_this_host_is_no_matter(
+    def test_a_proxy_that_no_proxy_excludes_does_not_matter(
         self,
         session: requests.Session,
         monkeypatch: pytest.MonkeyPatch,
@@ -64,7 +64,7 @@ class TestPlainHttp:
 
     @pytest.mark.parametrize("proxies", [{"http": PROXY}, {"all": PROXY}])
     @pytest.mark.parametrize("where", ["session", "request"])
-    def test_not_through_a_proxy_given_in_code(
+    def test_nothing_is_signed_through_a_proxy_given_in_code(
         self, session: requests.Session, proxies: dict[str, str], where: str
     ) -> None:
         stub = stubbed(session, Answer(401))
@@ -73,13 +73,15 @@ class TestPlainHttp:
         session.get(self.URL, proxies=proxies if where == "request" else None)
         assert not holds(TOKEN, *stub.sent)
 
-    def test_not_through_a_proxy_given_when_it_is_sent(self, session: requests.Session) -> None:
+    def test_nothing_is_signed_through_a_proxy_given_to_send(
+        self, session: requests.Session
+    ) -> None:
         stub = stubbed(session, Answer(401))
         prepared = session.prepare_request(requests.Request("GET", self.URL))
         session.send(prepared, proxies={"http": PROXY})
         assert not holds(TOKEN, *stub.sent)
 
-    def test_https_goes_signed_through_a_proxy(
+    def test_https_is_signed_through_a_proxy(
         self, monkeypatch: pytest.MonkeyPatch, store: TokenStore
     ) -> None:
         """The proxy sees a tunnel."""

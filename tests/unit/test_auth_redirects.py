@@ -53,7 +53,7 @@ class TestRedirects:
         assert not holds(TOKEN, stub.sent[1])
         assert "X-Requested-With" not in stub.sent[1].headers
 
-    def test_another_host_gets_what_it_would_without_us(self) -> None:
+    def test_without_a_token_another_host_gets_the_unchanged_request(self) -> None:
         """Not even a trace of the request that was unsigned for want of a token."""
         session = requests.Session()
         session.auth = CaveAuth()
@@ -65,7 +65,7 @@ class TestRedirects:
 
     @pytest.mark.parametrize("refusal", REFUSALS)
     @pytest.mark.parametrize("start", [OTHER_CAVE, CAVE])
-    def test_a_hop_to_a_cave_host_that_refuses_is_signed_and_sent_once_more(
+    def test_a_cave_host_that_refuses_a_hop_gets_it_again_signed(
         self, session: requests.Session, store: TokenStore, start: str, refusal: Answer
     ) -> None:
         store.save(OTHER_TOKEN, THIRD_CAVE)
@@ -80,12 +80,12 @@ class TestRedirects:
         assert not holds(OTHER_TOKEN, response, *response.history)
 
     @pytest.mark.parametrize("refusal", REFUSALS)
-    def test_not_more_than_once(self, session: requests.Session, refusal: Answer) -> None:
+    def test_a_hop_is_repeated_only_once(self, session: requests.Session, refusal: Answer) -> None:
         stub = stubbed(session, redirect(f"{CAVE}/b"), refusal, refusal, Answer())
         session.get(OTHER_CAVE, allow_redirects=True)
         assert [sent.url for sent in stub.sent].count(f"{CAVE}/b") == 2
 
-    def test_a_hop_that_is_not_refused_is_not_signed(self, session: requests.Session) -> None:
+    def test_a_hop_that_succeeds_is_not_repeated(self, session: requests.Session) -> None:
         stub = stubbed(session, redirect(f"{CAVE}/public"), Answer())
         assert session.get(FOREIGN).ok
         assert "Authorization" not in stub.sent[1].headers
@@ -96,12 +96,12 @@ class TestRedirects:
         assert len(stub.sent) == 2
         assert not holds(TOKEN, stub.sent[1])
 
-    def test_the_hop_from_cave_to_cave_asks_for_json(self, session: requests.Session) -> None:
+    def test_a_hop_from_cave_to_cave_asks_for_json(self, session: requests.Session) -> None:
         stub = stubbed(session, redirect(f"{THIRD_CAVE}/b"), Answer())
         session.get(CAVE)
         assert stub.sent[1].headers["X-Requested-With"] == "cave-auth-adapter"
 
-    def test_the_hop_from_elsewhere_to_cave_asks_for_json(self) -> None:
+    def test_a_hop_from_elsewhere_to_cave_asks_for_json(self) -> None:
         """Else a user without a token gets the login page of Google, with status 200."""
         session = requests.Session()
         session.auth = CaveAuth()
@@ -109,18 +109,18 @@ class TestRedirects:
         session.get(FOREIGN)
         assert stub.sent[1].headers["X-Requested-With"] == "cave-auth-adapter"
 
-    def test_there_and_back(self, session: requests.Session) -> None:
+    def test_a_foreign_redirect_back_to_cave_is_not_signed(self, session: requests.Session) -> None:
         stub = stubbed(session, redirect(FOREIGN), redirect(f"{CAVE}/b"), Answer(401), Answer())
         assert session.get(f"{CAVE}/a").status_code == 401
         tokens = [sent.headers.get("Authorization") for sent in stub.sent]
         assert tokens == [BEARER, None, None]  # the stranger may have had any request in mind
 
-    def test_a_broken_location_is_the_error_of_requests(self, session: requests.Session) -> None:
+    def test_a_broken_location_raises_as_in_requests(self, session: requests.Session) -> None:
         stubbed(session, redirect("https://[::1/x"), Answer())
         with pytest.raises((requests.RequestException, ValueError)):
             session.get(CAVE)
 
-    def test_one_prepared_request_can_be_sent_again(self, session: requests.Session) -> None:
+    def test_a_prepared_request_can_be_sent_again(self, session: requests.Session) -> None:
         stub = stubbed(session, redirect(FOREIGN), Answer(), Answer())
         prepared = session.prepare_request(requests.Request("GET", CAVE))
         session.send(prepared)
@@ -178,13 +178,15 @@ class TestSessionsThatKeepAuth:
         assert not holds(TOKEN, *stub.sent[1:])
         assert stub.sent[-1].headers["Authorization"] == f"Bearer {OTHER_TOKEN}"
 
-    def test_a_way_round_through_the_same_host(self, session: requests.Session) -> None:
+    def test_a_redirect_by_way_of_the_same_host_leaks_nothing(
+        self, session: requests.Session
+    ) -> None:
         stub = stubbed(session, redirect(f"{CAVE}/b"), redirect(FOREIGN), Answer())
         session.get(f"{CAVE}/a")
         assert stub.sent[1].headers["Authorization"] == BEARER
         assert not holds(TOKEN, stub.sent[2])
 
-    def test_the_callers_own_header_is_the_callers_affair(self, session: requests.Session) -> None:
+    def test_the_callers_authorization_header_goes_along(self, session: requests.Session) -> None:
         stub = stubbed(session, redirect(CAVE), Answer())
         session.get(FOREIGN, headers={"Authorization": "Bearer mine"})
         assert stub.sent[1].headers["Authorization"] == "Bearer mine"

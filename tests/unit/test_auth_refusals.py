@@ -52,7 +52,7 @@ class Unseekable(io.RawIOBase):
 
 
 class TestRefusals:
-    def test_a_new_token_in_the_store_is_used_once(
+    def test_after_a_refusal_a_new_token_in_the_store_is_tried_once(
         self, session: requests.Session, secrets: Path
     ) -> None:
         stub = stubbed(session, Answer(), Answer(401), Answer())
@@ -77,14 +77,14 @@ class TestRefusals:
         assert "cave-secret.json" in warning
         assert TOKEN not in warning
 
-    def test_a_foreign_host_is_not_our_affair(
+    def test_a_refusal_of_a_foreign_host_is_ignored(
         self, session: requests.Session, caplog: pytest.LogCaptureFixture
     ) -> None:
         stubbed(session, Answer(401))
         assert session.get(FOREIGN).status_code == 401
         assert caplog.messages == []
 
-    def test_an_elapsed_time_counts_both(
+    def test_a_repeated_request_has_an_elapsed_time(
         self, session: requests.Session, store: TokenStore
     ) -> None:
         stubbed(session, redirect(CAVE), Answer(401), Answer())
@@ -96,14 +96,16 @@ class TestBodies:
     """A hop from another CAVE host arrives unsigned; with status 307 it has the body again."""
 
     @pytest.mark.parametrize("make", [lambda: b"body", lambda: "body", lambda: io.BytesIO(b"body")])
-    def test_what_can_be_replayed_is_sent_again(
+    def test_a_body_that_can_be_replayed_is_sent_again(
         self, session: requests.Session, make: Callable[[], Any]
     ) -> None:
         stub = stubbed(session, redirect(CAVE, 307), Answer(401), Answer())
         assert session.post(OTHER_CAVE, data=make()).ok
         assert [sent.body for sent in stub.sent] == [b"body"] * 3
 
-    def test_a_file_is_sent_from_where_it_was(self, session: requests.Session) -> None:
+    def test_a_file_is_sent_again_from_its_original_position(
+        self, session: requests.Session
+    ) -> None:
         file = io.BytesIO(b"not this; body")
         file.seek(10)
         stub = stubbed(session, redirect(CAVE, 307), Answer(401), Answer())
@@ -111,7 +113,7 @@ class TestBodies:
         assert [sent.body for sent in stub.sent] == [b"body"] * 3
 
     @pytest.mark.parametrize("make", [_pieces, Unseekable])
-    def test_what_is_spent_is_not_sent_again(
+    def test_a_consumed_body_is_not_sent_again(
         self, store: TokenStore, secrets: Path, make: Callable[[], Any]
     ) -> None:
         store.save(TOKEN)
@@ -148,7 +150,7 @@ class Endless(io.BytesIO):
         pytest.fail("reading it takes for ever")
 
 
-def test_a_refusal_is_closed_unread() -> None:
+def test_a_refused_response_is_closed_unread() -> None:
     response, body = requests.Response(), Endless()
     response.raw = HTTPResponse(body, preload_content=False)
     discard(response)
@@ -156,7 +158,7 @@ def test_a_refusal_is_closed_unread() -> None:
 
 
 @pytest.mark.parametrize("raw", [io.BytesIO(b"{}"), None])
-def test_a_refusal_of_an_adapter_of_another_kind_can_be_discarded(raw: Any) -> None:
+def test_a_refused_response_without_urllib3_is_discarded(raw: Any) -> None:
     """Adapters for files and tests build responses of their own, without urllib3."""
 
     class Adapter(requests.adapters.BaseAdapter):

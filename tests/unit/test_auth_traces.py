@@ -14,7 +14,7 @@ from ..support.sessions import stubbed
 from ..support.stub import CAVE, FOREIGN, OTHER_CAVE, TOKEN, Answer, StubAdapter, holds, redirect
 
 
-class TestFootprints:
+class TestTraces:
     @pytest.mark.parametrize("given", [TOKEN, None])
     @pytest.mark.parametrize("url", [f"{CAVE}/", f"{FOREIGN}/"])
     def test_a_response_holds_no_token(
@@ -27,7 +27,7 @@ class TestFootprints:
         assert response.request.headers["Cookie"] == "mine=1"
         assert "Authorization" not in response.request.headers
 
-    def test_nor_does_its_history(
+    def test_the_history_of_a_response_holds_no_token(
         self, session: requests.Session, web: responses.RequestsMock
     ) -> None:
         session.auth = CaveAuth(TOKEN)
@@ -39,7 +39,7 @@ class TestFootprints:
         assert [hop.url[-1] for hop in response.history] == ["a", "b", "c"]
         assert not holds(TOKEN, response, *response.history)
 
-    def test_the_callers_own_hooks_stay(
+    def test_the_callers_hooks_are_kept(
         self, session: requests.Session, web: responses.RequestsMock
     ) -> None:
         seen: list[requests.Response] = []
@@ -51,7 +51,7 @@ class TestFootprints:
         assert response.request.hooks["response"] == session.hooks["response"]
         assert not holds(TOKEN, seen[0].headers, dict(seen[0].request.headers))
 
-    def test_a_history_is_never_made_by_us(
+    def test_a_repeated_request_is_not_in_the_history(
         self, session: requests.Session, web: responses.RequestsMock
     ) -> None:
         web.get(f"{OTHER_CAVE}/", status=302, headers={"Location": f"{CAVE}/"})
@@ -61,7 +61,9 @@ class TestFootprints:
         assert response.ok
         assert [hop.url for hop in response.history] == [f"{OTHER_CAVE}/"]
 
-    def test_an_error_while_sending_again_holds_no_token(self, session: requests.Session) -> None:
+    def test_an_error_in_the_repeated_request_holds_no_token(
+        self, session: requests.Session
+    ) -> None:
         """What was prepared for the caller may hold it; what we prepare must not."""
         stub = stubbed(session, redirect(CAVE), Answer(401), requests.ConnectionError("gone"))
         failing = stub.send
@@ -79,7 +81,7 @@ class TestFootprints:
         assert TOKEN not in repr(caught.value.request.headers)
 
 
-def test_a_refusal_that_is_raised_holds_no_token() -> None:
+def test_a_raised_refusal_holds_no_token() -> None:
     session = requests.Session()
     session.mount("https://", StubAdapter(Answer(401)))
     session.auth = CaveAuth(TOKEN, raise_errors=True)

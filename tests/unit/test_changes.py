@@ -1,4 +1,4 @@
-"""A token that changes is noticed: in a file, a variable, or this process."""
+"""A changed token is noticed, whether it is in a file, in a variable, or saved by this process."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TestChanges:
         clock.advance(LOOK_INTERVAL)
         assert value(credentials) == TOKEN
 
-    def test_a_look_that_hung_for_long_is_repeated_within_a_minute(
+    def test_a_slow_stat_delays_the_next_look_by_a_minute_at_most(
         self, write: Write, clock: Clock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def hang(*args: Any, **kwargs: Any) -> os.stat_result:
@@ -53,7 +53,7 @@ class TestChanges:
         clock.advance(60)
         assert value(credentials) == TOKEN
 
-    def test_a_write_is_seen_at_once_though_another_thread_is_still_looking(
+    def test_a_save_is_noticed_at_once_while_another_thread_looks(
         self, store: TokenStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         store.save(OTHER_TOKEN)
@@ -79,7 +79,9 @@ class TestChanges:
             looked.set()
             thread.join()
 
-    def test_without_the_clock(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_changed_file_is_noticed_in_real_time(
+        self, write: Write, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(watch, "LOOK_INTERVAL", 0.01)
         monkeypatch.setattr(watch, "_LOOK_SHARE", 1.0)
         write("cave-secret.json", token=OTHER_TOKEN, other="longer than before")
@@ -90,7 +92,7 @@ class TestChanges:
         assert value(some) == TOKEN
 
     @pytest.mark.parametrize(("higher", "lower"), list(pairwise(FILES)))
-    def test_a_higher_ranked_file_that_appears(
+    def test_a_new_file_of_higher_rank_is_noticed(
         self, write: Write, clock: Clock, higher: str, lower: str
     ) -> None:
         write(lower, token=OTHER_TOKEN)
@@ -101,14 +103,14 @@ class TestChanges:
         clock.advance(LOOK_INTERVAL)
         assert value(credentials) == TOKEN
 
-    def test_a_directory_that_appears(self, write: Write, clock: Clock) -> None:
+    def test_a_new_directory_is_noticed(self, write: Write, clock: Clock) -> None:
         credentials = Credentials()
         assert value(credentials) is None
         write("cave-secret.json", token=TOKEN)
         clock.advance(LOOK_INTERVAL)
         assert value(credentials) == TOKEN
 
-    def test_a_file_that_goes(self, write: Write, clock: Clock) -> None:
+    def test_a_deleted_file_is_noticed(self, write: Write, clock: Clock) -> None:
         path = write("cave-secret.json", token=TOKEN)
         os.utime(path.parent, (1, 1))
         credentials = Credentials()
@@ -147,7 +149,7 @@ class TestChanges:
         monkeypatch.setenv(name, str(values[name]))
         assert value(credentials) == TOKEN
 
-    def test_a_rewrite_that_no_stat_shows_is_found_after_a_refusal(
+    def test_a_change_that_stat_does_not_show_is_found_after_a_refusal(
         self, write: Write, clock: Clock
     ) -> None:
         path = write("cave-secret.json", token=OTHER_TOKEN)
@@ -158,7 +160,7 @@ class TestChanges:
         os.utime(path, (1, 1))
         assert credentials.after_refusal(HOST, refused).value == TOKEN
 
-    def test_a_file_that_breaks_meanwhile_does_not_stop_what_runs(
+    def test_a_file_that_breaks_leaves_the_former_token_in_use(
         self, write: Write, clock: Clock, caplog: pytest.LogCaptureFixture
     ) -> None:
         write("cave-secret.json", token=TOKEN)
@@ -170,7 +172,7 @@ class TestChanges:
         (warning,) = caplog.messages
         assert str(path) in warning
 
-    def test_a_file_that_is_whole_again_just_after_it_was_read_is_noticed(
+    def test_a_file_repaired_right_after_a_read_is_noticed(
         self, write: Write, clock: Clock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         write("cave-secret.json", token=OTHER_TOKEN)
@@ -193,7 +195,7 @@ class TestChanges:
         clock.advance(LOOK_INTERVAL)
         assert value(credentials) == TOKEN
 
-    def test_a_variable_that_names_a_broken_file_is_not_answered_with_the_token_before(
+    def test_a_variable_that_names_a_missing_file_is_an_error(
         self, write: Write, clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         """Whoever sets a variable wants another identity, and not silently the former one."""

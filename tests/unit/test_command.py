@@ -1,4 +1,4 @@
-"""Tokens from a command: the variable CAVE_TOKEN_COMMAND."""
+"""Tokens from the command in ``CAVE_TOKEN_COMMAND``, which is a real process."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def seconds_from_now(seconds: float) -> float:
     return time.time() + seconds
 
 
-def test_it_runs_once_with_the_server_as_its_last_argument(commanded: Commanded) -> None:
+def test_the_command_runs_once_with_the_server_as_last_argument(commanded: Commanded) -> None:
     calls = commanded(printing(TOKEN))
     auth = CaveAuth()
     assert calls.so_far == []
@@ -85,7 +85,7 @@ def test_it_runs_once_with_the_server_as_its_last_argument(commanded: Commanded)
     assert calls.so_far == [["an argument", HOST.host]]
 
 
-def test_it_has_its_place_in_the_order(
+def test_the_command_ranks_above_files_and_below_variables(
     commanded: Commanded, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write("cave-secret.json", token=OTHER_TOKEN, key=OTHER_TOKEN)
@@ -99,13 +99,13 @@ def test_it_has_its_place_in_the_order(
 
 
 @pytest.mark.parametrize("extra", [{}, {"expires": None}, {"expires": 4e9}, {"more": [1]}])
-def test_json_is_understood(commanded: Commanded, extra: dict[str, Any]) -> None:
+def test_the_command_may_print_json(commanded: Commanded, extra: dict[str, Any]) -> None:
     commanded(printing(json.dumps({"token": TOKEN, **extra})))
     assert CaveAuth().token_for(URL) == TOKEN
 
 
 @pytest.mark.parametrize("form", ["seconds", "Z", "+00:00", "naive"])
-def test_it_runs_again_before_the_token_expires(
+def test_the_command_runs_again_before_the_token_expires(
     commanded: Commanded, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
     soon = datetime.now(timezone.utc) + timedelta(seconds=600)
@@ -119,7 +119,7 @@ def test_it_runs_again_before_the_token_expires(
         assert len(calls.so_far) == runs
 
 
-def test_a_command_that_fails_later_leaves_the_token_until_it_expires(
+def test_a_token_is_used_until_it_expires_when_the_command_fails(
     commanded: Commanded, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     commanded(printing(json.dumps({"token": TOKEN, "expires": seconds_from_now(600)})))
@@ -134,7 +134,7 @@ def test_a_command_that_fails_later_leaves_the_token_until_it_expires(
     assert "exit status 1" in warning
 
 
-def test_it_runs_again_after_a_refusal(commanded: Commanded) -> None:
+def test_the_command_runs_again_after_a_refusal(commanded: Commanded) -> None:
     code = f"""
 import pathlib
 count = pathlib.Path(sys.argv[0] + ".count")
@@ -153,7 +153,7 @@ print({TOKEN!r} if len(count.read_text()) == 1 else {OTHER_TOKEN!r})
     assert len(calls.so_far) == 2
 
 
-def test_it_runs_again_after_tokens_changed(commanded: Commanded) -> None:
+def test_the_command_runs_again_after_tokens_changed(commanded: Commanded) -> None:
     calls = commanded(printing(TOKEN))
     auth = CaveAuth()
     for _ in range(2):
@@ -162,7 +162,7 @@ def test_it_runs_again_after_tokens_changed(commanded: Commanded) -> None:
     assert len(calls.so_far) == 2
 
 
-def test_one_runs_at_a_time(commanded: Commanded, tmp_path: Path) -> None:
+def test_one_command_runs_at_a_time(commanded: Commanded, tmp_path: Path) -> None:
     busy = tmp_path / "busy"
     calls = commanded(
         f"import time; os.mkdir({str(busy)!r}); time.sleep(0.1); os.rmdir({str(busy)!r})\n"
@@ -182,12 +182,12 @@ def test_one_runs_at_a_time(commanded: Commanded, tmp_path: Path) -> None:
     assert sorted(call[-1] for call in calls.so_far) == hosts
 
 
-def test_it_does_not_run_itself(commanded: Commanded) -> None:
+def test_the_command_does_not_see_its_own_variable(commanded: Commanded) -> None:
     commanded("print('ab' * 16 if 'CAVE_TOKEN_COMMAND' not in os.environ else 'cd' * 16)")
     assert CaveAuth().token_for(URL) == "ab" * 16
 
 
-def test_it_runs_without_a_shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_command_runs_without_a_shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     monkeypatch.setenv("CAVE_TOKEN_COMMAND", f"echo {TOKEN}; touch {mark} #")
     assert CaveAuth().token_for(URL) is None
@@ -218,7 +218,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("bad", BAD)
-def test_a_bad_command_is_one_warning_and_the_next_source(
+def test_a_bad_command_warns_once_and_the_next_source_is_used(
     commanded: Commanded,
     write: Write,
     monkeypatch: pytest.MonkeyPatch,
@@ -244,7 +244,7 @@ def test_a_bad_command_is_one_warning_and_the_next_source(
     assert TOKEN not in warning
 
 
-def test_the_refused_token_again_is_one_warning_and_the_next_source(
+def test_a_repeated_refused_token_warns_once_and_the_next_source_is_used(
     commanded: Commanded, write: Write, caplog: pytest.LogCaptureFixture
 ) -> None:
     write("cave-secret.json", token=OTHER_TOKEN)
@@ -260,7 +260,9 @@ def test_the_refused_token_again_is_one_warning_and_the_next_source(
     assert TOKEN not in warning
 
 
-def test_an_interrupt_ends_it(commanded: Commanded, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_ends_the_command(
+    commanded: Commanded, monkeypatch: pytest.MonkeyPatch
+) -> None:
     commanded("import time; print(os.getpid(), flush=True); time.sleep(60)")
     seen: list[Any] = []
     real = command._kill

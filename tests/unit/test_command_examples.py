@@ -32,13 +32,13 @@ def _examples() -> dict[str, str]:
     return {re.sub(r"^sh -c 'exec ", "", each).split()[0]: each for each in commands}
 
 
-def test_the_page_has_an_example_of_each() -> None:
+def test_the_page_has_each_example() -> None:
     assert sorted(_examples()) == sorted(MANUALS)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the examples are for a POSIX shell")
 @pytest.mark.parametrize("program", MANUALS)
-def test_it_gives_the_token(
+def test_each_example_prints_the_token(
     program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     stub = tmp_path / program

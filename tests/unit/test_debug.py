@@ -40,7 +40,7 @@ session.get({FOREIGN!r})
 
 
 @pytest.mark.parametrize("door", ["auth", "mount", "install"])
-def test_each_decision_is_a_line(door: str) -> None:
+def test_each_decision_is_logged_as_one_line(door: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, door],
         env={**os.environ, "CAVE_AUTH_DEBUG": "1", "CAVE_TOKEN": TOKEN},

@@ -1,4 +1,4 @@
-"""The text of a secret file: one key is changed, and every other character stays."""
+"""Changing one key in the text of a secret file leaves every other character as it was."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OBJECTS = st.dictionaries(KEYS, st.none() | st.integers() | st.text() | st.lists
 
 
 @pytest.mark.parametrize("text", ODD)
-def test_what_is_there_stays_to_the_last_character(text: str) -> None:
+def test_the_rest_of_the_text_is_unchanged(text: str) -> None:
     written = Document(text).with_key("token", TOKEN).text
     kept = text.rstrip("} ")
     assert written.startswith(kept)
@@ -44,13 +44,13 @@ def test_what_is_there_stays_to_the_last_character(text: str) -> None:
         ('\ufeff{"a": 1}', '{"a": 1, "token": "T"}'),
     ],
 )
-def test_a_key_is_set_in_the_manner_of_the_others(before: str, after: str) -> None:
+def test_a_new_key_is_laid_out_like_the_others(before: str, after: str) -> None:
     assert Document.decode(before.encode()).with_key("token", "T").text == after
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # a busy machine
 @given(content=OBJECTS, layout=st.sampled_from(LAYOUTS), key=KEYS, ascii_only=st.booleans())
-def test_it_does_what_a_dict_does(
+def test_changes_match_those_of_a_dict(
     content: dict[str, Any], layout: dict[str, Any], key: str, ascii_only: bool
 ) -> None:
     text = json.dumps(content, ensure_ascii=ascii_only, **layout)
@@ -62,7 +62,7 @@ def test_it_does_what_a_dict_does(
 
 
 @pytest.mark.parametrize("text", ['{"a": 1,\n "a": 2}', '{"a": 1, "\\u0061": 2, "token": "old"}'])
-def test_a_key_that_is_there_twice_is_not_guessed_at(text: str) -> None:
+def test_a_repeated_key_is_an_error_on_change(text: str) -> None:
     document = Document(text)
     assert document.secrets()["a"] == 2
     with pytest.raises(RepeatedKey, match=rf"line {text.count(chr(10)) + 1}"):
@@ -71,6 +71,6 @@ def test_a_key_that_is_there_twice_is_not_guessed_at(text: str) -> None:
         document.without_key("a")
 
 
-def test_no_repr_shows_a_token() -> None:
+def test_repr_shows_no_token() -> None:
     document = Document(json.dumps({"token": TOKEN}))
     assert TOKEN not in repr(document) + repr(document.secrets())

@@ -1,4 +1,4 @@
-"""The end of a login token: noted by a login, and warned of on the last day, once."""
+"""A login token's end is noted at login, and a warning comes once, on the last day."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
 
 
-def test_a_program_is_warned_on_the_last_day_and_once(
+def test_a_warning_comes_once_on_the_last_day(
     store: TokenStore, later: Callable[[float], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     note_end(LOGIN_TOKEN, 7 * DAY)
@@ -64,7 +64,7 @@ def test_a_program_is_warned_on_the_last_day_and_once(
 
 
 @pytest.mark.parametrize("hosts", [1, 8])
-def test_threads_and_hosts_share_the_one_warning(
+def test_threads_and_hosts_share_one_warning(
     store: TokenStore, caplog: pytest.LogCaptureFixture, hosts: int
 ) -> None:
     note_end(LOGIN_TOKEN, 3600)
@@ -80,7 +80,7 @@ def test_threads_and_hosts_share_the_one_warning(
     assert len(warnings(caplog)) == 1
 
 
-def test_a_variable_with_the_same_token_is_warned_of(
+def test_a_login_token_in_a_variable_gets_the_warning(
     store: TokenStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     note_end(LOGIN_TOKEN, 3600)
@@ -89,7 +89,7 @@ def test_a_variable_with_the_same_token_is_warned_of(
     assert "The login token from the variable CAVE_TOKEN ends in" in caplog.text
 
 
-def test_a_key_that_takes_its_place_is_not_warned_of(
+def test_a_key_that_replaced_the_login_token_gets_no_warning(
     store: TokenStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     note_end(LOGIN_TOKEN, 3600)
@@ -98,14 +98,14 @@ def test_a_key_that_takes_its_place_is_not_warned_of(
     assert warnings(caplog) == []
 
 
-def test_without_a_login_token_nothing_is_read(
+def test_without_a_noted_end_the_file_is_not_read(
     store: TokenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(endings, "read_secrets", lambda *_: pytest.fail("it was read"))
     assert CaveAuth().token_for(URL) == LOGIN_TOKEN
 
 
-def test_what_is_noted_is_no_token_and_goes_when_it_has_ended(
+def test_a_note_holds_no_token_and_is_removed_after_the_end(
     store: TokenStore, secrets: Path, later: Callable[[float], None]
 ) -> None:
     note_end(LOGIN_TOKEN, 60)
@@ -123,7 +123,7 @@ def test_what_is_noted_is_no_token_and_goes_when_it_has_ended(
     "value", ["soon", 7, None, [], {}, "1e400", "0001-01-01T00:00:00", "9999-12-31T23:59:59-23:59"]
 )
 @pytest.mark.parametrize("wrap", [True, False])
-def test_what_else_is_in_the_file_warns_of_nothing(
+def test_a_malformed_note_gives_no_warning(
     store: TokenStore, secrets: Path, caplog: pytest.LogCaptureFixture, value: Any, wrap: bool
 ) -> None:
     note_end(LOGIN_TOKEN, 60)

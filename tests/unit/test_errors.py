@@ -1,4 +1,4 @@
-"""What can go wrong, as exceptions."""
+"""The exceptions of the package."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ ids = [type(error).__name__ for error in ERRORS]
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=ids)
-def test_each_is_an_error_of_requests(error: CaveAuthError) -> None:
+def test_each_error_is_a_request_exception(error: CaveAuthError) -> None:
     assert isinstance(error, requests.RequestException)
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=ids)
-def test_each_says_what_happened(error: CaveAuthError) -> None:
+def test_each_error_says_what_happened(error: CaveAuthError) -> None:
     assert "what happened" in str(error)
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=ids)
 @pytest.mark.parametrize("clone", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])
-def test_each_survives_the_way_from_another_process(
+def test_each_error_survives_copying_and_pickling(
     error: CaveAuthError, clone: Callable[[Any], Any]
 ) -> None:
     twin = clone(error)
@@ -42,7 +42,7 @@ def test_each_survives_the_way_from_another_process(
     assert vars(twin) == vars(error)
 
 
-def test_an_error_of_a_file_names_the_file_and_the_remedy() -> None:
+def test_a_token_file_error_names_the_file_and_the_remedy() -> None:
     error = TokenFileError("/secrets/cave-secret.json", "is a directory", "Move it away.")
     assert isinstance(error, OSError)
     assert error.filename == "/secrets/cave-secret.json"

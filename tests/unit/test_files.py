@@ -1,4 +1,4 @@
-"""Reading, locking and replacing a file where the operating system has its ways."""
+"""Reading, locking and replacing a file on systems that deny, lack or limit something."""
 
 from __future__ import annotations
 
@@ -44,28 +44,28 @@ def refuse(monkeypatch: pytest.MonkeyPatch) -> Refuse:
     return refuse
 
 
-class TestDeniedForAMoment:
+class TestTemporaryDenial:
     """As Windows does while another process reads a file, scans it, or replaces it."""
 
-    def test_a_file_is_replaced(self, store: TokenStore, refuse: Refuse) -> None:
+    def test_replacing_is_tried_again(self, store: TokenStore, refuse: Refuse) -> None:
         store.save(TOKEN)
         calls = refuse("replace", errno.EACCES, 3)
         store.save(OTHER_TOKEN, overwrite=True)
         assert (len(calls), store.load()) == (4, OTHER_TOKEN)
 
-    def test_a_file_is_read(self, store: TokenStore, refuse: Refuse) -> None:
+    def test_reading_is_tried_again(self, store: TokenStore, refuse: Refuse) -> None:
         store.save(TOKEN)
         calls = refuse("open", errno.EACCES, 3)
         assert (store.load(), len(calls)) == (TOKEN, 4)
 
-    def test_a_file_is_removed(self, store: TokenStore, refuse: Refuse) -> None:
+    def test_removing_is_tried_again(self, store: TokenStore, refuse: Refuse) -> None:
         path = store.save(TOKEN)
         refuse("unlink", errno.EACCES, 3)
         assert store.delete()
         assert not path.exists()
 
     @pytest.mark.parametrize("function", ["replace", "open"])
-    def test_after_a_second_it_is_said(
+    def test_a_lasting_denial_is_an_error(
         self, store: TokenStore, refuse: Refuse, monkeypatch: pytest.MonkeyPatch, function: str
     ) -> None:
         monkeypatch.setattr(files, "_PATIENCE", 0.05)
@@ -78,7 +78,7 @@ class TestDeniedForAMoment:
         assert json.loads(path.read_text()) == {"token": TOKEN}
         assert not [name for name in os.listdir(path.parent) if ".new-" in name]
 
-    def test_what_is_closed_to_us_is_said_at_once(
+    def test_a_file_without_permission_is_an_error_at_once(
         self, store: TokenStore, refuse: Refuse, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         store.save(TOKEN)
@@ -89,16 +89,16 @@ class TestDeniedForAMoment:
         assert len(calls) == 1
 
 
-class TestFileSystemsThatLackSomething:
+class TestLimitedFileSystems:
     @pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])
-    def test_no_fsync(self, store: TokenStore, refuse: Refuse, code: int) -> None:
+    def test_saving_works_without_fsync(self, store: TokenStore, refuse: Refuse, code: int) -> None:
         refuse("fsync", code, float("inf"))
         store.save(TOKEN)
         assert store.load() == TOKEN
 
     @posix_only  # flock
     @pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP])
-    def test_no_locks(self, store: TokenStore, refuse: Refuse, code: int) -> None:
+    def test_saving_works_without_flock(self, store: TokenStore, refuse: Refuse, code: int) -> None:
         import fcntl
 
         refuse("flock", code, float("inf"), fcntl)
@@ -112,7 +112,7 @@ class TestFileSystemsThatLackSomething:
         assert not path.with_name(f".{path.name}.held").exists()
 
     @posix_only  # flock
-    def test_without_locks_writers_still_wait_for_each_other(
+    def test_without_flock_writers_wait_for_a_lock_file(
         self, store: TokenStore, refuse: Refuse, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         import fcntl
@@ -126,7 +126,7 @@ class TestFileSystemsThatLackSomething:
         assert store.load() == TOKEN
 
     @posix_only  # flock
-    def test_another_refusal_of_the_lock_is_said_at_once(
+    def test_any_other_failure_of_flock_is_an_error_at_once(
         self, store: TokenStore, refuse: Refuse
     ) -> None:
         import fcntl
@@ -139,9 +139,7 @@ class TestFileSystemsThatLackSomething:
 
 
 @posix_only  # the warning is about a mode
-def test_a_log_handler_that_saves_waits_for_no_lock(
-    store: TokenStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_log_handler_may_save_a_token(store: TokenStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "_LOCK_TIMEOUT", 0.5)
 
     class Saving(logging.Handler):
@@ -163,7 +161,7 @@ def test_a_log_handler_that_saves_waits_for_no_lock(
 
 class TestNames:
     @pytest.mark.parametrize("call", ["load", "delete", "servers", "save"])
-    def test_a_nul(self, call: str) -> None:
+    def test_a_nul_in_a_path_is_an_error(self, call: str) -> None:
         store = TokenStore("no\0where")
         with pytest.raises(TokenFileError, match="NUL"):
             store.save(TOKEN) if call == "save" else getattr(store, call)()
@@ -178,7 +176,7 @@ class TestNames:
             ),
         ],
     )
-    def test_a_message_does_nothing_to_a_terminal(
+    def test_messages_hold_no_control_characters(
         self, tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         store = TokenStore(tmp_path / name)
@@ -193,14 +191,14 @@ class TestNames:
 
 
 @needs_links
-def test_a_circle_of_links_can_not_be_written(store: TokenStore, secrets: Path) -> None:
+def test_saving_through_a_loop_of_links_is_an_error(store: TokenStore, secrets: Path) -> None:
     secrets.mkdir(parents=True)
     (secrets / "cave-secret.json").symlink_to("cave-secret.json")
     with pytest.raises(TokenFileError, match="symbolic links"):
         store.save(TOKEN)
 
 
-def test_a_repeated_key_is_said_and_nothing_changes(store: TokenStore, write: Write) -> None:
+def test_a_repeated_key_is_an_error_and_nothing_changes(store: TokenStore, write: Write) -> None:
     content = f'{{"token": "{TOKEN}", "a": 1,\n "a": 2}}'
     path = write("cave-secret.json", content)
     assert store.load() == TOKEN
@@ -217,14 +215,14 @@ SET_TO_A_WHOLE_PATH = (
 
 
 class TestCloudVolumeDir:
-    def test_a_tilde_that_no_shell_has_seen(
+    def test_a_tilde_is_expanded(
         self, store: TokenStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         monkeypatch.setenv("CLOUD_VOLUME_DIR", "~/volumes")
         assert store.directory == tmp_path / "volumes" / "secrets"
 
     @pytest.mark.parametrize("named", ["volumes", "./volumes", "~nobody-here/volumes"])
-    def test_a_relative_one_is_refused(
+    def test_a_relative_directory_is_refused(
         self, store: TokenStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, named: str
     ) -> None:
         monkeypatch.chdir(tmp_path)
@@ -236,7 +234,7 @@ class TestCloudVolumeDir:
         with pytest.raises(TokenFileError):
             store.save(TOKEN)
 
-    def test_a_relative_one_does_not_hurt_other_hosts(
+    def test_a_relative_directory_does_not_affect_other_hosts(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from cave_auth_adapter import CaveAuth
@@ -255,7 +253,7 @@ class TestWindowsNames:
         monkeypatch.setattr("cave_auth_adapter.store._COLON", "@")
 
     @pytest.mark.parametrize("server", ["localhost:8443", "[::1]:8443", "cave.example.org"])
-    def test_a_port_is_behind_an_at(self, store: TokenStore, server: str) -> None:
+    def test_a_port_follows_an_at_sign(self, store: TokenStore, server: str) -> None:
         path = store.save(TOKEN, server)
         assert path.name == f"{server.replace(':', '@')}-cave-secret.json"
         assert store.load(server) == TOKEN
@@ -265,6 +263,6 @@ class TestWindowsNames:
 
 
 @posix_only
-def test_a_posix_name_has_a_colon(store: TokenStore, write: Write) -> None:
+def test_a_file_name_with_an_at_sign_is_ignored_on_posix(store: TokenStore, write: Write) -> None:
     write("localhost@8443-cave-secret.json", token=TOKEN)
     assert store.servers() == []

@@ -1,4 +1,4 @@
-"""The signature, put on a request and taken off again."""
+"""Signing the headers of a request, and removing the signature again."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ STALE = f"middle_auth_token={OTHER_TOKEN}"
         (b"a=\xfc", f"a=ü; {COOKIE}"),
     ],
 )
-def test_our_cookie_joins_the_others(before: str | bytes | None, after: str) -> None:
+def test_our_cookie_is_added_to_the_others(before: str | bytes | None, after: str) -> None:
     headers: Headers = requests.structures.CaseInsensitiveDict()
     if before is not None:
         headers["cookie"] = before
@@ -63,13 +63,13 @@ def test_our_cookie_joins_the_others(before: str | bytes | None, after: str) -> 
 
 
 @pytest.mark.parametrize("before", [None, "Basic eDp5", f"Bearer {OTHER_TOKEN}", b"Basic eDp5"])
-def test_the_header_is_replaced(before: str | bytes | None) -> None:
+def test_the_authorization_header_is_replaced(before: str | bytes | None) -> None:
     headers = {} if before is None else {"Authorization": before}
     sign(headers, TOKEN)
     assert headers["Authorization"] == BEARER
 
 
-def test_headers_are_one_whatever_their_case() -> None:
+def test_header_names_are_case_insensitive() -> None:
     headers: Any = requests.structures.CaseInsensitiveDict({"AUTHORIZATION": "x", "cookie": "a=1"})
     sign(headers, TOKEN)
     assert dict(headers.lower_items()) == {"authorization": BEARER, "cookie": f"a=1; {COOKIE}"}
@@ -83,7 +83,7 @@ COOKIES = st.lists(
 
 @given(COOKIES)
 @example("a=1;")
-def test_signing_twice_is_signing_once(cookies: str) -> None:
+def test_signing_twice_gives_the_same_headers(cookies: str) -> None:
     once: Headers = {"Cookie": cookies}
     sign(once, TOKEN)
     twice = dict(once)
@@ -92,7 +92,7 @@ def test_signing_twice_is_signing_once(cookies: str) -> None:
 
 
 @given(COOKIES)
-def test_no_other_token_of_ours_remains(cookies: str) -> None:
+def test_one_token_cookie_remains(cookies: str) -> None:
     headers: Headers = {"Cookie": cookies.replace('"', "")}
     sign(headers, TOKEN)
     names = [pair.partition("=")[0].strip() for pair in str(headers["Cookie"]).split(";")]
@@ -100,7 +100,7 @@ def test_no_other_token_of_ours_remains(cookies: str) -> None:
 
 
 @given(st.dictionaries(st.sampled_from("abc"), st.sampled_from("xyz"), max_size=3))
-def test_taking_off_is_the_reverse_of_putting_on(cookies: dict[str, str]) -> None:
+def test_unsign_reverses_sign(cookies: dict[str, str]) -> None:
     headers: Headers = {"X": "1"}
     if cookies:
         headers["Cookie"] = "; ".join("=".join(item) for item in cookies.items())
@@ -110,7 +110,7 @@ def test_taking_off_is_the_reverse_of_putting_on(cookies: dict[str, str]) -> Non
     assert headers == before
 
 
-def test_what_is_no_bearer_token_is_not_taken_off() -> None:
+def test_unsign_leaves_basic_authorization() -> None:
     headers: Headers = {"Authorization": "Basic eDp5", "Cookie": COOKIE}
     unsign(headers)
     assert headers == {"Authorization": "Basic eDp5"}
@@ -130,11 +130,13 @@ def test_what_is_no_bearer_token_is_not_taken_off() -> None:
         ("BearerX 1", None),
     ],
 )
-def test_the_bearer_token_of_a_request(header: str | bytes | None, token: str | None) -> None:
+def test_bearer_token_reads_the_authorization_header(
+    header: str | bytes | None, token: str | None
+) -> None:
     assert bearer_token({} if header is None else {"Authorization": header}) == token
 
 
-def test_stripping_takes_off_whatever_holds_a_token() -> None:
+def test_strip_removes_every_header_with_a_token() -> None:
     headers: Headers = {
         "Accept": "*/*",
         "X-Token": f"my {TOKEN}",
@@ -146,7 +148,7 @@ def test_stripping_takes_off_whatever_holds_a_token() -> None:
     assert headers == {"Accept": "*/*", "Authorization": "Basic eDp5", "Cookie": "a=1"}
 
 
-def test_a_copy_is_changed_without_a_trace_in_the_original() -> None:
+def test_signing_a_copy_leaves_the_original_unchanged() -> None:
     request = requests.Request(
         "POST", "https://x.example/", data="body", cookies={"a": "1"}
     ).prepare()
@@ -157,7 +159,7 @@ def test_a_copy_is_changed_without_a_trace_in_the_original() -> None:
     assert (twin.method, twin.url, twin.body) == (request.method, request.url, request.body)
 
 
-def test_neither_a_repr_nor_a_pickle_holds_the_token() -> None:
+def test_signed_headers_hide_the_token_in_repr_and_pickle() -> None:
     headers = SignedHeaders({"Accept": "*/*", "Cookie": "a=1"}, Token(TOKEN, Source("token=")))
     assert headers["Authorization"] == BEARER
     assert TOKEN in headers["Cookie"]
@@ -165,7 +167,7 @@ def test_neither_a_repr_nor_a_pickle_holds_the_token() -> None:
     assert pickle.loads(pickle.dumps(headers)) == {"Accept": "*/*", "Cookie": "a=1"}
 
 
-def test_a_cookie_that_holds_the_token_is_taken_off_what_requests_fills_jars_from() -> None:
+def test_a_set_cookie_with_the_token_does_not_reach_the_jar() -> None:
     message, response = HTTPMessage(), requests.Response()
     message["Set-Cookie"] = "mine=1; Path=/"
     message["Set-Cookie"] = f"theirs={TOKEN}; Path=/"

@@ -1,4 +1,4 @@
-"""Answers that a hostile or a broken server gives, through the doors."""
+"""Hostile and broken answers, from a stub server, through each way to sign."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ LOCATIONS = [
 
 @pytest.mark.parametrize("status", [302, 307])
 @pytest.mark.parametrize("location", LOCATIONS)
-def test_no_odd_location_takes_the_token_away(door: Through, location: str, status: int) -> None:
+def test_an_odd_location_does_not_leak_the_token(door: Through, location: str, status: int) -> None:
     server = Server(status=status, headers={"location": location})
     session = door(server, Keeping())
     with contextlib.suppress(requests.RequestException, ValueError):  # as without us
@@ -113,7 +113,7 @@ def test_no_odd_location_takes_the_token_away(door: Through, location: str, stat
 
 
 @pytest.mark.parametrize("location", ["y", "/y", "?y", f"{CAVE}/y", "//cave.example.org/y", "/a:b"])
-def test_a_plain_location_is_understood(location: str) -> None:
+def test_a_plain_location_is_resolved(location: str) -> None:
     response = requests.Response()
     response.status_code, response.url = 302, f"{CAVE}/x"
     response.headers["location"] = location
@@ -123,14 +123,12 @@ def test_a_plain_location_is_understood(location: str) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
-def test_a_body_that_is_cut_off_is_the_error_that_it_is_without_us(
-    door: Through, status: int
-) -> None:
+def test_a_truncated_body_raises_as_without_us(door: Through, status: int) -> None:
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
         door(Server(status=status, body=CutOff())).get(f"{CAVE}/x")
 
 
-def test_a_token_that_the_server_says_back_is_not_shown(
+def test_a_token_echoed_by_the_server_is_not_shown(
     door: Through, caplog: pytest.LogCaptureFixture
 ) -> None:
     said = {"error": "missing_tos", "data": {"tos_name": TOKEN, "tos_form_url": f"x/{TOKEN}"}}
@@ -143,7 +141,7 @@ def test_a_token_that_the_server_says_back_is_not_shown(
     assert "<token>" in (explain(response) or "")
 
 
-def test_only_the_start_of_a_challenge_is_looked_at() -> None:
+def test_only_the_start_of_a_challenge_is_parsed() -> None:
     """A pattern over the whole of it took seconds, and requests allows a hundred such headers."""
     response = requests.Response()
     response.status_code, response.url = 401, CAVE
@@ -152,7 +150,7 @@ def test_only_the_start_of_a_challenge_is_looked_at() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 401])
-def test_an_adapter_that_says_little_of_its_answer_is_enough(status: int) -> None:
+def test_a_minimal_response_is_accepted(status: int) -> None:
     class Bare(BaseAdapter):
         def send(self, request: Any, **_: Any) -> requests.Response:
             response = requests.Response()
@@ -174,7 +172,7 @@ def test_an_adapter_that_says_little_of_its_answer_is_enough(status: int) -> Non
 
 
 @pytest.mark.parametrize("host", [CAVE, "https://elsewhere.example.org"])
-def test_a_login_page_in_answer_to_a_token_is_a_refusal_of_it(
+def test_a_redirect_to_a_login_page_is_a_refusal(
     door: Through, host: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     page = {"Location": f"{host}/sticky_auth/api/v1/authorize"}
@@ -187,21 +185,21 @@ def test_a_login_page_in_answer_to_a_token_is_a_refusal_of_it(
 
 
 @pytest.mark.parametrize("url", [f"{CAVE}/x", "https://elsewhere.example.org/x"])
-def test_an_answer_without_a_status_is_returned_as_it_is_without_us(
-    door: Through, url: str
-) -> None:
+def test_a_response_without_a_status_is_returned(door: Through, url: str) -> None:
     assert door(Server(status=None)).get(url).status_code is None
 
 
 @pytest.mark.parametrize("give", [CaveAdapter, install, lambda a: mount(requests.Session(), a)])
 @pytest.mark.parametrize("wrong", [TOKEN, CaveAuth, 5])
-def test_what_is_no_auth_is_refused_and_not_shown(give: Callable[..., Any], wrong: Any) -> None:
+def test_a_wrong_auth_argument_is_refused_and_not_shown(
+    give: Callable[..., Any], wrong: Any
+) -> None:
     with pytest.raises(TypeError, match=r"write CaveAuth\(\) or CaveAuth\(token\)") as caught:
         give(wrong)
     assert TOKEN not in str(caught.value)
 
 
 @pytest.mark.parametrize("wrong", ["x", requests.adapters.HTTPAdapter, 5])
-def test_what_is_no_adapter_is_not_wrapped(wrong: Any) -> None:
+def test_a_wrong_adapter_argument_is_refused(wrong: Any) -> None:
     with pytest.raises(TypeError, match="wrapped is an adapter"):
         CaveAdapter(wrapped=wrong)

@@ -1,4 +1,4 @@
-"""Which hosts are trusted, and why; what is remembered of them."""
+"""Which hosts are trusted, for which reason, and how much of it is kept in memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def why(host: str, hosts: KnownHosts | NamedHosts) -> str | None:
     return trust.why if trust else None
 
 
-def test_the_reason_is_told(store: TokenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reason_for_trust_is_given(store: TokenStore, monkeypatch: pytest.MonkeyPatch) -> None:
     store.save(TOKEN, LAB.server)
     monkeypatch.setenv("CAVE_AUTH_HOSTS", "*.other-lab.org")
     known = KnownHosts()
@@ -37,7 +37,7 @@ def test_the_reason_is_told(store: TokenStore, monkeypatch: pytest.MonkeyPatch) 
     assert why(LAB.host, named) is None
 
 
-def test_whoever_is_trusted_has_a_reason_and_nobody_else(
+def test_every_trusted_host_has_a_reason_and_no_other_has(
     store: TokenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.save(TOKEN, "localhost:8443")
@@ -51,7 +51,7 @@ def test_whoever_is_trusted_has_a_reason_and_nobody_else(
         assert is_trusted == (known.why(origin) is not None) == (spec not in others)
 
 
-def test_only_what_the_caller_named_is_named(
+def test_a_saved_host_does_not_count_as_named(
     store: TokenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.save(TOKEN, LAB.server)
@@ -62,7 +62,7 @@ def test_only_what_the_caller_named_is_named(
     assert NamedHosts([LAB.host]).names(LAB)
 
 
-def test_equal_hosts_are_equal() -> None:
+def test_the_order_of_named_hosts_does_not_matter() -> None:
     assert NamedHosts(["a.org", "*.b.org"]) == NamedHosts(["*.b.org", "a.org"])
     assert hash(NamedHosts(["a.org", "*.b.org"])) == hash(NamedHosts(["*.b.org", "a.org"]))
     assert NamedHosts(["b.org"]) != NamedHosts(["*.b.org"])
@@ -71,7 +71,7 @@ def test_equal_hosts_are_equal() -> None:
 
 
 @posix_only
-def test_a_file_that_is_opened_to_others_is_noticed(write: Write, clock: Clock) -> None:
+def test_a_chmod_of_the_secret_file_is_noticed(write: Write, clock: Clock) -> None:
     """chmod changes no directory."""
     path: Path = write(f"{LAB.host}-cave-secret.json", token=TOKEN)
     auth, url = CaveAuth(), f"https://{LAB.host}/"
@@ -95,7 +95,7 @@ SHAPES: dict[str, Callable[[int], str]] = {
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("trusted", ["*.example.org", "elsewhere.org"])
-def test_what_is_remembered_is_bounded_in_bytes(shape: str, trusted: str) -> None:
+def test_remembered_decisions_are_bounded_in_bytes(shape: str, trusted: str) -> None:
     hosts = TrustedHosts([trusted, "cave.example.org"])
     for n in range(6000):
         hosts.trust(SHAPES[shape](n))
@@ -104,7 +104,7 @@ def test_what_is_remembered_is_bounded_in_bytes(shape: str, trusted: str) -> Non
     assert sum(map(sys.getsizeof, kept)) < 1_000_000
 
 
-def test_a_long_url_is_decided_like_a_short_one() -> None:
+def test_a_long_url_gets_the_same_decision_as_a_short_one() -> None:
     hosts = TrustedHosts(["cave.example.org"])
     for _ in range(2):
         assert hosts.trust(f"https://cave.example.org?{'a' * 50_000}")

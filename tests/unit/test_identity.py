@@ -1,4 +1,4 @@
-"""Two tokens of one machine at one host: a warning, and both stay as they are."""
+"""Two accounts at one host in one process: one warning, and both tokens stay in use."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [each.getMessage() for each in caplog.records if "two accounts" in each.getMessage()]
 
 
-def test_a_library_that_sends_the_token_of_a_file_beside_the_variable_is_told_of_once(
+def test_a_library_that_sends_the_files_token_beside_a_variable_warns_once(
     session: requests.Session, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     TokenStore().save(PERSON)
@@ -52,7 +52,7 @@ def test_a_library_that_sends_the_token_of_a_file_beside_the_variable_is_told_of
     assert [sent.headers["Authorization"] for sent in stub.sent] == [f"Bearer {PERSON}"] * 3
 
 
-def test_a_variable_that_a_library_reads_beside_a_token_in_code_is_told_of(
+def test_a_library_that_sends_the_variables_token_beside_one_in_code_warns(
     session: requests.Session, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("CAVE_TOKEN", BOT)
@@ -64,7 +64,7 @@ def test_a_variable_that_a_library_reads_beside_a_token_in_code_is_told_of(
 
 
 @pytest.mark.parametrize("token", [BOT, STRANGER])
-def test_the_same_token_and_one_that_is_not_saved_here_are_not_told_of(
+def test_the_same_token_or_an_unknown_one_gives_no_warning(
     session: requests.Session,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -78,7 +78,7 @@ def test_the_same_token_and_one_that_is_not_saved_here_are_not_told_of(
     assert told(caplog) == []
 
 
-def test_a_file_that_cant_be_read_stops_no_request(
+def test_an_unreadable_file_stops_no_request(
     session: requests.Session, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     TokenStore().save(PERSON)

@@ -1,4 +1,4 @@
-"""Being called back after an import, whatever loads the module."""
+"""A callback after the import of a module, with real loaders of directories and zip archives."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("looks", [0, 1, 2])
-def test_looking_for_a_module_before_its_import_changes_nothing(
+def test_find_spec_before_an_import_calls_nothing(
     place: None, called: list[str], looks: int
 ) -> None:
     for _ in range(looks):
@@ -58,7 +58,7 @@ def test_looking_for_a_module_before_its_import_changes_nothing(
     assert called == [WANTED]
 
 
-def test_a_loader_is_afterwards_as_it_was(place: None, called: list[str]) -> None:
+def test_the_loader_is_restored_after_the_import(place: None, called: list[str]) -> None:
     spec = importlib.import_module(WANTED).__spec__
     assert spec is not None
     assert "exec_module" not in vars(spec.loader)
@@ -92,7 +92,7 @@ class Finder:
 
 
 @pytest.mark.parametrize("loader", [Closed(), Shared], ids=["closed", "a class"])
-def test_a_loader_that_can_not_be_followed_fails_no_import(
+def test_a_loader_that_cannot_be_patched_still_imports(
     called: list[str], monkeypatch: pytest.MonkeyPatch, loader: Any
 ) -> None:
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder(loader)])
@@ -104,7 +104,7 @@ def test_a_loader_that_can_not_be_followed_fails_no_import(
 
 
 @pytest.mark.parametrize("first", ["before", "after"])
-def test_a_callback_for_each_time_follows_reloads(place: None, first: str) -> None:
+def test_a_callback_for_each_time_is_called_on_reload(place: None, first: str) -> None:
     names: list[str] = []
     if first == "before":
         importlib.import_module(WANTED)
@@ -120,6 +120,6 @@ def test_a_callback_for_each_time_follows_reloads(place: None, first: str) -> No
         imports._waiting.pop(WANTED, None)
 
 
-def test_other_callbacks_follow_no_reload(place: None, called: list[str]) -> None:
+def test_a_callback_is_not_called_on_reload_by_default(place: None, called: list[str]) -> None:
     importlib.reload(importlib.import_module(WANTED))
     assert called == [WANTED]

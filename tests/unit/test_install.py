@@ -52,44 +52,44 @@ class MySession(Session):
 
 
 class TestWhatIsSigned:
-    def test_a_session_made_before(self) -> None:
+    def test_a_session_made_before_install_signs(self) -> None:
         session = stub_session()
         install()
         session.get(CAVE)
         assert sent_by(session)[0].headers["Authorization"] == BEARER
 
-    def test_a_session_of_a_subclass(self) -> None:
+    def test_a_session_of_a_subclass_signs(self) -> None:
         install()
         session = stub_session(session=MySession())
         session.get(CAVE)
         assert sent_by(session)[0].headers["Authorization"] == BEARER
 
-    def test_a_session_class_imported_by_name(self) -> None:
+    def test_a_session_class_imported_before_install_signs(self) -> None:
         install()
         session = stub_session(session=Session())  # imported at the top, before
         session.get(CAVE)
         assert sent_by(session)[0].headers["Cookie"] == COOKIE
 
-    def test_requests_get(self, web: responses.RequestsMock) -> None:
+    def test_requests_get_signs(self, web: responses.RequestsMock) -> None:
         web.get(f"{CAVE}/")
         install()
         requests.get(CAVE)
         assert web.calls[0].request.headers["Authorization"] == BEARER
 
     @pytest.mark.parametrize("url", [FOREIGN, f"{CAVE}.evil.example", f"{CAVE}:8443"])
-    def test_not_another_host(self, url: str) -> None:
+    def test_another_host_gets_an_unsigned_request(self, url: str) -> None:
         install()
         session = stub_session()
         session.get(url)
         assert sent_by(session)[0].is_bare
 
     @pytest.mark.parametrize("url", [FOREIGN, f"{CAVE}:8443/", "http://global.daf-apis.com/"])
-    def test_another_host_gets_the_very_adapter_of_the_session(self, url: str) -> None:
+    def test_another_host_gets_the_sessions_own_adapter(self, url: str) -> None:
         install()
         session = Session()
         assert session.get_adapter(url) is session.adapters[url.partition("//")[0] + "//"]
 
-    def test_a_session_with_an_adapter_of_ours_keeps_it(self) -> None:
+    def test_a_session_with_a_cave_adapter_keeps_it(self) -> None:
         install()
         session = mount(stub_session(), OTHER)
         assert session.get_adapter(CAVE) is session.adapters["https://"]
@@ -105,7 +105,7 @@ class TestWhatIsSigned:
         assert sent.headers["Authorization"] == own
         assert "Cookie" not in sent.headers
 
-    def test_a_token_that_our_store_gave_out_is_ours(self, store: TokenStore) -> None:
+    def test_a_former_token_of_our_store_is_replaced(self, store: TokenStore) -> None:
         """As of a CloudVolume that was built before the token changed."""
         install()
         session = stub_session()
@@ -114,7 +114,7 @@ class TestWhatIsSigned:
         session.get(CAVE, headers={"Authorization": BEARER})
         assert sent_by(session)[1].headers["Authorization"] == f"Bearer {OTHER_TOKEN}"
 
-    def test_also_if_it_was_installed_anew_meanwhile(self, store: TokenStore) -> None:
+    def test_a_former_token_is_replaced_after_another_install(self, store: TokenStore) -> None:
         with installed():
             assert token_sent() == BEARER
         store.save(OTHER_TOKEN, overwrite=True)
@@ -123,7 +123,7 @@ class TestWhatIsSigned:
             session.get(CAVE, headers={"Authorization": BEARER})
         assert sent_by(session)[0].headers["Authorization"] == f"Bearer {OTHER_TOKEN}"
 
-    def test_each_hop_of_a_redirect(self, store: TokenStore) -> None:
+    def test_each_hop_of_a_redirect_gets_its_own_token_or_none(self, store: TokenStore) -> None:
         store.save(OTHER_TOKEN, THIRD_CAVE)
         install()
         session = stub_session(redirect(THIRD_CAVE), redirect(FOREIGN), Answer())
@@ -131,13 +131,13 @@ class TestWhatIsSigned:
         tokens = [sent.headers.get("Authorization") for sent in sent_by(session)]
         assert tokens == [BEARER, f"Bearer {OTHER_TOKEN}", None]
 
-    def test_an_adapter_with_settings_sends_by_itself(self) -> None:
+    def test_an_adapter_of_the_caller_does_the_sending(self) -> None:
         install()
         session = stub_session()
         session.get(CAVE)
         assert len(sent_by(session)) == 1
 
-    def test_settings_are_seen_through_the_adapter(self) -> None:
+    def test_the_callers_adapter_settings_can_be_read(self) -> None:
         install()
         session = Session()
         session.mount("https://", HTTPAdapter(max_retries=7))
@@ -153,7 +153,7 @@ class TestWhatIsSigned:
         assert response.request is prepared
         assert TOKEN.encode() not in pickle.dumps(response)
 
-    def test_a_refusal_is_answered_with_a_new_token(self, secrets: Path) -> None:
+    def test_after_a_refusal_a_new_token_is_tried(self, secrets: Path) -> None:
         install()
         session = stub_session(Answer(), Answer(401), Answer())
         session.get(CAVE)
@@ -162,8 +162,8 @@ class TestWhatIsSigned:
         assert sent_by(session)[2].headers["Authorization"] == f"Bearer {OTHER_TOKEN}"
 
 
-class TestInAndOut:
-    def test_after_uninstall_requests_is_as_it_was(self) -> None:
+class TestInstallAndUninstall:
+    def test_uninstall_restores_requests(self) -> None:
         install()
         assert requests.Session.get_adapter is not ORIGINAL
         uninstall()
@@ -176,7 +176,7 @@ class TestInAndOut:
         uninstall()
         assert requests.Session.get_adapter is ORIGINAL
 
-    def test_twice_in_is_once_out(self) -> None:
+    def test_one_uninstall_ends_two_installs(self) -> None:
         install()
         once = requests.Session.get_adapter
         install()
@@ -207,37 +207,37 @@ class TestInAndOut:
             Session().get_adapter("gopher://global.daf-apis.com")
 
 
-class TestInstalled:
-    def test_it_yields_the_auth(self) -> None:
+class TestInstalledBlock:
+    def test_installed_yields_the_auth(self) -> None:
         with installed() as auth:
             assert auth == CaveAuth()
         with installed(OTHER) as auth:
             assert auth is OTHER
 
-    def test_afterwards_all_is_as_before(self) -> None:
+    def test_requests_is_restored_at_the_end_of_the_block(self) -> None:
         with installed():
             assert token_sent() == BEARER
         assert requests.Session.get_adapter is ORIGINAL
 
-    def test_also_after_an_error(self) -> None:
+    def test_requests_is_restored_after_an_error(self) -> None:
         with pytest.raises(KeyError), installed():
             raise KeyError
         assert requests.Session.get_adapter is ORIGINAL
 
-    def test_one_within_another(self) -> None:
+    def test_blocks_may_be_nested(self) -> None:
         with installed():
             with installed(OTHER):
                 assert token_sent() == f"Bearer {OTHER_TOKEN}"
             assert token_sent() == BEARER
         assert token_sent() is None
 
-    def test_within_install(self) -> None:
+    def test_a_block_within_install_replaces_it_for_a_while(self) -> None:
         install()
         with installed(OTHER):
             assert token_sent() == f"Bearer {OTHER_TOKEN}"
         assert token_sent() == BEARER
 
-    def test_two_threads_that_leave_in_the_order_they_came(self) -> None:
+    def test_two_threads_may_leave_their_blocks_in_any_order(self) -> None:
         """The one that leaves first must not end it for the other, nor the last leave it on."""
         first, second = installed(), installed(OTHER)
         first.__enter__()
@@ -248,7 +248,7 @@ class TestInstalled:
         assert (while_second_holds, token_sent()) == (f"Bearer {OTHER_TOKEN}", None)
         assert requests.Session.get_adapter is ORIGINAL
 
-    def test_many_threads(self) -> None:
+    def test_many_threads_may_use_blocks_at_once(self) -> None:
         errors: list[BaseException] = []
         start = threading.Barrier(8)
 
@@ -273,7 +273,7 @@ class TestInstalled:
 class TestInstallation:
     """The handle that ``install()`` returns."""
 
-    def test_it_ends_what_it_put_in_effect(self) -> None:
+    def test_uninstall_of_an_installation_ends_it(self) -> None:
         installation = install()
         assert is_installed()
         installation.uninstall()
@@ -287,19 +287,19 @@ class TestInstallation:
             assert token_sent() == f"Bearer {OTHER_TOKEN}"
         assert token_sent() == BEARER
 
-    def test_out_of_a_block_it_replaces_what_was_installed(self) -> None:
+    def test_a_second_install_replaces_the_first(self) -> None:
         install()
         install(OTHER).uninstall()
         assert not is_installed()
 
-    def test_uninstall_ends_all(self) -> None:
+    def test_uninstall_ends_all_installations(self) -> None:
         with install():
             install(OTHER)
             uninstall()
             assert token_sent() is None
         assert not is_installed()
 
-    def test_a_variable_switches_it_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_cave_auth_disable_switches_install_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CAVE_AUTH_DISABLE", "1")
         with install() as installation:
             assert not is_installed()
@@ -308,10 +308,10 @@ class TestInstallation:
                 assert token_sent() is None
         assert repr(installation) == "<ended installation of CaveAuth()>"
 
-    def test_no_token_is_shown(self) -> None:
+    def test_repr_shows_no_token(self) -> None:
         assert OTHER_TOKEN not in repr(install(OTHER))
 
-    def test_what_started_with_the_interpreter_gives_way(self) -> None:
+    def test_install_replaces_what_the_startup_hook_installed(self) -> None:
         activate()
         activate()
         with ThreadPoolExecutor(1) as executor:
@@ -320,7 +320,7 @@ class TestInstallation:
         assert token_sent() == f"Bearer {OTHER_TOKEN}"
 
     @pytest.mark.parametrize("wrong", ["token", 1, CaveAuth])
-    def test_no_auth(self, wrong: Any) -> None:
+    def test_a_wrong_auth_argument_is_refused(self, wrong: Any) -> None:
         with pytest.raises(TypeError, match=r"write CaveAuth\(\)"):
             install(wrong)
         with install(), pytest.raises(TypeError), acting_as(wrong):
@@ -338,6 +338,6 @@ def test_an_adapter_kept_from_before_uninstall_does_not_sign() -> None:
     assert stub.sent[0].is_bare
 
 
-def test_the_class_of_the_adapter() -> None:
+def test_get_adapter_returns_a_cave_adapter() -> None:
     with installed():
         assert isinstance(Session().get_adapter(CAVE), CaveAdapter)

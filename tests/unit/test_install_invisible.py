@@ -24,7 +24,7 @@ from ..support.stub import BEARER, CAVE, FOREIGN, OTHER_TOKEN, TOKEN, Answer, St
 pytestmark = pytest.mark.usefixtures("saved")
 
 
-def test_a_retry_that_counts_a_401_as_a_failure_hides_no_new_token(store: TokenStore) -> None:
+def test_a_retry_error_for_a_401_still_gets_a_new_token_tried(store: TokenStore) -> None:
     reason = ResponseError(ResponseError.SPECIFIC_ERROR.format(status_code=401))
     error = requests.exceptions.RetryError(MaxRetryError(None, CAVE, reason))  # type: ignore[arg-type]
 
@@ -41,7 +41,7 @@ def test_a_retry_that_counts_a_401_as_a_failure_hides_no_new_token(store: TokenS
 
 
 class TestOtherPatches:
-    def test_responses_within(self) -> None:
+    def test_responses_may_start_after_install(self) -> None:
         install()
         with responses.RequestsMock() as web:
             web.get(f"{CAVE}/")
@@ -49,14 +49,14 @@ class TestOtherPatches:
             assert web.calls[0].request.headers["Authorization"] == BEARER
         assert response.ok
 
-    def test_responses_without(self) -> None:
+    def test_responses_may_start_before_install(self) -> None:
         with responses.RequestsMock() as web:
             web.get(f"{CAVE}/")
             with installed():
                 requests.get(CAVE)
             assert web.calls[0].request.headers["Authorization"] == BEARER
 
-    def test_responses_over_the_end_of_it(self) -> None:
+    def test_responses_may_outlast_install(self) -> None:
         install()
         with responses.RequestsMock() as web:
             web.get(f"{CAVE}/")
@@ -83,27 +83,33 @@ class TestOtherPatches:
         # A hook that sleeps below another patch can't be taken out by us; here it can.
         requests.Session.get_adapter = ORIGINAL
 
-    def test_uninstall_leaves_a_patch_over_ours_in_place(
+    def test_uninstall_leaves_a_later_patch_in_place(
         self, patch_over_ours: pytest.MonkeyPatch
     ) -> None:
         theirs = requests.Session.get_adapter
         uninstall()
         assert requests.Session.get_adapter is theirs
 
-    def test_a_hook_below_another_patch_sleeps(self, patch_over_ours: pytest.MonkeyPatch) -> None:
+    def test_a_leftover_hook_below_a_later_patch_does_nothing(
+        self, patch_over_ours: pytest.MonkeyPatch
+    ) -> None:
         uninstall()
         assert token_sent() is None
         patch_over_ours.undo()
         assert token_sent() is None
 
-    def test_it_wakes_again(self, patch_over_ours: pytest.MonkeyPatch) -> None:
+    def test_a_leftover_hook_works_again_after_install(
+        self, patch_over_ours: pytest.MonkeyPatch
+    ) -> None:
         uninstall()
         install()
         assert token_sent() == BEARER
         uninstall()
         assert token_sent() is None
 
-    def test_it_wakes_again_after_the_patch_went(self, patch_over_ours: pytest.MonkeyPatch) -> None:
+    def test_install_works_after_the_later_patch_is_undone(
+        self, patch_over_ours: pytest.MonkeyPatch
+    ) -> None:
         uninstall()
         patch_over_ours.undo()
         install()
@@ -136,7 +142,7 @@ class TestNothingBreaks:
             "CLOUD_VOLUME_DIR",
         ],
     )
-    def test_a_bad_source_is_one_warning(
+    def test_a_bad_source_warns_once_and_stops_no_request(
         self,
         write: Write,
         secrets: Path,
@@ -174,13 +180,15 @@ class TestNothingBreaks:
         assert record.levelno == logging.WARNING
         assert TOKEN not in record.getMessage()
 
-    def test_a_warning_names_the_file(self, write: Write, caplog: pytest.LogCaptureFixture) -> None:
+    def test_the_warning_names_the_file(
+        self, write: Write, caplog: pytest.LogCaptureFixture
+    ) -> None:
         path = write("cave-secret.json", "{")
         install()
         stub_session().get(CAVE)
         assert f"{path}: is not JSON" in caplog.text
 
-    def test_own_authorization_is_no_reason_for_a_warning(
+    def test_the_callers_authorization_gives_no_warning(
         self, write: Write, caplog: pytest.LogCaptureFixture
     ) -> None:
         write("cave-secret.json", "{")
@@ -190,7 +198,7 @@ class TestNothingBreaks:
         assert sent_by(session)[0].headers["Authorization"] == "Bearer mine"
         assert caplog.messages == []
 
-    def test_importing_and_installing_read_nothing(
+    def test_install_reads_no_variable(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         monkeypatch.setenv("CAVE_AUTH_HOSTS", "not good")
@@ -200,7 +208,7 @@ class TestNothingBreaks:
 
 
 @pytest.mark.parametrize("door", ["auth", "mount", "install"])
-def test_a_bad_entry_of_the_variable_for_hosts_changes_no_request(
+def test_a_bad_entry_in_cave_auth_hosts_changes_no_request(
     door: str, write: Write, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     write("cave-secret.json", token=TOKEN)
@@ -223,7 +231,7 @@ def test_a_bad_entry_of_the_variable_for_hosts_changes_no_request(
 
 
 @pytest.mark.parametrize("stand_in", [mock.MagicMock(), SimpleNamespace(), None])
-def test_what_a_test_puts_in_place_of_cloudvolume_fails_no_installation(
+def test_install_works_with_a_mock_in_place_of_cloudvolume(
     monkeypatch: pytest.MonkeyPatch, stand_in: Any
 ) -> None:
     for name in ("cloudvolume.secrets", "cloudfiles.secrets"):

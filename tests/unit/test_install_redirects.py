@@ -19,11 +19,11 @@ from ..support.stub import BEARER, CAVE, FOREIGN, TOKEN, Answer, StubAdapter, ho
 pytestmark = pytest.mark.usefixtures("saved")
 
 
-class TestRedirectsOfOthers:
+class TestForeignRedirects:
     """What CAVEclient puts on its session would go along to any host."""
 
     @pytest.mark.parametrize("put", ["cookie", "header"])
-    def test_our_token_does_not_go_along(self, put: str) -> None:
+    def test_our_token_does_not_follow_a_redirect(self, put: str) -> None:
         install()
         session = stub_session(Answer(), redirect(FOREIGN), Answer())
         session.get(CAVE)
@@ -34,7 +34,7 @@ class TestRedirectsOfOthers:
         session.get(CAVE)
         assert not holds(TOKEN, sent_by(session)[2])
 
-    def test_what_else_the_session_has_goes_along(self) -> None:
+    def test_other_headers_and_cookies_follow_a_redirect(self) -> None:
         install()
         session = stub_session(redirect(FOREIGN), Answer())
         session.cookies.set("mine", "1")
@@ -55,16 +55,16 @@ class TestRedirectsOfOthers:
         assert send(stub_session(*answers)) == before
 
 
-class TestWhoAsked:
+class TestForeignOrigin:
     """A stranger's redirect makes no signed request in the caller's name."""
 
-    def test_not_for_a_stranger(self) -> None:
+    def test_a_redirect_from_a_foreign_host_is_not_signed(self) -> None:
         install()
         session = stub_session(redirect(CAVE, 307), Answer())
         session.post(FOREIGN, data="body")
         assert [sent.headers.get("Authorization") for sent in sent_by(session)] == [None, None]
 
-    def test_not_for_its_next(self) -> None:
+    def test_response_next_of_a_foreign_redirect_is_not_signed(self) -> None:
         install()
         session = stub_session(redirect(CAVE), Answer())
         response = session.get(FOREIGN, allow_redirects=False)
@@ -73,7 +73,7 @@ class TestWhoAsked:
         session.send(response.next)
         assert [sent.headers.get("Authorization") for sent in sent_by(session)] == [None] * 3
 
-    def test_the_same_request_by_the_caller_is_signed(self) -> None:
+    def test_a_request_that_the_caller_repeats_is_signed(self) -> None:
         install()
         session = stub_session(redirect(FOREIGN), redirect(CAVE), Answer())
         prepared = session.prepare_request(requests.Request("GET", CAVE))
@@ -82,7 +82,7 @@ class TestWhoAsked:
         tokens = [sent.headers.get("Authorization") for sent in sent_by(session)]
         assert tokens == [BEARER, None, None, BEARER]
 
-    def test_nothing_is_left_on_a_request_of_another_host(self) -> None:
+    def test_a_request_to_another_host_keeps_no_hook(self) -> None:
         install()
         session = stub_session(redirect(f"{FOREIGN}/b"), Answer())
         response = session.get(FOREIGN)
@@ -98,27 +98,27 @@ class TestNetrc:
         (tmp_path / "netrc").write_text("default login anonymous password me@lab.example\n")
         monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
 
-    def test_it_gives_way_on_a_cave_host(self) -> None:
+    def test_a_netrc_default_is_replaced_on_a_cave_host(self) -> None:
         install()
         session = stub_session(redirect(f"{CAVE}/b"), Answer())
         session.get(CAVE)
         assert [sent.headers["Authorization"] for sent in sent_by(session)] == [BEARER] * 2
 
-    def test_it_stays_where_there_is_no_token(self, secrets: Path) -> None:
+    def test_a_netrc_default_is_sent_where_there_is_no_token(self, secrets: Path) -> None:
         (secrets / "cave-secret.json").unlink()
         install()
         session = stub_session()
         session.get(CAVE)
         assert sent_by(session)[0].headers["Authorization"].startswith("Basic ")
 
-    def test_what_the_caller_gives_stays(self) -> None:
+    def test_auth_given_to_a_request_is_kept(self) -> None:
         install()
         session = stub_session()
         session.get(CAVE, auth=("user", "word"))
         assert sent_by(session)[0].headers["Authorization"] == "Basic dXNlcjp3b3Jk"
 
 
-def test_a_cookie_that_says_our_token_back_does_not_get_into_the_jar() -> None:
+def test_a_cookie_that_echoes_our_token_is_kept_out_of_the_jar() -> None:
     """A jar sends it to other ports of the host, and without Secure over plain http."""
     with responses.RequestsMock() as web, install():
         web.get(
@@ -135,7 +135,7 @@ def test_a_cookie_that_says_our_token_back_does_not_get_into_the_jar() -> None:
 
 
 @pytest.mark.parametrize("owner", ["the session", "its class"])
-def test_a_redirect_that_only_the_session_knows_is_a_strangers_too(owner: str) -> None:
+def test_a_redirect_invented_by_the_session_is_not_signed(owner: str) -> None:
     def find(response: requests.Response) -> str | None:
         return f"{CAVE}/" if response.url == f"{FOREIGN}/" else None
 
@@ -152,7 +152,7 @@ def test_a_redirect_that_only_the_session_knows_is_a_strangers_too(owner: str) -
     assert all("Authorization" not in sent.headers for sent in sent_by(session))
 
 
-def test_a_cookie_does_not_go_along_to_plain_http_where_a_proxy_may_hear_it() -> None:
+def test_a_token_cookie_does_not_follow_to_plain_http_with_a_proxy() -> None:
     session, local = stub_session(redirect("http://localhost:8000/x")), StubAdapter()
     session.mount("http://", local)
     session.cookies.set("middle_auth_token", TOKEN)

@@ -32,7 +32,7 @@ class TestThreads:
         with install(OTHER):
             pytest.fail("it is in effect")
 
-    def test_a_block_in_the_block_of_another_thread(self) -> None:
+    def test_a_block_within_another_threads_block_is_refused(self) -> None:
         with install():
             with pytest.raises(RuntimeError, match="acting_as"):
                 self.in_a_thread(self.nest)
@@ -40,13 +40,13 @@ class TestThreads:
                 self.in_a_thread(lambda: install(OTHER))
             assert token_sent() == BEARER
 
-    def test_a_block_in_what_another_thread_installed(self) -> None:
+    def test_a_block_within_another_threads_install_is_refused(self) -> None:
         install()
         with pytest.raises(RuntimeError, match="acting_as"):
             self.in_a_thread(self.nest)
         assert token_sent() == BEARER
 
-    def test_an_equal_auth_is_no_matter(self) -> None:
+    def test_a_block_with_an_equal_auth_is_allowed(self) -> None:
         with install(CaveAuth(OTHER_TOKEN)):
             assert self.in_a_thread(lambda: self._sent_by(CaveAuth(OTHER_TOKEN))) == BEARER_OTHER
 
@@ -55,7 +55,7 @@ class TestThreads:
         with install(auth):
             return token_sent()
 
-    def test_acting_as_holds_for_the_thread(self) -> None:
+    def test_acting_as_applies_to_its_thread_only(self) -> None:
         def work(auth: CaveAuth | None) -> list[str | None]:
             with acting_as(auth) if auth else nullcontext():
                 barrier.wait(10)
@@ -67,7 +67,7 @@ class TestThreads:
         assert set(own) == {BEARER}
         assert set(others) == {BEARER_OTHER}
 
-    def test_acting_as_holds_for_the_task(self) -> None:
+    def test_acting_as_applies_to_its_task_only(self) -> None:
         async def work(token: str) -> list[str | None]:
             sent = []
             with acting_as(CaveAuth(token)):

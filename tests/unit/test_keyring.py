@@ -56,7 +56,7 @@ def test_a_token_in_the_keyring_is_found(backend: InMemory) -> None:
 
 
 @pytest.mark.parametrize("server", ["minnie.microns-daf.com", "global.daf-apis.com"])
-def test_the_entry_of_a_server_outranks_the_one_for_any(backend: InMemory, server: str) -> None:
+def test_a_servers_entry_outranks_the_general_entry(backend: InMemory, server: str) -> None:
     ours.save(OTHER_TOKEN)
     ours.save(TOKEN, server)
     assert CaveAuth().token_for(URL) == TOKEN
@@ -73,7 +73,7 @@ def test_a_host_that_is_not_trusted_gets_none(backend: InMemory) -> None:
     assert CaveAuth().token_for("https://elsewhere.example.org/") is None
 
 
-def test_the_keyring_is_not_asked_unless_it_was_asked_for(
+def test_the_keyring_is_not_read_unless_switched_on(
     backend: InMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours.save(TOKEN)
@@ -82,7 +82,7 @@ def test_the_keyring_is_not_asked_unless_it_was_asked_for(
     assert backend.asked == 0
 
 
-def test_asking_for_the_keyring_is_noticed_at_once(
+def test_switching_the_keyring_on_is_noticed_at_once(
     backend: InMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours.save(TOKEN)
@@ -103,7 +103,7 @@ def test_the_answer_is_remembered(backend: InMemory) -> None:
     assert backend.asked == asked
 
 
-def test_a_deleted_token_is_gone(backend: InMemory) -> None:
+def test_a_deleted_token_is_not_found(backend: InMemory) -> None:
     ours.save(TOKEN)
     ours.delete()
     ours.delete()
@@ -115,7 +115,7 @@ FAILURES = [KeyringLocked("it is locked"), RuntimeError("no session"), OSError("
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: type(failure).__name__)
-def test_whatever_a_keyring_raises_is_one_warning(
+def test_any_keyring_error_gives_one_warning(
     backend: InMemory, failure: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     backend.failure = failure
@@ -126,7 +126,7 @@ def test_whatever_a_keyring_raises_is_one_warning(
     assert "Unlock it, or unset CAVE_AUTH_KEYRING" in warning
 
 
-def test_a_bad_token_in_the_keyring_is_one_warning(
+def test_a_bad_token_in_the_keyring_gives_one_warning(
     backend: InMemory, caplog: pytest.LogCaptureFixture
 ) -> None:
     ours.save(f"Bearer {TOKEN}")
@@ -136,7 +136,7 @@ def test_a_bad_token_in_the_keyring_is_one_warning(
     assert TOKEN not in warning
 
 
-def test_an_exit_is_not_swallowed(backend: InMemory) -> None:
+def test_system_exit_is_not_swallowed(backend: InMemory) -> None:
     backend.failure = SystemExit(3)
     with pytest.raises(SystemExit):
         CaveAuth().token_for(URL)
@@ -147,7 +147,7 @@ def test_an_exit_is_not_swallowed(backend: InMemory) -> None:
 
 
 @pytest.mark.parametrize("name", ["keyring", "secretstorage"])
-def test_a_missing_library_is_one_warning(
+def test_a_missing_library_gives_one_warning(
     backend: InMemory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     def find(module: str, *_: object) -> None:

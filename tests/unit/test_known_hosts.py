@@ -36,7 +36,7 @@ class TestKnownHosts:
             "https://proofreading.zetta.ai/x",
         ],
     )
-    def test_the_known_deployments(self, url: str) -> None:
+    def test_known_deployments_are_trusted(self, url: str) -> None:
         assert CaveAuth().trusts(url)
 
     @pytest.mark.parametrize(
@@ -53,10 +53,10 @@ class TestKnownHosts:
             "https://localhost/",
         ],
     )
-    def test_no_other(self, url: str) -> None:
+    def test_other_hosts_are_not_trusted(self, url: str) -> None:
         assert not CaveAuth().trusts(url)
 
-    def test_a_server_with_a_file_of_its_own(self, store: TokenStore) -> None:
+    def test_a_server_with_a_secret_file_is_trusted(self, store: TokenStore) -> None:
         auth = CaveAuth()
         assert not auth.trusts("https://localhost:8443/")
         store.save(TOKEN, "localhost:8443")
@@ -66,7 +66,7 @@ class TestKnownHosts:
         store.delete("localhost:8443")
         assert not auth.trusts("https://localhost:8443/")
 
-    def test_a_file_that_another_process_wrote(self, write: Write, clock: Clock) -> None:
+    def test_a_file_written_by_another_process_is_noticed(self, write: Write, clock: Clock) -> None:
         auth = CaveAuth()
         assert not auth.trusts("https://cave.example.org/")
         write("cave.example.org-cave-secret.json", token=TOKEN)
@@ -77,7 +77,9 @@ class TestKnownHosts:
         write("global.dynamicannotationframework.com-cave-secret.json", token=TOKEN)
         assert not CaveAuth().trusts("https://global.dynamicannotationframework.com/")
 
-    def test_the_retired_domain_can_be_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_retired_domain_can_be_trusted_by_variable(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("CAVE_AUTH_HOSTS", "*.dynamicannotationframework.com")
         assert CaveAuth().trusts("https://global.dynamicannotationframework.com/")
 
@@ -88,7 +90,7 @@ class TestKnownHosts:
         assert all(auth.trusts(f"https://{url}/") for url in urls)
         assert not auth.trusts("https://b.example.org/")
 
-    def test_the_variable_is_looked_at_each_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_variable_is_read_each_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
         auth = CaveAuth()
         answers = []
         for hosts in ("a.example.org", "b.example.org", "a.example.org"):
@@ -148,7 +150,7 @@ class TestKnownHosts:
         TokenStore().save(OTHER_TOKEN, "saved.example.org")
         assert auth.token_for("https://saved.example.org/") == OTHER_TOKEN
 
-    def test_an_environment_that_was_replaced_does_not_fail_our_import(self) -> None:
+    def test_the_package_can_be_imported_while_environ_is_replaced(self) -> None:
         code = """if True:
             import os
 

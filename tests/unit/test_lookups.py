@@ -26,7 +26,7 @@ from ..support.credentials import AUTH, HOST, value
 from ..support.stub import OTHER_TOKEN, TOKEN, Clock, Write
 
 
-class TestThrift:
+class TestLookups:
     @pytest.fixture
     def stats(self, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         """How often each path was looked at."""
@@ -54,7 +54,7 @@ class TestThrift:
         monkeypatch.setattr(reading, "read_secrets", read)
         return count
 
-    def test_nothing_is_looked_at_before_it_is_needed(
+    def test_making_the_objects_reads_nothing(
         self, stats: Counter[str], reads: Counter[Path]
     ) -> None:
         CaveAuth()
@@ -62,7 +62,9 @@ class TestThrift:
         assert not stats
         assert not reads
 
-    def test_a_given_token_needs_no_file(self, stats: Counter[str], reads: Counter[Path]) -> None:
+    def test_with_a_token_in_code_no_file_is_read(
+        self, stats: Counter[str], reads: Counter[Path]
+    ) -> None:
         value(Credentials(token=TOKEN))
         assert not stats
         assert not reads
@@ -108,7 +110,7 @@ class TestThrift:
         assert found == [TOKEN] * 32
         assert reads[path] == 1
 
-    def test_threads_of_which_some_were_refused_read_a_file_once(
+    def test_threads_that_look_and_threads_that_were_refused_read_a_file_once(
         self, write: Write, clock: Clock, reads: Counter[Path]
     ) -> None:
         path = write("cave-secret.json", token=OTHER_TOKEN)
@@ -146,7 +148,7 @@ class TestThrift:
         assert [credentials.after_refusal(HOST, refused) for _ in range(100)] == [None] * 100
         assert reads[path] == 1
 
-    def test_a_look_goes_on_where_another_thread_saw_its_token_refused_meanwhile(
+    def test_a_look_continues_when_another_thread_reports_its_token_refused(
         self, write: Write, clock: Clock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         newest = "00112233445566778899aabbccddeeff"
@@ -167,7 +169,7 @@ class TestThrift:
         assert token is not None
         assert token.value == newest
 
-    def test_sources_that_give_refused_tokens_by_turns_come_to_an_end(self) -> None:
+    def test_alternating_refused_tokens_do_not_loop_for_ever(self) -> None:
         turns = cycle([TOKEN, OTHER_TOKEN])
         credentials = Credentials(source=lambda server, refused: next(turns))
         first = credentials.token_for(HOST)
@@ -189,7 +191,7 @@ class TestThrift:
         credentials.after_refusal(HOST, refused)
         assert reads[path] == 1
 
-    def test_after_a_refusal_only_files_that_are_there_are_opened(
+    def test_after_a_refusal_only_existing_files_are_opened(
         self, write: Write, clock: Clock, reads: Counter[Path]
     ) -> None:
         path = write("cave-secret.json", token=TOKEN)
@@ -202,7 +204,7 @@ class TestThrift:
             clock.advance(100)
         assert reads == {path: 3}
 
-    def test_a_file_that_appears_is_opened(self, write: Write, clock: Clock) -> None:
+    def test_a_new_file_is_opened(self, write: Write, clock: Clock) -> None:
         path = write("cave-secret.json", token=OTHER_TOKEN)
         os.utime(path.parent, (1, 1))
         credentials = Credentials()
@@ -212,7 +214,7 @@ class TestThrift:
         assert token is not None
         assert token.value == TOKEN
 
-    def test_a_file_that_appears_within_the_grain_of_a_time_stamp_is_opened(
+    def test_a_new_file_is_opened_even_if_the_directory_time_is_unchanged(
         self, write: Write, clock: Clock
     ) -> None:
         directory = write("cave-secret.json", token=OTHER_TOKEN).parent
@@ -225,7 +227,7 @@ class TestThrift:
         assert token is not None
         assert token.value == TOKEN
 
-    def test_a_directory_that_can_not_be_listed_is_searched(
+    def test_a_directory_that_cannot_be_listed_is_searched_by_name(
         self, write: Write, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         write("cave-secret.json", token=OTHER_TOKEN)
@@ -253,7 +255,7 @@ class TestThrift:
     @pytest.mark.parametrize(
         "other", [{"hosts": ["*.microns-daf.com"]}, {"token_file": "file"}, {"token_key": "key"}]
     )
-    def test_other_objects_share_nothing(
+    def test_different_objects_share_no_memory(
         self, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: dict[str, Any]
     ) -> None:
         write("cave-secret.json", token=OTHER_TOKEN, key=TOKEN)
@@ -265,7 +267,7 @@ class TestThrift:
         assert CaveAuth(**other).credentials._memory is not CaveAuth().credentials._memory
         assert CaveAuth(**other).credentials._memory is CaveAuth(**other).credentials._memory
 
-    def test_a_relative_file_is_that_of_the_directory_where_it_was_named(
+    def test_a_relative_token_file_is_resolved_when_named(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for name, token in (("one", TOKEN), ("other", OTHER_TOKEN)):
@@ -277,7 +279,7 @@ class TestThrift:
             auths.append(CaveAuth(token_file="file"))
         assert [auth.token_for(url) for auth in auths] == [TOKEN, OTHER_TOKEN]
 
-    def test_memories_are_bounded_and_keep_no_object(self, write: Write) -> None:
+    def test_memories_are_bounded_and_keep_no_auth_alive(self, write: Write) -> None:
         write("cave-secret.json", token=TOKEN)
         auths = [CaveAuth(hosts=[f"{HOST.host}:{port}"]) for port in range(1, 600)]
         assert {auth.token_for(f"https://{HOST.host}:1/") for auth in auths[:1]} == {TOKEN}
@@ -287,7 +289,7 @@ class TestThrift:
         gc.collect()
         assert [auth for auth in left if auth() is not None] == []
 
-    def test_what_a_memory_knows_is_bounded(
+    def test_the_size_of_a_memory_is_bounded(
         self, write: Write, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(memory, "_HOSTS", 8)

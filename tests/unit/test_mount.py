@@ -32,18 +32,18 @@ def tokens_sent(session: requests.Session, stub: StubAdapter) -> list[str | None
     return [sent.headers.get("Authorization") for sent in stub.sent]
 
 
-def test_it_returns_the_session() -> None:
+def test_mount_returns_the_session() -> None:
     session = requests.Session()
     assert mount(session) is session
 
 
-def test_it_signs() -> None:
+def test_a_mounted_session_signs() -> None:
     session, stub = requests.Session(), StubAdapter()
     session.mount("https://", stub)
     assert tokens_sent(mount(session), stub) == [BEARER, None, None]
 
 
-def test_the_adapters_stay_within() -> None:
+def test_the_sessions_adapters_are_wrapped() -> None:
     session = requests.Session()
     before = dict(session.adapters)
     mount(session)
@@ -59,7 +59,7 @@ def test_the_prefixes_keep_their_order() -> None:
     assert list(mount(session).adapters) == before
 
 
-def test_an_adapter_on_two_prefixes_stays_one() -> None:
+def test_an_adapter_on_two_prefixes_is_wrapped_once() -> None:
     session, shared = requests.Session(), HTTPAdapter()
     session.mount("https://", shared)
     session.mount("https://a.example", shared)
@@ -68,19 +68,19 @@ def test_an_adapter_on_two_prefixes_stays_one() -> None:
     assert session.adapters["https://"] is not session.adapters["http://"]
 
 
-def test_again_changes_nothing() -> None:
+def test_mounting_again_changes_nothing() -> None:
     session = mount(requests.Session(), CaveAuth(TOKEN))
     before = list(session.adapters.items())
     assert list(mount(session).adapters.items()) == before
 
 
-def test_again_wraps_what_was_mounted_since() -> None:
+def test_mounting_again_wraps_newer_adapters() -> None:
     session, stub = mount(requests.Session()), StubAdapter()
     session.mount("https://", stub)
     assert tokens_sent(mount(session), stub) == [BEARER, None, None]
 
 
-def test_an_adapter_that_is_mounted_afterwards_does_not_sign_but_under_install() -> None:
+def test_an_adapter_mounted_later_signs_under_install_only() -> None:
     """docs/my-script.md says: call it last."""
     session, stub = mount(requests.Session()), StubAdapter()
     session.mount("https://", stub)
@@ -90,7 +90,7 @@ def test_an_adapter_that_is_mounted_afterwards_does_not_sign_but_under_install()
     assert tokens_sent(mount(session), stub) == [BEARER, None, None]
 
 
-def test_again_replaces_the_auth_where_one_is_given() -> None:
+def test_mounting_again_with_an_auth_replaces_the_former() -> None:
     session, stub = requests.Session(), StubAdapter()
     session.mount("https://", stub)
     mount(mount(session), NEW)
@@ -113,14 +113,14 @@ def test_the_auth_of_an_adapter_that_sends_by_itself_is_replaced() -> None:
     assert tokens_sent(session, stub) == [None, f"Bearer {OTHER_TOKEN}", None]
 
 
-def test_the_auth_of_adapters_within_one_another_is_replaced() -> None:
+def test_the_auth_of_nested_adapters_is_replaced() -> None:
     session, stub = requests.Session(), StubAdapter()
     session.mount("https://", CaveAdapter(wrapped=CaveAdapter(wrapped=stub)))
     mount(session, NEW)
     assert tokens_sent(session, stub) == [None, f"Bearer {OTHER_TOKEN}", None]
 
 
-def test_another_session_with_the_same_adapter_stays_as_it_is() -> None:
+def test_another_session_with_the_same_adapter_is_unchanged() -> None:
     shared = StubAdapter()
     one, other = requests.Session(), requests.Session()
     for session in (one, other):

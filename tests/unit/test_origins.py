@@ -1,4 +1,4 @@
-"""Which URLs may see a token."""
+"""Which URLs may see a token: parsing URLs and host specifications, and comparing them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class TestHostSpec:
     def test_a_host_is_one_origin(self, spec: str, origin: tuple[str, str, int]) -> None:
         assert HostSpec.parse(spec) == (Origin(*origin), False)
 
-    def test_a_suffix_is_every_host_below_it(self) -> None:
+    def test_a_wildcard_is_every_host_below_a_suffix(self) -> None:
         assert HostSpec.parse("*.Example.org") == (Origin("https", "example.org", 443), True)
 
     @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ class TestHostSpec:
             b"cave.example.org",
         ],
     )
-    def test_anything_else_is_refused_with_the_allowed_forms(self, spec: str) -> None:
+    def test_a_malformed_specification_is_refused_with_the_allowed_forms(self, spec: str) -> None:
         with pytest.raises(InvalidHostSpec, match=r"allowed are host, \*\.suffix") as caught:
             HostSpec.parse(spec)
         assert repr(spec) in str(caught.value)
@@ -144,7 +144,7 @@ class TestHostSpec:
             HostSpec.parse(spec)
 
     @pytest.mark.parametrize("spec", ["*.org", "*.localhost", "*.[::1]", "*.192.0.2.1"])
-    def test_a_wildcard_too_wide_is_refused(self, spec: str) -> None:
+    def test_too_wide_a_wildcard_is_refused(self, spec: str) -> None:
         with pytest.raises(InvalidHostSpec, match="too wide"):
             HostSpec.parse(spec)
 
@@ -156,7 +156,7 @@ class TestHostSpec:
             HostSpec.parse(spec)
 
     @pytest.mark.parametrize("base", [ValueError, CaveAuthError, requests.RequestException])
-    def test_the_error_is_caught_as(self, base: type[Exception]) -> None:
+    def test_the_error_is_a_value_error_too(self, base: type[Exception]) -> None:
         with pytest.raises(base):
             HostSpec.parse("")
 
@@ -167,7 +167,7 @@ class TestTrustedHosts:
         with pytest.raises(InvalidHostSpec, match=r"not one string: write \["):
             TrustedHosts(hosts)
 
-    def test_no_hosts_trust_nothing(self) -> None:
+    def test_an_empty_list_trusts_nothing(self) -> None:
         assert not TrustedHosts([]).trust("https://global.daf-apis.com/")
 
     @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ class TestTrustedHosts:
             "http://[0::1]:8000/",
         ],
     )
-    def test_trusted(self, url: str) -> None:
+    def test_urls_of_trusted_hosts_are_trusted(self, url: str) -> None:
         assert HOSTS.trust(url)
 
     @pytest.mark.parametrize(
@@ -295,17 +295,17 @@ class TestTrustedHosts:
             443,
         ],
     )
-    def test_not_trusted(self, url: str) -> None:
+    def test_other_urls_are_not_trusted(self, url: str) -> None:
         assert not HOSTS.trust(url)
 
-    def test_what_is_remembered_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_remembered_decisions_are_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(origins, "_REMEMBERED_ORIGINS", 8)
         hosts = TrustedHosts(["*.example.net"])
         answers = [hosts.trust(f"https://host{n}.example.net/") for n in range(100)]
         assert all(answers)
         assert len(hosts._decisions) <= 8
 
-    def test_a_path_is_not_remembered(self) -> None:
+    def test_paths_are_not_remembered(self) -> None:
         hosts = TrustedHosts(["*.example.net"])
         for n in range(100):
             hosts.trust(f"https://one.example.net/{n}")
@@ -330,7 +330,7 @@ HOSTS = TrustedHosts(
 
 
 class TestDefaultDeployments:
-    def test_the_names_that_people_know_lead_to_deployments(self) -> None:
+    def test_well_known_names_lead_to_their_deployment(self) -> None:
         names = ("microns", "flywire", "fanc", "banc", "v1dd", "crant", "h01", "fish1")
         assert {server_called(name) for name in names} == set(DEPLOYMENTS)
         assert server_called("H01") == "global.brain-wire-test.org"
@@ -386,12 +386,12 @@ class TestDefaultDeployments:
         ("[0::1]:8443", "[::1]:8443"),
     ],
 )
-def test_the_name_of_a_server_in_file_names(server: str, name: str) -> None:
+def test_a_server_has_a_name_for_files(server: str, name: str) -> None:
     assert server_name(server) == name
 
 
 @pytest.mark.parametrize("server", ["*.example.org", "../x", "a/b", "", None, "http://a.example"])
-def test_what_is_no_server_has_no_name(server: str) -> None:
+def test_a_malformed_server_has_no_name(server: str) -> None:
     with pytest.raises(InvalidHostSpec):
         server_name(server)
 
@@ -435,12 +435,12 @@ def test_a_url_begins_with_its_origin(url: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.255.0.9", "[::1]"])
-def test_loopback(host: str) -> None:
+def test_loopback_addresses_are_recognised(host: str) -> None:
     assert is_loopback(host)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "128.0.0.1", "[::]", "localhost.evil.example", ""])
-def test_not_loopback(host: str) -> None:
+def test_other_addresses_are_not_loopback(host: str) -> None:
     assert not is_loopback(host)
 
 
@@ -477,7 +477,7 @@ def _same_host(one: str | None, other: str) -> bool:
 @example("https://cave.example.org?@evil.example/")
 @example("https://x.example.net#@evil.example")
 @example("http://[0::1]:8000/\\@evil.example")
-def test_other_parsers_read_what_we_trust_as_we_do(url: str) -> None:
+def test_other_parsers_agree_on_every_trusted_url(url: str) -> None:
     origin = HOSTS.trusted_origin(url)
     if origin is None:
         return
@@ -494,7 +494,7 @@ def test_other_parsers_read_what_we_trust_as_we_do(url: str) -> None:
 
 
 @given(_URLS)
-def test_requests_connects_to_what_was_trusted(url: str) -> None:
+def test_requests_connects_to_the_trusted_host(url: str) -> None:
     """What requests makes of a URL while it prepares it does not lead elsewhere."""
     if not HOSTS.trust(url):
         return
@@ -517,7 +517,7 @@ def test_the_decision_is_the_same_with_and_without_memory(url: str) -> None:
 
 
 @pytest.mark.parametrize("rest", [".evil.example/", ":8443/", "@evil.example/", "\\.evil.example/"])
-def test_a_decision_that_is_remembered_is_not_for_a_look_alike(rest: str) -> None:
+def test_a_remembered_decision_does_not_apply_to_a_look_alike(rest: str) -> None:
     hosts = TrustedHosts(["cave.example.org"])
     for _ in range(2):
         assert hosts.trust("https://cave.example.org/info")

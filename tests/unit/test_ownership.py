@@ -1,4 +1,4 @@
-"""Whose token is in cave-secret.json, as the files beside it tell."""
+"""To which deployment the token in ``cave-secret.json`` belongs, judged by the files beside it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def served(whose: Ownership | None, named: tuple[str, ...] = ()) -> set[str]:
     }
 
 
-def test_without_the_file_there_is_nothing_to_own(store: TokenStore) -> None:
+def test_without_the_default_file_there_is_no_ownership(store: TokenStore) -> None:
     store.save(TOKEN, GLOBAL)
     assert ownership_of_default_file() is None
 
@@ -40,7 +40,9 @@ def test_without_the_file_there_is_nothing_to_own(store: TokenStore) -> None:
         ([GLOBAL, ZETTA], {GLOBAL, MINNIE, ZETTA}),
     ],
 )
-def test_it_serves_its_owners(store: TokenStore, same: list[str], hosts: set[str]) -> None:
+def test_the_default_token_serves_the_deployments_that_have_it(
+    store: TokenStore, same: list[str], hosts: set[str]
+) -> None:
     store.save(TOKEN)
     store.save(OTHER_TOKEN, V1DD)
     for server in same:
@@ -49,7 +51,7 @@ def test_it_serves_its_owners(store: TokenStore, same: list[str], hosts: set[str
 
 
 @pytest.mark.parametrize("server", [GLOBAL, MINNIE])
-def test_without_an_owner_it_is_an_older_key_of_the_default_deployment(
+def test_an_unmatched_default_token_serves_the_default_deployment(
     store: TokenStore, server: str
 ) -> None:
     store.save(TOKEN)
@@ -62,7 +64,7 @@ def test_without_an_owner_it_is_an_older_key_of_the_default_deployment(
 
 
 @pytest.mark.parametrize("own", [TOKEN, OTHER_TOKEN])
-def test_a_named_host_of_no_known_deployment_is_served_as_well(store: TokenStore, own: str) -> None:
+def test_a_named_host_without_a_deployment_is_served_too(store: TokenStore, own: str) -> None:
     store.save(TOKEN)
     store.save(own, GLOBAL)
     store.save(OTHER_TOKEN, LAB)  # it has a file of its own, so it is left out
@@ -71,14 +73,16 @@ def test_a_named_host_of_no_known_deployment_is_served_as_well(store: TokenStore
 
 
 @pytest.mark.parametrize("others", [[], [ZETTA, LAB]])
-def test_if_nobody_knows_it_serves_everybody(store: TokenStore, others: list[str]) -> None:
+def test_a_default_token_of_unknown_origin_serves_every_host(
+    store: TokenStore, others: list[str]
+) -> None:
     store.save(TOKEN)
     for server in others:
         store.save(OTHER_TOKEN, server)
     assert served(ownership_of_default_file()) == EVERYBODY
 
 
-def test_a_file_that_can_not_be_read_may_be_an_owners(store: TokenStore, write: Write) -> None:
+def test_an_unreadable_file_counts_as_a_possible_owner(store: TokenStore, write: Write) -> None:
     store.save(TOKEN)
     write(f"{ZETTA}-cave-secret.json", "")  # as CAVEclient leaves it while it writes
     assert served(ownership_of_default_file()) == {GLOBAL, MINNIE}
@@ -90,7 +94,7 @@ def test_a_broken_default_file_is_an_error(write: Write) -> None:
         ownership_of_default_file()
 
 
-def test_each_key_has_owners_of_its_own(write: Write) -> None:
+def test_each_key_has_its_own_owners(write: Write) -> None:
     write("cave-secret.json", token=TOKEN, bot=OTHER_TOKEN)
     write(f"{GLOBAL}-cave-secret.json", token=TOKEN)
     write(f"{ZETTA}-cave-secret.json", bot=OTHER_TOKEN)
@@ -108,7 +112,7 @@ def test_each_key_has_owners_of_its_own(write: Write) -> None:
         ([], ZETTA, False),
     ],
 )
-def test_after_a_refusal_it_follows_for_an_owner_or_the_default_deployment(
+def test_after_a_refusal_it_is_tried_for_its_owners_or_the_default_deployment(
     store: TokenStore, same: list[str], host: str, may: bool
 ) -> None:
     store.save(TOKEN)

@@ -1,4 +1,4 @@
-"""What people paste at the prompt of a login."""
+"""What is taken from a text that people paste at the prompt of a login."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def test_a_token_is_found(pasted: str) -> None:
         (f"https://evil.example/?next={WHOLE}", "no token in it"),
     ],
 )
-def test_what_holds_none_is_told_and_not_shown(pasted: str, said: str) -> None:
+def test_a_text_without_a_token_is_explained_and_not_shown(pasted: str, said: str) -> None:
     with pytest.raises(InvalidToken, match=said) as caught:
         token_in_paste(pasted, TARGET)
     assert TOKEN not in str(caught.value)
     assert caught.value.__context__ is None or TOKEN not in repr(caught.value.__context__)
 
 
-def test_an_address_without_a_login_that_waits_for_one() -> None:
+def test_an_address_is_explained_where_no_login_waits_for_one() -> None:
     with pytest.raises(InvalidToken, match="not the address"):
         token_in_paste(WHOLE)

@@ -1,4 +1,4 @@
-"""Whose the files are: kept by a save, asked before a file makes its server trusted."""
+"""Owners and modes of files: what a save keeps, and which files make a server trusted."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def home(secrets: Path) -> Path:
 class TestRootSaves:
     """As with sudo, or in a container that has a user's home mounted."""
 
-    def test_into_the_directory_of_a_user(self, store: TokenStore, home: Path) -> None:
+    def test_a_new_file_belongs_to_the_owner_of_the_home(
+        self, store: TokenStore, home: Path
+    ) -> None:
         give(home)
         path = store.save(TOKEN)
         lock = path.with_name(f".{path.name}.lock")
@@ -56,7 +58,7 @@ class TestRootSaves:
         assert [whose(each) for each in made] == [(USER, GROUP, oct(mode)) for mode in modes]
 
     @pytest.mark.parametrize("linked", [True, False])
-    def test_over_the_file_of_a_user(
+    def test_a_replaced_file_keeps_owner_and_mode(
         self, store: TokenStore, write: Write, home: Path, linked: bool
     ) -> None:
         path = target = write("cave-secret.json", token=OTHER_TOKEN)
@@ -69,14 +71,16 @@ class TestRootSaves:
         assert whose(target) == (USER, GROUP, "0o640")
         assert path.is_symlink() is linked
 
-    def test_a_lock_that_root_left_is_given_back(self, store: TokenStore, write: Write) -> None:
+    def test_a_lock_left_by_root_is_given_to_the_user(
+        self, store: TokenStore, write: Write
+    ) -> None:
         path = give(write("cave-secret.json", token=OTHER_TOKEN))
         lock = path.with_name(f".{path.name}.lock")
         lock.touch(0o600)
         store.save(TOKEN, overwrite=True)
         assert whose(lock) == (USER, GROUP, "0o600")
 
-    def test_a_lock_that_is_another_files_name_is_not_given_away(
+    def test_a_lock_hard_linked_to_another_file_keeps_its_owner(
         self, store: TokenStore, write: Write, home: Path
     ) -> None:
         path = give(write("cave-secret.json", token=OTHER_TOKEN))
@@ -99,7 +103,7 @@ class TestRootSaves:
 
 
 @as_root
-def test_a_group_that_can_not_be_kept_gets_no_rights_for_another() -> None:
+def test_group_rights_are_dropped_where_the_group_cannot_be_kept() -> None:
     """A user replaces a file of a group that they are not in."""
     script = (
         "import os, sys, filelock, cave_auth_adapter as c\n"
@@ -117,7 +121,7 @@ def test_a_group_that_can_not_be_kept_gets_no_rights_for_another() -> None:
 
 
 @as_root
-def test_a_user_with_any_umask_can_use_the_directory_again() -> None:
+def test_a_directory_made_under_any_umask_can_be_used_again() -> None:
     script = (
         "import os, sys, filelock, cave_auth_adapter as c\n"
         f"os.setgroups([]); os.setgid({STRANGER}); os.setuid({STRANGER}); os.umask(0o777)\n"
@@ -151,11 +155,11 @@ class TestTrust:
 
         return trusted
 
-    def test_our_own(self, path: Path, trusted: Callable[[], bool]) -> None:
+    def test_our_own_file_is_trusted(self, path: Path, trusted: Callable[[], bool]) -> None:
         assert trusted()
 
     @pytest.mark.parametrize("mode", [0o600, 0o644, 0o660, 0o664])
-    def test_a_group_is_no_stranger(
+    def test_a_group_writable_file_is_trusted(
         self, path: Path, trusted: Callable[[], bool], mode: int
     ) -> None:
         """Where each user has a group of their own, the umask is 002."""
@@ -164,7 +168,7 @@ class TestTrust:
         assert trusted()
 
     @pytest.mark.parametrize("place", ["file", "directory"])
-    def test_what_everybody_can_write(
+    def test_a_world_writable_file_is_not_trusted(
         self, path: Path, trusted: Callable[[], bool], place: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         opened = path if place == "file" else path.parent
@@ -176,14 +180,12 @@ class TestTrust:
         subprocess.run(command, shell=True, check=True)
         assert trusted()
 
-    def test_a_sticky_directory_is_nobody_elses(
-        self, path: Path, trusted: Callable[[], bool]
-    ) -> None:
+    def test_a_sticky_directory_is_trusted(self, path: Path, trusted: Callable[[], bool]) -> None:
         path.parent.chmod(0o1777)
         assert trusted()
 
     @pytest.mark.parametrize("place", ["file", "directory"])
-    def test_where_a_link_leads_counts(
+    def test_the_target_of_a_link_decides(
         self, path: Path, home: Path, trusted: Callable[[], bool], place: str
     ) -> None:
         target = home / "elsewhere" / "data"
@@ -195,12 +197,12 @@ class TestTrust:
         opened.chmod(opened.stat().st_mode | 0o002)
         assert not trusted()
 
-    def test_a_link_to_nowhere_makes_none(self, path: Path, trusted: Callable[[], bool]) -> None:
+    def test_a_dangling_link_is_not_trusted(self, path: Path, trusted: Callable[[], bool]) -> None:
         path.unlink()
         path.symlink_to("nowhere")
         assert not trusted()
 
-    def test_as_kubernetes_mounts_it(
+    def test_a_secret_mounted_by_kubernetes_is_trusted(
         self,
         secrets: Path,
         home: Path,
@@ -221,7 +223,7 @@ class TestTrust:
 
     @as_root
     @pytest.mark.parametrize("place", ["file", "directory"])
-    def test_what_belongs_to_a_stranger(
+    def test_a_file_of_another_user_is_not_trusted(
         self, path: Path, trusted: Callable[[], bool], place: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         give(path if place == "file" else path.parent, STRANGER)
@@ -231,7 +233,7 @@ class TestTrust:
         assert CaveAuth().token_for("https://global.daf-apis.com/") is None
 
     @as_root
-    def test_a_link_of_a_stranger(
+    def test_a_link_made_by_another_user_is_not_trusted(
         self, path: Path, home: Path, trusted: Callable[[], bool]
     ) -> None:
         path.rename(home / "data")
@@ -241,7 +243,7 @@ class TestTrust:
         assert not trusted()
 
     @as_root
-    def test_the_home_of_a_user_who_is_not_this_one(
+    def test_the_files_of_the_owner_of_the_home_are_trusted(
         self, path: Path, home: Path, trusted: Callable[[], bool]
     ) -> None:
         """``docker -v $HOME:/root``, or sudo."""
@@ -250,7 +252,7 @@ class TestTrust:
         assert trusted()
 
     @as_root
-    def test_a_mounted_directory_of_another_user(
+    def test_a_mounted_directory_of_another_user_is_trusted_below_our_home(
         self, path: Path, home: Path, trusted: Callable[[], bool]
     ) -> None:
         """``docker -v ~/.cloudvolume:/root/.cloudvolume``"""
@@ -261,7 +263,7 @@ class TestTrust:
         assert not trusted()
 
     @as_root
-    def test_a_directory_that_a_variable_names(
+    def test_a_directory_named_by_cloud_volume_dir_is_trusted(
         self, path: Path, trusted: Callable[[], bool], monkeypatch: pytest.MonkeyPatch, home: Path
     ) -> None:
         volume = home / "volume"
@@ -271,7 +273,7 @@ class TestTrust:
         monkeypatch.setenv("CLOUD_VOLUME_DIR", str(volume))
         assert trusted()
 
-    def test_its_token_still_serves_hosts_that_are_trusted_otherwise(
+    def test_an_untrusted_file_still_serves_a_named_host(
         self, path: Path, trusted: Callable[[], bool], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path.parent.chmod(0o777)
@@ -285,7 +287,7 @@ class TestExposed:
     """A file that others can read is said where its owner can change that."""
 
     @pytest.mark.parametrize(("mode", "said"), [(0o644, 1), (0o604, 1), (0o660, 0), (0o600, 0)])
-    def test_the_mode(
+    def test_a_file_that_others_can_read_gives_a_warning(
         self,
         store: TokenStore,
         write: Write,
@@ -298,14 +300,14 @@ class TestExposed:
         assert len(caplog.messages) == said
 
     @as_root
-    def test_another_users_is_not_ours_to_change(
+    def test_another_users_file_gives_no_warning(
         self, store: TokenStore, write: Write, caplog: pytest.LogCaptureFixture
     ) -> None:
         give(write("cave-secret.json", token=TOKEN), mode=0o644)
         assert store.load() == TOKEN
         assert caplog.messages == []
 
-    def test_a_read_only_mount_can_not_be_changed(
+    def test_a_file_on_a_read_only_mount_gives_no_warning(
         self,
         store: TokenStore,
         write: Write,

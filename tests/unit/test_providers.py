@@ -1,4 +1,4 @@
-"""Tokens from functions of the caller's: source=, set_token_source(), tokens_changed()."""
+"""Tokens from the caller's functions: ``source=``, ``set_token_source()``, ``tokens_changed()``."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ Provide = Callable[[Any], CaveAuth]
 
 
 @both
-def test_it_is_asked_once_with_the_server(provide: Provide) -> None:
+def test_a_source_is_asked_once_for_each_server(provide: Provide) -> None:
     source = Source(TOKEN)
     auth = provide(source)
     assert source.asked == []
@@ -71,7 +71,7 @@ def test_it_is_asked_once_with_the_server(provide: Provide) -> None:
 
 @both
 @pytest.mark.parametrize("lower", ["CAVE_TOKEN", "CAVE_TOKEN_FILE", "cave-secret.json"])
-def test_it_outranks_variables_and_files(
+def test_a_source_outranks_variables_and_files(
     provide: Provide, write: Write, monkeypatch: pytest.MonkeyPatch, lower: str
 ) -> None:
     path = write("cave-secret.json", token=OTHER_TOKEN)
@@ -81,7 +81,7 @@ def test_it_outranks_variables_and_files(
     assert provide(Source(None)).token_for(URL) == OTHER_TOKEN
 
 
-def test_what_is_given_in_code_outranks_it(write: Write) -> None:
+def test_a_token_or_file_in_code_outranks_a_source(write: Write) -> None:
     path = write("cave-secret.json", token=TOKEN, key=TOKEN)
     set_token_source(Source(OTHER_TOKEN))
     assert CaveAuth(TOKEN).token_for(URL) == TOKEN
@@ -89,14 +89,14 @@ def test_what_is_given_in_code_outranks_it(write: Write) -> None:
     assert CaveAuth(token_key="key").token_for(URL) == TOKEN
 
 
-def test_a_source_of_one_object_comes_before_that_of_the_process() -> None:
+def test_a_source_of_one_object_outranks_the_process_source() -> None:
     set_token_source(Source(OTHER_TOKEN))
     assert CaveAuth(source=Source(TOKEN)).token_for(URL) == TOKEN
     assert CaveAuth(source=Source(None)).token_for(URL) == OTHER_TOKEN
 
 
 @both
-def test_it_is_asked_again_after_a_refusal(provide: Provide) -> None:
+def test_a_source_is_asked_again_after_a_refusal(provide: Provide) -> None:
     source = Source(TOKEN, OTHER_TOKEN)
     credentials = provide(source).credentials
     refused = credentials.token_for(HOST)
@@ -108,7 +108,7 @@ def test_it_is_asked_again_after_a_refusal(provide: Provide) -> None:
 
 
 @both
-def test_it_is_asked_again_after_tokens_changed(provide: Provide) -> None:
+def test_a_source_is_asked_again_after_tokens_changed(provide: Provide) -> None:
     source = Source(TOKEN, OTHER_TOKEN)
     auth = provide(source)
     assert auth.token_for(URL) == TOKEN
@@ -126,7 +126,7 @@ def test_it_is_asked_again_after_tokens_changed(provide: Provide) -> None:
         (f"{OTHER_TOKEN}\n", "has a line break in it"),
     ],
 )
-def test_a_bad_answer_is_one_warning_and_the_next_source(
+def test_a_bad_answer_warns_once_and_the_next_source_is_used(
     provide: Provide, write: Write, caplog: pytest.LogCaptureFixture, bad: Any, problem: str
 ) -> None:
     write("cave-secret.json", token=TOKEN)
@@ -141,7 +141,7 @@ def test_a_bad_answer_is_one_warning_and_the_next_source(
 
 
 @both
-def test_the_refused_token_again_is_one_warning_and_the_next_source(
+def test_a_repeated_refused_token_warns_once_and_the_next_source_is_used(
     provide: Provide, write: Write, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     write("cave-secret.json", token=TOKEN)
@@ -158,7 +158,7 @@ def test_the_refused_token_again_is_one_warning_and_the_next_source(
 
 
 @both
-def test_the_refused_token_is_kept_if_there_is_no_other(provide: Provide) -> None:
+def test_a_refused_token_stays_in_use_if_there_is_no_other(provide: Provide) -> None:
     auth = provide(Source(OTHER_TOKEN))
     refused = auth.credentials.token_for(HOST)
     assert auth.credentials.after_refusal(HOST, refused) is None
@@ -166,7 +166,7 @@ def test_the_refused_token_is_kept_if_there_is_no_other(provide: Provide) -> Non
 
 
 @both
-def test_one_that_does_not_answer_is_given_up(
+def test_a_source_that_hangs_is_given_up(
     provide: Provide,
     write: Write,
     monkeypatch: pytest.MonkeyPatch,
@@ -192,7 +192,7 @@ def test_one_that_does_not_answer_is_given_up(
 
 
 @both
-def test_threads_ask_once(provide: Provide) -> None:
+def test_threads_ask_a_source_once(provide: Provide) -> None:
     source = Source(TOKEN)
 
     def slow(server: str, refused: str | None) -> Any:
@@ -212,9 +212,7 @@ def test_threads_ask_once(provide: Provide) -> None:
 
 
 @both
-def test_one_that_needs_the_token_itself_does_not_wait_for_itself(
-    provide: Provide, write: Write
-) -> None:
+def test_a_source_that_needs_a_token_does_not_deadlock(provide: Provide, write: Write) -> None:
     write("cave-secret.json", token=OTHER_TOKEN)
     auths: list[CaveAuth] = []
 
@@ -240,7 +238,7 @@ def test_a_refused_request_waits_for_a_new_token() -> None:
     assert token.value == OTHER_TOKEN
 
 
-def test_a_refused_request_waits_no_longer_than_it_may(clock: Clock) -> None:
+def test_a_refused_request_waits_no_longer_than_allowed(clock: Clock) -> None:
     source = Source(TOKEN)
     set_token_source(source, wait=20)
     credentials = CaveAuth().credentials
@@ -254,7 +252,7 @@ def test_a_refused_request_waits_no_longer_than_it_may(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("bad", ["a token", 7, TOKEN])
-def test_what_is_no_function_is_refused_at_once(bad: Any) -> None:
+def test_a_source_that_is_not_a_function_is_refused(bad: Any) -> None:
     for use in (set_token_source, by_object):
         with pytest.raises(TypeError, match="a token source is a function") as caught:
             use(bad)
@@ -262,7 +260,7 @@ def test_what_is_no_function_is_refused_at_once(bad: Any) -> None:
 
 
 @pytest.mark.parametrize("bad", [-1, float("nan"), float("inf")])
-def test_a_wait_is_a_number_of_seconds(bad: float) -> None:
+def test_a_wait_that_is_not_a_number_of_seconds_is_refused(bad: float) -> None:
     with pytest.raises(ValueError, match="a number of seconds"):
         set_token_source(at_the_top, wait=bad)
 
@@ -281,7 +279,7 @@ class TestConfiguration:
         assert b"at_the_top" in pickle.dumps(auth)
 
     @pytest.mark.parametrize("source", [Source(TOKEN), lambda server, refused: TOKEN])
-    def test_what_can_not_be_found_by_name_is_not_pickled(self, source: Any) -> None:
+    def test_a_function_without_a_module_name_is_not_pickled(self, source: Any) -> None:
         with pytest.raises(pickle.PicklingError, match="at the top of a module"):
             pickle.dumps(CaveAuth(source=source))
 
@@ -290,7 +288,7 @@ class TestConfiguration:
         auth = CaveAuth(source=Source(TOKEN))
         assert make(auth) == auth
 
-    def test_a_source_without_a_hash(self) -> None:
+    def test_a_source_may_be_unhashable(self) -> None:
         @dataclass
         class Vault:
             token: str
@@ -303,6 +301,6 @@ class TestConfiguration:
         assert hash(one) == hash(other)
         assert one.token_for(URL) == TOKEN
 
-    def test_the_repr_names_it(self) -> None:
+    def test_repr_names_the_source(self) -> None:
         assert repr(CaveAuth(source=at_the_top)) == "CaveAuth(source='at_the_top')"
         assert TOKEN not in repr(CaveAuth(source=Source(TOKEN)))

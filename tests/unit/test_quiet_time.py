@@ -1,4 +1,4 @@
-"""How long a refused token is not looked up again."""
+"""How long a refused token is not looked up again; the clock stands still until a test moves it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ class TestQuietTime:
             self.clock.advance(1)
         return [at - start for at in self.asked]
 
-    def test_it_grows_from_10_to_60_seconds_more_or_less(self, credentials: Credentials) -> None:
+    def test_the_pause_grows_from_about_10_to_about_60_seconds(
+        self, credentials: Credentials
+    ) -> None:
         asked = self.refused_for(credentials, 600)
         spans = [after - before for before, after in pairwise(asked)]
         assert 4 <= spans[0] <= 17
@@ -53,7 +55,7 @@ class TestQuietTime:
         assert all(span <= 61 for span in spans)
         assert 10 <= len(asked) <= 25
 
-    def test_it_is_not_the_same_for_all(
+    def test_the_pause_is_randomised(
         self, credentials: Credentials, clock: Clock, write: Write
     ) -> None:
         ends = set()
@@ -64,15 +66,13 @@ class TestQuietTime:
             ends.add(others._memory._rests[HOST].quiet_until)
         assert max(ends) - min(ends) > 2
 
-    def test_it_takes_nothing_from_the_random_numbers_of_the_program(
-        self, credentials: Credentials
-    ) -> None:
+    def test_the_programs_random_numbers_are_not_used(self, credentials: Credentials) -> None:
         random.seed(1)
         before = random.getstate()
         self.refused_for(credentials, 100)
         assert random.getstate() == before
 
-    def test_it_ends_when_somebody_says_that_tokens_changed(self, credentials: Credentials) -> None:
+    def test_tokens_changed_ends_the_pause(self, credentials: Credentials) -> None:
         refused = credentials.token_for(HOST)
         assert credentials.after_refusal(HOST, refused) is None
         tokens_changed()
@@ -87,7 +87,7 @@ class TestQuietTime:
         assert token is not None
         assert token.value == TOKEN
 
-    def test_it_is_for_one_host_and_one_token(
+    def test_the_pause_is_for_one_host_and_one_token(
         self, credentials: Credentials, write: Write, store: TokenStore
     ) -> None:
         self.refused_for(credentials, 3)
@@ -99,7 +99,9 @@ class TestQuietTime:
         assert value(credentials) == TOKEN
         assert self.refused_for(credentials, 1) == [0]  # this one was not refused before
 
-    def test_a_new_outbreak_begins_with_10_seconds(self, credentials: Credentials) -> None:
+    def test_refusals_after_an_hour_start_at_10_seconds_again(
+        self, credentials: Credentials
+    ) -> None:
         self.refused_for(credentials, 300)
         self.clock.advance(3600)
         asked = self.refused_for(credentials, 40)

@@ -22,7 +22,7 @@ class TestRecognition:
         assert credentials.recognise(HOST, TOKEN).value == TOKEN
         assert credentials.recognise(HOST, OTHER_TOKEN).value == OTHER_TOKEN
 
-    def test_one_given_out_many_tokens_ago_is_recognised(self, store: TokenStore) -> None:
+    def test_a_token_given_out_100_tokens_ago_is_recognised(self, store: TokenStore) -> None:
         """As in the header of a volume that was built weeks ago."""
         credentials = Credentials()
         tokens = [f"{number:032x}" for number in range(1, 101)]
@@ -32,21 +32,19 @@ class TestRecognition:
         assert all(credentials.recognise(HOST, token) for token in tokens)
         assert credentials.known() == set(tokens)
 
-    def test_a_token_of_another_host_is_not(self, write: Write) -> None:
+    def test_a_token_of_another_host_is_not_recognised(self, write: Write) -> None:
         write("cave.example.org-cave-secret.json", token=TOKEN)
         credentials = Credentials()
         value(credentials, parse_origin("https://cave.example.org/"))
         assert credentials.recognise(HOST, TOKEN) is None
 
-    def test_a_foreign_token_is_not(self, write: Write) -> None:
+    def test_a_foreign_token_is_not_recognised(self, write: Write) -> None:
         write("cave-secret.json", token=TOKEN)
         credentials = Credentials()
         value(credentials)
         assert credentials.recognise(HOST, OTHER_TOKEN) is None
 
-    def test_a_token_that_the_store_gave_to_another_object_is_recognised(
-        self, store: TokenStore
-    ) -> None:
+    def test_a_token_given_to_another_object_is_recognised(self, store: TokenStore) -> None:
         """As after ``uninstall()`` and ``install()``, for a volume that was built before."""
         store.save(OTHER_TOKEN)
         value(Credentials())

@@ -1,4 +1,4 @@
-"""A token that somebody put in the wrong place is neither shown nor looked up."""
+"""A token given in the wrong place is not shown, and is not looked up as a host name."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ WRONG_PLACES: dict[str, Callable[[], object]] = {
 
 
 @pytest.mark.parametrize("place", WRONG_PLACES)
-def test_an_error_does_not_show_it_but_says_what_it_is(place: str, no_network: list[str]) -> None:
+def test_an_error_hides_the_token_and_says_so(place: str, no_network: list[str]) -> None:
     with pytest.raises(CaveAuthError) as caught:
         WRONG_PLACES[place]()
     error = caught.value
@@ -54,7 +54,7 @@ def test_an_error_does_not_show_it_but_says_what_it_is(place: str, no_network: l
     assert no_network == []
 
 
-def test_a_warning_does_not_show_it(
+def test_a_warning_hides_the_token(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import requests
@@ -82,7 +82,7 @@ def test_a_warning_does_not_show_it(
     ],
     ids=lambda arguments: arguments[0][:8],
 )
-def test_a_command_does_not_show_it_nor_look_it_up(
+def test_a_command_hides_the_token_and_does_not_look_it_up(
     arguments: list[str], no_network: list[str]
 ) -> None:
     result = CliRunner().invoke(main, arguments)
@@ -101,13 +101,13 @@ def test_a_command_does_not_show_it_nor_look_it_up(
         "/var/lib/0123456789abcdef/x",
     ],
 )
-def test_what_is_no_token_stays(text: str) -> None:
+def test_a_text_without_a_token_is_unchanged(text: str) -> None:
     assert not is_like_token(text)
     assert without_token(text) == text
 
 
 @pytest.mark.parametrize("name", ["CAVE_TOKEN_FILE", "CAVE_AUTH_HOSTS", "REQUESTS_CA_BUNDLE"])
-def test_doctor_does_not_show_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_hides_the_token(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, TOKEN)
     result = CliRunner().invoke(main, ["doctor"])
     assert result.exit_code == 1

@@ -36,7 +36,7 @@ def bounded(test: Any) -> Any:
     return within
 
 
-class TestCodeOfOthers:
+class TestReentrancy:
     """Log handlers, keyrings and signal handlers may need the token that is being looked for."""
 
     class Handler(logging.Handler):
@@ -66,9 +66,7 @@ class TestCodeOfOthers:
         assert handler.found == [TOKEN]  # the look is over by then
 
     @bounded
-    def test_a_log_handler_that_another_thread_holds_is_not_waited_for_in_a_look(
-        self, warned: None
-    ) -> None:
+    def test_a_look_does_not_wait_for_a_locked_log_handler(self, warned: None) -> None:
         credentials = Credentials()
         handler = self.Handler(credentials)
         logging.getLogger().addHandler(handler)
@@ -86,7 +84,7 @@ class TestCodeOfOthers:
             logging.getLogger().removeHandler(handler)
 
     @bounded
-    def test_a_keyring_that_makes_a_request_gets_the_last_answer(
+    def test_a_keyring_that_makes_a_request_does_not_deadlock(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         credentials, found = Credentials(), []
@@ -102,7 +100,7 @@ class TestCodeOfOthers:
 
     @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs SIGALRM")
     @bounded
-    def test_a_signal_handler_that_makes_a_request_gets_the_last_answer(
+    def test_a_signal_handler_that_makes_a_request_does_not_deadlock(
         self, write: Write, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         write("cave-secret.json", token=TOKEN)

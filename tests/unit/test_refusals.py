@@ -1,4 +1,4 @@
-"""What a refusal means and what is advised, whatever shape the answer has."""
+"""Why a request was refused, and what is advised, for answers of every shape; a stub answers."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def nested(depth: int) -> bytes:
 
 @pytest.mark.parametrize("depth", [100, 480, 600, 900, 3000])
 @pytest.mark.parametrize("status", [400, 401, 403])
-def test_deep_json_is_an_answer_like_any_other(
+def test_deeply_nested_json_is_returned_unchanged(
     door: Through,  # noqa: F811
     status: int,
     depth: int,
@@ -84,7 +84,7 @@ def test_deep_json_is_an_answer_like_any_other(
     assert explain(response) is None or status == 401
 
 
-def test_an_answer_made_by_hand_needs_no_body(door: Through) -> None:  # noqa: F811
+def test_a_response_without_a_body_is_accepted(door: Through) -> None:  # noqa: F811
     class Bodiless(Server):
         def send(self, *arguments: Any, **options: Any) -> requests.Response:
             response = super().send(*arguments, **options)
@@ -135,7 +135,7 @@ URLS = st.one_of(st.none(), st.text(), st.binary(), st.sampled_from([MINNIE, LAB
 
 @settings(max_examples=400, deadline=None)
 @given(st.sampled_from([301, 302, 400, 401, 403, 500, None]), BODIES, HEADERS, URLS)
-def test_nothing_in_an_answer_raises(status: Any, body: bytes, headers: Any, url: Any) -> None:
+def test_no_answer_makes_explain_raise(status: Any, body: bytes, headers: Any, url: Any) -> None:
     response = requests.Response()
     response.status_code, response.url = status, url
     response.headers.update(headers)
@@ -169,7 +169,7 @@ class Endless(io.RawIOBase):
 
 
 @pytest.mark.parametrize("raise_errors", [False, True])
-def test_no_more_than_64_kib_of_a_stream_are_read(raise_errors: bool) -> None:
+def test_at_most_64_kib_of_a_stream_are_read(raise_errors: bool) -> None:
     body = Endless()
     session = requests.Session()
     session.mount("https://", Server(status=403, body=body))
@@ -180,7 +180,7 @@ def test_no_more_than_64_kib_of_a_stream_are_read(raise_errors: bool) -> None:
 
 
 @pytest.mark.parametrize("coding", ["", "gzip", "deflate"])
-def test_a_stream_that_was_looked_at_can_still_be_read(coding: str) -> None:
+def test_a_stream_can_be_read_after_explain(coding: str) -> None:
     said = json.dumps(
         {"error": "missing_permission", "data": {"auth_dataset": "d"}, "x": "y" * 500}
     )
@@ -199,14 +199,14 @@ def test_a_stream_that_was_looked_at_can_still_be_read(coding: str) -> None:
     assert response.raw.read(decode_content=False) == sent
 
 
-def test_a_long_stream_that_was_looked_at_is_whole() -> None:
+def test_a_long_stream_is_complete_after_explain() -> None:
     body = os.urandom(3 * PEEKED)
     response = answer(403, body=body)
     assert explain(response) is None
     assert b"".join(response.iter_content(1000)) == body
 
 
-def test_a_stream_that_breaks_off_fails_where_it_is_read() -> None:
+def test_a_truncated_stream_fails_when_the_caller_reads_it() -> None:
     class Broken(io.BytesIO):
         def read(self, *_: Any) -> bytes:
             return super().read(3) or self.fail()
@@ -223,14 +223,14 @@ def test_a_stream_that_breaks_off_fails_where_it_is_read() -> None:
         response.content  # noqa: B018
 
 
-def test_a_bomb_is_not_unpacked() -> None:
+def test_a_compression_bomb_is_not_unpacked() -> None:
     bomb = gzip.compress(b" " * (1 << 24))
     assert len(decoded(bomb, "gzip", 100)) == 100
     assert decoded(b"no gzip", "gzip", 100) == b""
 
 
 @pytest.mark.parametrize("body", ["1e400", "NaN", "9" * 30, "[" * 40 + "]" * 40, "[" * 10**5])
-def test_json_that_nobody_can_work_with_is_none(body: str) -> None:
+def test_extreme_json_is_refused(body: str) -> None:
     with pytest.raises(ValueError, match=r"too|finite|Expecting"):
         parsed(body)
 
@@ -258,7 +258,7 @@ PLACES: dict[str, Callable[[Any], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("disguise", DISGUISES)
 @pytest.mark.parametrize("place", PLACES)
-def test_a_token_said_back_is_not_shown(place: str, disguise: str) -> None:
+def test_an_echoed_token_is_not_shown(place: str, disguise: str) -> None:
     said = DISGUISES[disguise](TOKEN)
     response = answer(403, body=PLACES[place](said))
     remember_token(response, Token(TOKEN, Source("CAVE_TOKEN")))
@@ -270,7 +270,7 @@ def test_a_token_said_back_is_not_shown(place: str, disguise: str) -> None:
     assert said not in f"{caught.value} {vars(caught.value)}"
 
 
-def test_a_token_of_the_callers_own_is_not_shown_either() -> None:
+def test_an_echoed_token_of_the_caller_is_not_shown() -> None:
     for header in (
         {"Authorization": f"Bearer {TOKEN}"},
         {"Cookie": f"a=b; middle_auth_token={TOKEN}"},
@@ -282,7 +282,7 @@ def test_a_token_of_the_callers_own_is_not_shown_either() -> None:
         assert TOKEN not in sentence
 
 
-def test_a_text_without_the_token_stays_as_it_is() -> None:
+def test_a_text_without_the_token_is_unchanged() -> None:
     assert covered("100 % of &amp; it", [TOKEN]) == "100 % of &amp; it"
 
 
@@ -304,9 +304,7 @@ def followed(*urls: str) -> requests.Response:
         (LAB, "cave-auth trust cave.my-lab.example --server global.daf-apis.com"),
     ],
 )
-def test_the_service_that_redirects_to_the_login_is_the_one_that_refuses(
-    first: str, command: str
-) -> None:
+def test_the_service_that_redirects_to_the_login_is_named(first: str, command: str) -> None:
     response = followed("https://short.example/x", f"{first}/x", LOGIN_PAGE, GOOGLE)
     sentence = explain(response)
     assert sentence is not None
@@ -323,7 +321,7 @@ CHALLENGE = {"www-authenticate": f'Bearer realm="{LOGIN_PAGE}"'}
 
 
 @pytest.mark.parametrize(("status", "headers"), [(302, STRANGER), (401, CHALLENGE)])
-def test_a_service_that_is_not_trusted_is_told_once(
+def test_an_untrusted_service_that_wants_a_token_warns_once(
     door: Through,  # noqa: F811
     warnings: Callable[[], list[str]],
     status: int,
@@ -345,7 +343,7 @@ def test_a_service_that_is_not_trusted_is_told_once(
         (None, {}),
     ],
 )
-def test_other_hosts_are_nobodys_business(
+def test_other_hosts_give_no_warning(
     door: Through,  # noqa: F811
     warnings: Callable[[], list[str]],
     status: int,
@@ -364,15 +362,13 @@ def test_other_hosts_are_nobodys_business(
          "cave-auth trust cave.my-lab.example --server auth.lab.example"),
     ],
 )  # fmt: skip
-def test_the_names_in_the_advice_are_those_of_the_deployment(
-    url: str, page: str, command: str
-) -> None:
+def test_the_advice_names_the_servers_of_the_deployment(url: str, page: str, command: str) -> None:
     response = answer(401, url, WWW_Authenticate=f'Bearer realm="{page}"')
     remember_token(response, None)  # a door trusts it
     assert (explain(response) or "").endswith(f"Log in: {command}")
 
 
-def test_a_request_that_a_redirect_led_to_is_to_be_made_directly() -> None:
+def test_after_a_redirect_the_advice_is_a_direct_request() -> None:
     response = answer(401, f"{MINNIE}/x?token=1", WWW_Authenticate=f'Bearer realm="{LOGIN_PAGE}"')
     remember_token(response, None, led=True)
     assert "It followed a redirect from another site" in (explain(response) or "")
@@ -396,14 +392,14 @@ def test_a_request_that_a_redirect_led_to_is_to_be_made_directly() -> None:
         ("CAVE_TOKEN_COMMAND", "let it print a new one, or unset CAVE_TOKEN_COMMAND and log in: "),
     ],
 )
-def test_the_remedy_is_that_of_the_source(kind: Kind, said: str) -> None:
+def test_the_remedy_fits_the_token_source(kind: Kind, said: str) -> None:
     sentence = explain(refused(kind, path="/secrets/file"))
     assert sentence is not None
     assert said in sentence
     assert ("A login does not replace it" in sentence) == (kind not in ("file", "keyring"))
 
 
-def test_a_new_token_is_waited_for_at_a_service_that_may_remember(tmp_path: Path) -> None:
+def test_for_a_new_token_the_advice_is_to_wait(tmp_path: Path) -> None:
     path = tmp_path / "secret.json"
     path.touch()
     assert "wait up to five minutes" in (explain(refused(path=path)) or "")
@@ -414,14 +410,14 @@ def test_a_new_token_is_waited_for_at_a_service_that_may_remember(tmp_path: Path
 
 
 @pytest.mark.parametrize("privilege", ["superadmin", "admin", "dataset admin", "group admin"])
-def test_a_missing_privilege(privilege: str) -> None:
+def test_a_missing_privilege_is_named(privilege: str) -> None:
     response = answer(403, body=f"Requires {privilege} privilege.".encode())
     with pytest.raises(PermissionMissing, match=f"only an? {privilege} may do this") as caught:
         raise_for_auth(response)
     assert caught.value.privilege == privilege
 
 
-def test_a_missing_role() -> None:
+def test_a_missing_role_is_named() -> None:
     data = {"required_role": "dataset_admin", "auth_dataset": "fish"}
     response = answer(403, body={"error": "missing_role", "data": data})
     with pytest.raises(
@@ -433,14 +429,14 @@ def test_a_missing_role() -> None:
 
 
 @pytest.mark.parametrize("error", ["invalid_table_id", "missing_table_id"])
-def test_a_table_without_a_dataset(error: str) -> None:
+def test_a_bad_table_id_is_explained(error: str) -> None:
     response = answer(400, body={"error": error})
     with pytest.raises(requests.HTTPError, match="table") as caught:
         raise_for_auth(response)
     assert "check the address" in str(caught.value)
 
 
-def test_terms_that_a_cookie_alone_is_led_to() -> None:
+def test_a_redirect_to_the_terms_form_raises_terms_not_accepted() -> None:
     form = f"{GLOBAL}/sticky_auth/api/v1/tos/3/accept"
     response = followed(f"{MINNIE}/x", f"{form}?redirect={quote(MINNIE)}/x", GOOGLE)
     with pytest.raises(TermsNotAccepted) as caught:
@@ -449,14 +445,14 @@ def test_terms_that_a_cookie_alone_is_led_to() -> None:
     assert "server's word" not in str(caught.value)
 
 
-def test_a_form_elsewhere_is_shown_as_it_came() -> None:
+def test_a_form_on_another_host_comes_with_a_caution() -> None:
     data = {"tos_name": "T", "tos_form_url": "https://evil.example/api/v1/tos/1/accept"}
     sentence = explain(answer(403, body={"error": "missing_tos", "data": data}))
     assert sentence is not None
     assert sentence.endswith("before you open it): https://evil.example/api/v1/tos/1/accept")
 
 
-def test_a_password_in_place_of_a_token_is_named() -> None:
+def test_a_password_in_place_of_a_token_is_explained() -> None:
     response = answer(400, body={"error": "bad_auth_header"})
     request = requests.Request("GET", MINNIE, auth=("me", "secret"))
     response.request = request.prepare()
@@ -464,7 +460,7 @@ def test_a_password_in_place_of_a_token_is_named() -> None:
 
 
 @pytest.mark.parametrize("body", ['{"error": "missing_role"}', b'{"error": "missing_role"}'])
-def test_the_answers_of_other_libraries(body: Any) -> None:
+def test_explain_accepts_parts_of_an_answer(body: Any) -> None:
     sentence = explain(status=403, headers={"x-y": "z"}, body=body, url=f"{MINNIE}/x")
     assert (sentence or "").startswith("minnie.microns-daf.com: your account lacks the role")
     assert explain(status=200, url=MINNIE) is None
@@ -501,7 +497,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     return since
 
 
-def test_the_death_of_the_next_token_is_told_too(
+def test_each_refused_token_gives_its_own_warning(
     warnings: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service, session = Service(), requests.Session()
@@ -519,7 +515,7 @@ def test_the_death_of_the_next_token_is_told_too(
     assert len(warnings()) == 1
 
 
-def test_two_datasets_are_two_warnings(
+def test_each_dataset_gives_its_own_warning(
     door: Through,  # noqa: F811
     warnings: Callable[[], list[str]],
 ) -> None:
@@ -530,7 +526,7 @@ def test_two_datasets_are_two_warnings(
     assert [message.partition("dataset ")[2][:6] for message in warnings()] == ["'fish'", "'fly'."]
 
 
-def test_a_refused_store_token_says_its_file(door: Through) -> None:  # noqa: F811
+def test_a_refused_token_from_a_file_names_the_file(door: Through) -> None:  # noqa: F811
     path = TokenStore().save(TOKEN, CAVE)
     session = requests.Session()
     session.mount("https://", Service(status=401))

@@ -111,7 +111,7 @@ def documented() -> dict[str, tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_each_refusal_is_explained_as_the_document_says(name: str) -> None:
+def test_each_refusal_is_explained_as_the_page_says(name: str) -> None:
     response = ANSWERS[name]()
     told, error, sentence = documented()[name]
     assert answered(response) == told
@@ -121,5 +121,5 @@ def test_each_refusal_is_explained_as_the_document_says(name: str) -> None:
     assert type(caught.value).__name__ == error
 
 
-def test_the_document_has_no_other() -> None:
+def test_the_page_lists_no_other_refusal() -> None:
     assert list(documented()) == list(ANSWERS)

@@ -64,12 +64,12 @@ def _seen_at_runtime(node: ast.AST) -> Iterator[ast.AST]:
         yield from _seen_at_runtime(child)
 
 
-def test_every_room_has_its_place() -> None:
+def test_every_module_has_a_place_in_the_order() -> None:
     assert sorted(ORDER) == sorted(rooms() - ASIDE)
 
 
 @pytest.mark.parametrize("room", ORDER)
-def test_a_room_imports_only_rooms_below_it(room: str) -> None:
+def test_a_module_imports_only_modules_below_it(room: str) -> None:
     floor = {name: number for number, name in enumerate(ORDER)}
     up = [
         f"{path.relative_to(PACKAGE)} imports {other}"
@@ -81,7 +81,7 @@ def test_a_room_imports_only_rooms_below_it(room: str) -> None:
     assert up == []
 
 
-def test_an_import_within_a_function_is_seen() -> None:
+def test_an_import_within_a_function_is_checked() -> None:
     source = """
 if TYPE_CHECKING:
     from ..auth import CaveAuth

@@ -1,4 +1,4 @@
-"""Which files a save and a logout of one deployment may touch; whose ``cave-secret.json`` is."""
+"""Which secret files a save and a logout of one deployment change."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ SAVES: dict[str, tuple[Files, str, dict[str, Any], Files]] = {
 
 
 @pytest.mark.parametrize("title", SAVES)
-def test_saving(title: str, secrets: Path) -> None:
+def test_a_save_changes_the_files_of_its_deployment_only(title: str, secrets: Path) -> None:
     before, server, options, after = SAVES[title]
     put(before)
     paths = DeploymentFiles(server).save(NEW, **options)
@@ -123,7 +123,7 @@ def test_saving(title: str, secrets: Path) -> None:
     assert set(paths) == {TokenStore().path_for(each) for each in changed}
 
 
-def test_other_keys_follow_where_the_account_is_the_same(secrets: Path) -> None:
+def test_other_keys_are_replaced_where_the_account_is_the_same(secrets: Path) -> None:
     for same, expected in ((False, OLD), (True, NEW)):
         for key in ("token", "work"):
             TokenStore().save(OLD, GLOBAL, key, overwrite=True)
@@ -131,7 +131,7 @@ def test_other_keys_follow_where_the_account_is_the_same(secrets: Path) -> None:
         assert TokenStore().load(GLOBAL, "work") == expected
 
 
-def test_a_file_that_cant_be_used_stops_no_other(secrets: Path) -> None:
+def test_a_broken_file_does_not_stop_the_others(secrets: Path) -> None:
     put({GLOBAL: OLD})
     for name in ("cave-secret.json", f"{MINNIE}-cave-secret.json"):
         (secrets / name).write_text("{")
@@ -156,7 +156,7 @@ FORGETS: dict[str, tuple[Files, str, bool, Files]] = {
 
 
 @pytest.mark.parametrize("title", FORGETS)
-def test_forgetting(title: str, secrets: Path) -> None:
+def test_a_logout_changes_the_files_of_its_deployment_only(title: str, secrets: Path) -> None:
     before, server, accepted, after = FORGETS[title]
     put(before)
     paths = DeploymentFiles(server).forget(OLD, accepted=accepted)

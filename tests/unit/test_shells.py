@@ -25,7 +25,7 @@ needs_shell = pytest.mark.skipif(
 )
 
 
-def test_the_form() -> None:
+def test_a_command_line_is_quoted_for_its_shell() -> None:
     word, line = quoted("o'brien's C:\\"), assignment("NAME", "a,b")
     if os.name == "nt":
         assert (word, line) == ("'o''brien''s C:\\'", "$env:NAME = 'a,b'")
@@ -36,7 +36,7 @@ def test_the_form() -> None:
 
 @needs_shell
 @pytest.mark.parametrize("word", WORDS)
-def test_a_shell_reads_it_back(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_real_shell_reads_the_words_back(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
     code = "import os; print(os.environ['NAME'], end='')"
     call = "& " if os.name == "nt" else ""
     python = call + ("'{}'" if os.name == "nt" else "{}").format(sys.executable)

@@ -56,30 +56,32 @@ def provide(write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pr
 
 class TestSources:
     @pytest.mark.parametrize("source", SOURCES)
-    def test_each_alone_is_enough(self, provide: Provide, source: str) -> None:
+    def test_each_source_alone_is_enough(self, provide: Provide, source: str) -> None:
         assert value(provide({source: TOKEN})) == TOKEN
 
     @pytest.mark.parametrize(("higher", "lower"), list(pairwise(SOURCES)))
-    def test_the_higher_outranks_the_lower(self, provide: Provide, higher: str, lower: str) -> None:
+    def test_a_higher_source_outranks_a_lower_one(
+        self, provide: Provide, higher: str, lower: str
+    ) -> None:
         assert value(provide({lower: OTHER_TOKEN, higher: TOKEN})) == TOKEN
 
     @pytest.mark.parametrize("source", SOURCES)
-    def test_each_is_named_and_its_token_is_not_shown(self, provide: Provide, source: str) -> None:
+    def test_repr_names_the_source_and_hides_the_token(self, provide: Provide, source: str) -> None:
         token = provide({source: TOKEN}).token_for(HOST)
         words = {"token=": "token= in code", "token_file=": "token_file.json"}
         assert words.get(source, source) in str(token.source)
         assert TOKEN not in repr(token) + str(token) + str(token.source)
 
-    def test_none(self) -> None:
+    def test_without_a_source_there_is_no_token(self) -> None:
         assert value(Credentials()) is None
 
-    def test_an_empty_variable_is_none(
+    def test_an_empty_variable_is_ignored(
         self, provide: Provide, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("CAVE_TOKEN_FILE", "")
         assert value(provide({"CAVE_TOKEN": "", "cave-secret.json": TOKEN})) == TOKEN
 
-    def test_a_file_with_the_port_of_the_host(self, write: Write) -> None:
+    def test_a_file_is_for_one_port_of_its_host(self, write: Write) -> None:
         write(TokenStore().path_for("localhost:8443").name, token=TOKEN)
         write("localhost-cave-secret.json", token=OTHER_TOKEN)
         assert value(Credentials(), parse_origin("https://localhost:8443/")) == TOKEN
@@ -91,7 +93,7 @@ class TestSources:
 
     @pytest.mark.parametrize("file", ["cave-secret.json", "chunkedgraph-secret.json"])
     @pytest.mark.parametrize("named_by", ["hosts=", "CAVE_AUTH_HOSTS", ""])
-    def test_a_host_of_no_deployment_gets_the_default_file_if_it_is_named(
+    def test_a_named_host_without_a_deployment_gets_the_default_file(
         self, write: Write, monkeypatch: pytest.MonkeyPatch, file: str, named_by: str
     ) -> None:
         write(file, token=TOKEN)
@@ -102,14 +104,12 @@ class TestSources:
         auth = CaveAuth(hosts=[host] if named_by == "hosts=" else None)
         assert value(auth.credentials, Origin("https", host, 443)) == (TOKEN if named_by else None)
 
-    def test_a_host_of_no_deployment_gets_the_default_file_if_nobody_knows_whose_it_is(
-        self, write: Write
-    ) -> None:
+    def test_any_host_gets_a_default_file_of_unknown_origin(self, write: Write) -> None:
         write("cave-secret.json", token=TOKEN)
         assert value(Credentials(), parse_origin("https://cave.example.org/")) == TOKEN
 
     @pytest.mark.parametrize("owner", [AUTH_SERVER, "proofreading.zetta.ai", "cave.my-lab.org"])
-    def test_the_default_file_is_for_the_deployments_that_have_its_token(
+    def test_the_default_file_serves_the_deployments_that_have_its_token(
         self, write: Write, owner: str
     ) -> None:
         write("cave-secret.json", token=TOKEN)
@@ -124,7 +124,7 @@ class TestSources:
         expected = {AUTH_SERVER: hosts[0], "proofreading.zetta.ai": hosts[1], hosts[2]: hosts[2]}
         assert got == {expected[owner]}
 
-    def test_an_owners_file_that_changes_in_place_is_noticed(
+    def test_a_change_of_another_deployments_file_is_noticed(
         self, write: Write, clock: Clock
     ) -> None:
         write("cave-secret.json", token=TOKEN)
@@ -141,7 +141,7 @@ class TestSources:
         write("cave-secret.json", token=TOKEN)
         assert value(Credentials()) == TOKEN
 
-    def test_cloud_volume_dir(
+    def test_cloud_volume_dir_is_searched(
         self, write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         write("cave-secret.json", token=OTHER_TOKEN)
@@ -149,7 +149,7 @@ class TestSources:
         TokenStore().save(TOKEN)
         assert value(Credentials()) == TOKEN
 
-    def test_a_tilde_in_a_name_is_the_home(
+    def test_a_tilde_in_a_file_name_is_expanded(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         (tmp_path / "mine.json").write_text(json.dumps({"token": TOKEN}))
@@ -157,12 +157,12 @@ class TestSources:
         assert value(Credentials()) == TOKEN
         assert value(Credentials(token_file="~/mine.json")) == TOKEN
 
-    def test_a_host_name_too_long_for_a_file_name(self, write: Write) -> None:
+    def test_a_host_name_too_long_for_a_file_is_no_error(self, write: Write) -> None:
         write("cave-secret.json", token=TOKEN)
         labels = ".".join(["a" * 60] * 3 + ["a" * 50])
         assert value(Credentials(), parse_origin(f"https://{labels}.daf-apis.com/")) == TOKEN
 
-    def test_the_deprecated_file_is_warned_of_once(
+    def test_the_deprecated_file_gives_one_warning(
         self, write: Write, caplog: pytest.LogCaptureFixture
     ) -> None:
         path = write("chunkedgraph-secret.json", token=TOKEN)
@@ -175,21 +175,23 @@ class TestSources:
 
 
 class TestTokenKey:
-    def test_a_key_in_any_of_the_files(self, write: Write) -> None:
+    def test_token_key_is_looked_for_in_every_file(self, write: Write) -> None:
         write(f"{HOST.host}-cave-secret.json", token=OTHER_TOKEN)
         write("cave-secret.json", token=OTHER_TOKEN, minnie=TOKEN)
         assert value(Credentials(token_key="minnie")) == TOKEN
 
-    def test_it_outranks_the_variable(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_token_key_outranks_the_variable(
+        self, write: Write, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("CAVE_TOKEN", OTHER_TOKEN)
         write("cave-secret.json", minnie=TOKEN)
         assert value(Credentials(token_key="minnie")) == TOKEN
 
-    def test_in_a_file_given_in_code(self, tmp_path: Path) -> None:
+    def test_token_key_works_with_token_file(self, tmp_path: Path) -> None:
         (tmp_path / "mine.json").write_text(json.dumps({"minnie": TOKEN, "token": OTHER_TOKEN}))
         assert value(Credentials(token_file=tmp_path / "mine.json", token_key="minnie")) == TOKEN
 
-    def test_a_key_that_is_nowhere_is_an_error(self, write: Write) -> None:
+    def test_a_missing_key_is_an_error(self, write: Write) -> None:
         path = write("cave-secret.json", token=TOKEN)
         with pytest.raises(TokenFileError, match="has no key 'minnie'") as caught:
             value(Credentials(token_key="minnie"))
@@ -205,22 +207,22 @@ class TestAccount:
         monkeypatch.setenv("CAVE_AUTH_ACCOUNT", "bot")
 
     @pytest.mark.parametrize("file", [f"{HOST.host}-cave-secret.json", "cave-secret.json"])
-    def test_it_selects_the_key(self, write: Write, file: str) -> None:
+    def test_the_account_selects_the_key(self, write: Write, file: str) -> None:
         write(file, token=OTHER_TOKEN, bot=TOKEN)
         token = Credentials().token_for(HOST)
         assert token is not None
         assert (token.value, token.source.key) == (TOKEN, "bot")
 
-    def test_a_key_in_code_outranks_it(self, write: Write) -> None:
+    def test_a_key_in_code_outranks_the_account(self, write: Write) -> None:
         write("cave-secret.json", bot=OTHER_TOKEN, minnie=TOKEN)
         assert value(Credentials(token_key="minnie")) == TOKEN
 
-    def test_no_other_account_stands_in_for_it(self, write: Write) -> None:
+    def test_a_missing_account_is_an_error(self, write: Write) -> None:
         write("cave-secret.json", token=OTHER_TOKEN)
         with pytest.raises(TokenFileError, match="has no key 'bot'"):
             value(Credentials())
 
-    def test_beside_a_token_it_is_one_warning(
+    def test_an_account_beside_a_token_gives_one_warning(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         monkeypatch.setenv("CAVE_TOKEN", TOKEN)
@@ -229,7 +231,7 @@ class TestAccount:
         (warning,) = caplog.messages
         assert "CAVE_AUTH_ACCOUNT has no effect beside CAVE_TOKEN" in warning
 
-    def test_a_change_of_it_is_noticed_at_once(
+    def test_a_change_of_account_is_noticed_at_once(
         self, write: Write, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         write("cave-secret.json", token=OTHER_TOKEN, bot=TOKEN)
@@ -241,7 +243,7 @@ class TestAccount:
 
 class TestBadSources:
     @pytest.mark.parametrize("bad", [TOKEN + "\n", f"Bearer {TOKEN}", f"'{TOKEN}'"])
-    def test_a_bad_variable_is_named_and_its_token_is_not(
+    def test_a_bad_variable_is_named_and_its_token_hidden(
         self, monkeypatch: pytest.MonkeyPatch, bad: str
     ) -> None:
         monkeypatch.setenv("CAVE_TOKEN", bad)
@@ -249,7 +251,7 @@ class TestBadSources:
             value(Credentials())
         assert TOKEN not in str(caught.value)
 
-    def test_a_bad_token_in_code_is_known_at_once(self) -> None:
+    def test_a_bad_token_in_code_is_refused_at_once(self) -> None:
         with pytest.raises(InvalidToken, match="the token given in code has") as caught:
             Credentials(token=TOKEN + " ")
         assert TOKEN not in str(caught.value)
@@ -259,7 +261,7 @@ class TestBadSources:
         [(None, "does not exist"), ({"other": TOKEN}, "no token under the key 'token'")],
     )
     @pytest.mark.parametrize("named_by", ["token_file=", "CAVE_TOKEN_FILE"])
-    def test_a_file_that_was_named_must_have_the_token(
+    def test_a_named_file_without_a_token_is_an_error(
         self,
         write: Write,
         monkeypatch: pytest.MonkeyPatch,
@@ -283,19 +285,19 @@ class TestBadSources:
         assert TOKEN not in str(caught.value)
 
     @pytest.mark.parametrize("file", FILES)
-    def test_a_broken_file_is_not_passed_over(self, write: Write, file: str) -> None:
+    def test_a_broken_file_is_an_error(self, write: Write, file: str) -> None:
         path = write(file, f'{{"token": "{TOKEN}"')
         with pytest.raises(TokenFileError, match="is not JSON") as caught:
             value(Credentials())
         assert str(path) in str(caught.value)
         assert TOKEN not in str(caught.value)
 
-    def test_a_broken_file_below_the_one_that_counts_does_not_matter(self, write: Write) -> None:
+    def test_a_broken_file_of_lower_rank_does_not_matter(self, write: Write) -> None:
         write(f"{HOST.host}-cave-secret.json", token=TOKEN)
         write("cave-secret.json", "{")
         assert value(Credentials()) == TOKEN
 
-    def test_a_broken_file_that_is_mended(self, write: Write) -> None:
+    def test_a_repaired_file_is_used(self, write: Write) -> None:
         write("cave-secret.json", "{")
         credentials = Credentials()
         with pytest.raises(TokenFileError):
@@ -304,7 +306,7 @@ class TestBadSources:
         assert value(credentials) == TOKEN
 
     @pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="no pipe has a name")
-    def test_the_output_of_a_command_is_no_file(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_pipe_as_token_file_is_an_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """CAVE_TOKEN_FILE=<(command), as shells have it: it can be read but once."""
         reading, writing = os.pipe()
         with open(writing, "w") as pipe:
@@ -314,13 +316,15 @@ class TestBadSources:
             with pytest.raises(TokenFileError, match=r"a pipe .* variable CAVE_TOKEN"):
                 value(Credentials())
 
-    def test_a_home_of_nobody_is_an_error_of_ours(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_unknown_home_directory_is_a_cave_auth_error(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("CAVE_TOKEN_FILE", "~no-such-user/mine.json")
         with pytest.raises(CaveAuthError):
             value(Credentials())
 
 
-def test_no_token_in_a_log(
+def test_logs_hold_no_token(
     write: Write, caplog: pytest.LogCaptureFixture, clock: Clock, store: TokenStore
 ) -> None:
     caplog.set_level(logging.DEBUG)

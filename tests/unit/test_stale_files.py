@@ -29,7 +29,7 @@ class TestStaleFile:
         token = credentials.after_refusal(origin, credentials.token_for(origin))
         return token.value if token else None
 
-    def test_the_next_file_of_the_deployment_follows(
+    def test_the_next_file_of_the_deployment_is_tried(
         self, write: Write, caplog: pytest.LogCaptureFixture, clock: Clock
     ) -> None:
         path = write(self.OWN, token=OTHER_TOKEN)
@@ -78,7 +78,7 @@ class TestStaleFile:
             ),
         ],
     )
-    def test_only_a_file_of_the_same_deployment_follows(
+    def test_only_a_file_of_the_same_deployment_is_tried(
         self, write: Write, files: dict[str, str], origin: Origin, follows: bool
     ) -> None:
         for name, token in files.items():
@@ -88,7 +88,7 @@ class TestStaleFile:
         assert self.refuse(credentials, origin) == (TOKEN if follows else None)
 
     @pytest.mark.parametrize("kind", ["CAVE_TOKEN", "CAVE_TOKEN_FILE", "token_file=", "key"])
-    def test_nothing_follows_what_was_chosen(
+    def test_an_explicit_choice_is_not_replaced(
         self, write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
     ) -> None:
         write(self.OWN, token=TOKEN, key=OTHER_TOKEN)
@@ -104,7 +104,7 @@ class TestStaleFile:
         assert value(credentials) == OTHER_TOKEN
         assert self.refuse(credentials) is None
 
-    def test_if_all_are_refused_the_first_is_used_again(self, write: Write, clock: Clock) -> None:
+    def test_if_all_are_refused_the_first_stays_in_use(self, write: Write, clock: Clock) -> None:
         write(self.OWN, token=OTHER_TOKEN)
         write(self.HOME, token=TOKEN)
         credentials = Credentials()
@@ -114,7 +114,7 @@ class TestStaleFile:
         clock.advance(LOOK_INTERVAL)
         assert value(credentials) == "ab" * 16
 
-    def test_a_request_without_a_token_gets_what_was_refused_before(self, write: Write) -> None:
+    def test_a_request_without_a_token_gets_the_refused_one(self, write: Write) -> None:
         write(self.OWN, token=TOKEN)
         credentials = Credentials()
         assert self.refuse(credentials) is None
@@ -122,7 +122,7 @@ class TestStaleFile:
         assert token is not None
         assert token.value == TOKEN
 
-    def test_it_is_tried_again_when_somebody_says_that_tokens_changed(self, write: Write) -> None:
+    def test_tokens_changed_brings_the_first_file_back(self, write: Write) -> None:
         write(self.OWN, token=OTHER_TOKEN)
         write(self.HOME, token=TOKEN)
         credentials = Credentials()
@@ -130,21 +130,21 @@ class TestStaleFile:
         tokens_changed()
         assert value(credentials) == OTHER_TOKEN
 
-    def test_another_host_still_gets_it(self, write: Write) -> None:
+    def test_another_host_still_gets_the_refused_token(self, write: Write) -> None:
         write(self.HOME, token=OTHER_TOKEN)
         write("cave-secret.json", token=TOKEN)
         credentials = Credentials()
         assert self.refuse(credentials) == TOKEN
         assert value(credentials, AUTH) == OTHER_TOKEN
 
-    def test_a_broken_file_does_not_follow(self, write: Write) -> None:
+    def test_a_broken_file_is_not_tried(self, write: Write) -> None:
         write(self.OWN, token=OTHER_TOKEN)
         write(self.HOME, "{")
         credentials = Credentials()
         assert self.refuse(credentials) is None
         assert value(credentials) == OTHER_TOKEN
 
-    def test_32_threads_are_one_refusal_and_one_warning(
+    def test_refusals_of_32_threads_give_one_warning(
         self, write: Write, caplog: pytest.LogCaptureFixture
     ) -> None:
         write(self.OWN, token=OTHER_TOKEN)

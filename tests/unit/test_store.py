@@ -1,4 +1,4 @@
-"""Where the store keeps a server's token; deleting it; locks and permissions."""
+"""Where the store keeps a server's token; locking, deleting, and permissions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TestPlaces:
             ("localhost:8443", f"localhost{COLON}8443-cave-secret.json"),
         ],
     )
-    def test_the_file_of_a_server(
+    def test_each_server_has_its_file(
         self, store: TokenStore, secrets: Path, server: str | None, name: str
     ) -> None:
         assert store.path_for(server) == secrets / name
@@ -43,33 +43,35 @@ class TestPlaces:
     @pytest.mark.parametrize(
         "server", ["../evil", "a/b", "/etc/passwd", "*.example.org", "", "a b"]
     )
-    def test_what_is_no_server_has_no_file(self, store: TokenStore, server: str) -> None:
+    def test_a_malformed_server_is_refused(self, store: TokenStore, server: str) -> None:
         with pytest.raises(InvalidHostSpec):
             store.path_for(server)
 
-    def test_cloud_volume_dir(self, store: TokenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_cloud_volume_dir_is_used(
+        self, store: TokenStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         scratch = Path.cwd() / "scratch"
         monkeypatch.setenv("CLOUD_VOLUME_DIR", str(scratch))
         assert store.path_for() == scratch / "secrets" / "cave-secret.json"
 
-    def test_an_empty_cloud_volume_dir_is_none(
+    def test_an_empty_cloud_volume_dir_is_ignored(
         self, store: TokenStore, secrets: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("CLOUD_VOLUME_DIR", "")
         assert store.directory == secrets
 
-    def test_a_directory_given_in_code_is_the_directory(
+    def test_a_directory_in_code_outranks_the_variable(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("CLOUD_VOLUME_DIR", "/scratch/me")
         assert TokenStore(tmp_path / "mine").directory == tmp_path / "mine"
         assert TokenStore("~/mine").directory == tmp_path / "mine"
 
-    def test_a_home_that_is_nowhere_is_no_crash(self) -> None:
+    def test_an_unknown_home_directory_loads_nothing(self) -> None:
         assert TokenStore("~no-such-user/mine").load() is None
 
     @posix_only
-    def test_without_a_home_the_current_directory_is_none(
+    def test_without_a_home_the_current_directory_is_not_used(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         import pwd
@@ -83,14 +85,14 @@ class TestPlaces:
         assert TokenStore().load("evil.example") is None
         assert not CaveAuth().trusts("https://evil.example/")
 
-    def test_a_store_makes_nothing_by_itself(self, store: TokenStore, secrets: Path) -> None:
+    def test_reading_creates_no_directory(self, store: TokenStore, secrets: Path) -> None:
         assert store.load() is None
         assert store.servers() == []
         assert not secrets.parent.exists()
 
 
 class TestServers:
-    def test_each_has_a_file_of_its_own(self, store: TokenStore) -> None:
+    def test_servers_lists_the_servers_with_a_file(self, store: TokenStore) -> None:
         for server in ("localhost:8443", SERVER, None):
             store.save(TOKEN, server)
         assert store.servers() == [SERVER, "localhost:8443"]
@@ -108,13 +110,13 @@ class TestServers:
             "example.org-secret.json",
         ],
     )
-    def test_other_files_make_none(self, store: TokenStore, write: Write, name: str) -> None:
+    def test_servers_ignores_other_files(self, store: TokenStore, write: Write, name: str) -> None:
         write(name, token=TOKEN)
         assert store.servers() == []
 
 
 class TestLock:
-    def test_a_lock_held_for_too_long_is_said(
+    def test_a_lock_held_for_too_long_is_an_error(
         self, store: TokenStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(files, "_LOCK_TIMEOUT", 0.05)
@@ -126,7 +128,7 @@ class TestLock:
         assert store.load() == TOKEN
 
     @needs_links
-    def test_a_link_and_its_target_have_one_lock(
+    def test_a_link_shares_the_lock_of_its_target(
         self, store: TokenStore, secrets: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         monkeypatch.setattr(files, "_LOCK_TIMEOUT", 0.05)
@@ -135,12 +137,12 @@ class TestLock:
         with FileLock(tmp_path / ".data.lock"), pytest.raises(TokenFileError, match="its lock"):
             store.save(TOKEN)
 
-    def test_reading_needs_no_lock(self, store: TokenStore) -> None:
+    def test_loading_needs_no_lock(self, store: TokenStore) -> None:
         path = store.save(TOKEN)
         with FileLock(path.with_name(f".{path.name}.lock")):
             assert store.load() == TOKEN
 
-    def test_threads_lose_nothing(self, store: TokenStore) -> None:
+    def test_concurrent_threads_lose_no_key(self, store: TokenStore) -> None:
         def save(worker: int) -> None:
             for n in range(5):
                 store.save(TOKEN, key=f"{worker}-{n}")
@@ -152,7 +154,7 @@ class TestLock:
             thread.join()
         assert len(json.loads(store.path_for().read_text())) == 40
 
-    def test_processes_lose_nothing(self, store: TokenStore) -> None:
+    def test_concurrent_processes_lose_no_key(self, store: TokenStore) -> None:
         code = f"""
             from cave_auth_adapter import TokenStore
             for n in range(10):
@@ -163,32 +165,34 @@ class TestLock:
 
 
 class TestDelete:
-    def test_other_keys_are_kept(self, store: TokenStore, write: Write) -> None:
+    def test_deleting_keeps_other_keys(self, store: TokenStore, write: Write) -> None:
         path = write("cave-secret.json", a="1", token=TOKEN, b="2")
         assert store.delete()
         assert json.loads(path.read_text()) == {"a": "1", "b": "2"}
 
-    def test_the_file_goes_with_its_last_key(self, store: TokenStore) -> None:
+    def test_deleting_the_last_key_deletes_the_file(self, store: TokenStore) -> None:
         path = store.save(TOKEN, SERVER)
         assert store.delete(SERVER)
         assert not path.exists()
         assert store.servers() == []
 
     @pytest.mark.parametrize("saved", [True, False])
-    def test_nothing_to_delete(self, store: TokenStore, secrets: Path, saved: bool) -> None:
+    def test_deleting_returns_false_where_there_is_no_token(
+        self, store: TokenStore, secrets: Path, saved: bool
+    ) -> None:
         if saved:
             store.save(TOKEN, key="another")
         assert not store.delete()
         assert secrets.exists() is saved
 
-    def test_a_broken_file_stays(self, store: TokenStore, write: Write) -> None:
+    def test_deleting_leaves_a_broken_file(self, store: TokenStore, write: Write) -> None:
         path = write("cave-secret.json", "[]")
         with pytest.raises(TokenFileError):
             store.delete()
         assert path.read_text() == "[]"
 
     @needs_links
-    def test_a_link_leaves_no_token_at_its_target(
+    def test_deleting_clears_the_target_of_a_link(
         self, store: TokenStore, secrets: Path, tmp_path: Path
     ) -> None:
         secrets.mkdir(parents=True)
@@ -233,7 +237,7 @@ class TestForbidden:
         return run
 
     @pytest.mark.parametrize("call", ["load()", "delete()", f"save('{OTHER_TOKEN}')"])
-    def test_a_file_that_cannot_be_read(
+    def test_an_unreadable_file_is_an_error(
         self, directory: Path, as_nobody: AsNobody, call: str
     ) -> None:
         (directory / "cave-secret.json").chmod(0o600)
@@ -242,7 +246,7 @@ class TestForbidden:
         assert "permission denied" in said
 
     @pytest.mark.parametrize("call", ["delete()", f"save('{OTHER_TOKEN}', overwrite=True)"])
-    def test_a_directory_that_cannot_be_written(
+    def test_an_unwritable_directory_is_an_error(
         self, directory: Path, as_nobody: AsNobody, call: str
     ) -> None:
         said = as_nobody(f"store.{call}")
@@ -251,7 +255,7 @@ class TestForbidden:
         assert json.loads((directory / "cave-secret.json").read_text()) == {"token": TOKEN}
 
     @pytest.mark.parametrize("call", ["load()", "delete()", f"save('{OTHER_TOKEN}')", "servers()"])
-    def test_a_directory_that_cannot_be_entered(
+    def test_a_closed_directory_is_an_error(
         self, directory: Path, as_nobody: AsNobody, call: str
     ) -> None:
         directory.chmod(0o700)
@@ -260,7 +264,7 @@ class TestForbidden:
 
 class TestWarnings:
     @posix_only  # modes
-    def test_a_file_that_others_can_read_is_said_once_with_the_remedy(
+    def test_a_file_that_others_can_read_gives_one_warning_with_the_remedy(
         self, store: TokenStore, caplog: pytest.LogCaptureFixture
     ) -> None:
         path = store.save(TOKEN)
@@ -270,13 +274,13 @@ class TestWarnings:
         assert warning == f"{path} can be read by others. Keep it to yourself: chmod 600 {path}"
 
     @pytest.mark.parametrize("token", [TOKEN, "dG9rZW4rL2Zvbw==", "ABCDEF"])
-    def test_a_token_that_cloudvolume_takes_is_no_reason_for_one(
+    def test_a_token_that_cloudvolume_accepts_gives_no_warning(
         self, store: TokenStore, caplog: pytest.LogCaptureFixture, token: str
     ) -> None:
         store.save(token)
         assert caplog.messages == []
 
-    def test_a_token_that_cloudvolume_refuses_is_saved_and_said(
+    def test_a_token_that_cloudvolume_refuses_is_saved_with_a_warning(
         self, store: TokenStore, caplog: pytest.LogCaptureFixture
     ) -> None:
         store.save("another_fake_token_678")
@@ -285,6 +289,6 @@ class TestWarnings:
         assert "another_fake_token_678" not in warning
 
 
-def test_an_empty_directory_is_not_the_current_one() -> None:
+def test_an_empty_directory_is_refused() -> None:
     with pytest.raises(ValueError, match="directory is empty"):
         TokenStore("")

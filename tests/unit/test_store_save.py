@@ -18,11 +18,13 @@ from ..support.systems import needs_links, posix_only
 
 
 class TestSave:
-    def test_the_path_is_returned(self, store: TokenStore, secrets: Path) -> None:
+    def test_save_returns_the_path(self, store: TokenStore, secrets: Path) -> None:
         assert store.save(TOKEN, SERVER) == secrets / f"{SERVER}-cave-secret.json"
 
     @posix_only  # modes
-    def test_the_file_is_the_owners_alone(self, store: TokenStore, secrets: Path) -> None:
+    def test_a_new_file_is_readable_by_its_owner_only(
+        self, store: TokenStore, secrets: Path
+    ) -> None:
         umask = os.umask(0)
         try:
             path = store.save(TOKEN)
@@ -32,7 +34,7 @@ class TestSave:
 
     @posix_only  # modes
     @pytest.mark.parametrize("before", [0o600, 0o640, 0o660, 0o400, 0o644, 0o666, 0o777])
-    def test_an_existing_file_keeps_its_mode_less_others_bits(
+    def test_an_existing_file_keeps_its_mode_without_the_bits_of_others(
         self, store: TokenStore, write: Write, before: int
     ) -> None:
         path = write("cave-secret.json", token=OTHER_TOKEN)
@@ -43,9 +45,7 @@ class TestSave:
 
     @posix_only  # modes
     @pytest.mark.parametrize("umask", [0, 0o022, 0o077, 0o777])
-    def test_each_directory_that_is_made_is_the_owners_alone(
-        self, tmp_path: Path, umask: int
-    ) -> None:
+    def test_new_directories_are_open_to_their_owner_only(self, tmp_path: Path, umask: int) -> None:
         old = os.umask(umask)
         try:
             TokenStore(tmp_path / "a" / "b" / "secrets").save(TOKEN)
@@ -62,7 +62,7 @@ class TestSave:
         kept = json.loads(path.read_text())
         assert list(kept.items()) == list({**others, "token": TOKEN, "new": TOKEN}.items())
 
-    def test_another_token_is_not_replaced_unasked(self, store: TokenStore) -> None:
+    def test_another_token_is_not_replaced_without_overwrite(self, store: TokenStore) -> None:
         path = store.save(TOKEN)
         with pytest.raises(TokenFileError, match="overwrite=True") as caught:
             store.save(OTHER_TOKEN)
@@ -70,26 +70,26 @@ class TestSave:
         assert str(path) in str(caught.value)
         assert not any(token in lines_of(caught.value) for token in (TOKEN, OTHER_TOKEN))
 
-    def test_another_token_is_replaced_when_asked(self, store: TokenStore) -> None:
+    def test_another_token_is_replaced_with_overwrite(self, store: TokenStore) -> None:
         store.save(TOKEN)
         store.save(OTHER_TOKEN, overwrite=True)
         assert store.load() == OTHER_TOKEN
 
     @pytest.mark.parametrize("nothing", [None, ""])
-    def test_nothing_is_no_token_to_protect(
+    def test_an_empty_value_is_replaced(
         self, store: TokenStore, write: Write, nothing: object
     ) -> None:
         write("cave-secret.json", token=nothing)
         store.save(TOKEN)
         assert store.load() == TOKEN
 
-    def test_saving_what_is_there_changes_nothing(self, store: TokenStore) -> None:
+    def test_saving_the_same_token_writes_nothing(self, store: TokenStore) -> None:
         before = store.save(TOKEN).stat()
         after = store.save(TOKEN).stat()
         assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
     @pytest.mark.parametrize("value", [*NO_TOKENS.values(), "", None, b"0123"])
-    def test_what_is_no_token_is_not_saved(
+    def test_a_malformed_token_is_not_saved(
         self, store: TokenStore, secrets: Path, value: str
     ) -> None:
         with pytest.raises(InvalidToken) as caught:
@@ -108,7 +108,7 @@ class TestSave:
         assert residue(path.parent) == []
 
     @pytest.mark.parametrize("depth", [100, 900, 950, 980, 1500, 3000])
-    def test_whatever_can_be_read_is_written_again_or_refused(
+    def test_nested_json_is_written_back_or_refused(
         self, store: TokenStore, write: Write, depth: int
     ) -> None:
         """The interpreter's limits for reading and for writing nested JSON are not the same."""
@@ -122,7 +122,9 @@ class TestSave:
             assert path.read_text() == content.replace("}", f', "token": "{TOKEN}"}}')
 
     @needs_links
-    def test_a_link_stays_a_link(self, store: TokenStore, secrets: Path, tmp_path: Path) -> None:
+    def test_saving_through_a_link_keeps_the_link(
+        self, store: TokenStore, secrets: Path, tmp_path: Path
+    ) -> None:
         target = tmp_path / "mount" / "data"
         target.parent.mkdir()
         target.write_text(json.dumps({"other": OTHER_TOKEN}))
@@ -136,7 +138,7 @@ class TestSave:
         assert json.loads(target.read_text()) == {"other": OTHER_TOKEN, "token": TOKEN}
 
     @needs_links
-    def test_a_link_to_nothing_yet_makes_its_target(
+    def test_saving_through_a_dangling_link_creates_its_target(
         self, store: TokenStore, secrets: Path, tmp_path: Path
     ) -> None:
         secrets.mkdir(parents=True)
@@ -148,7 +150,7 @@ class TestSave:
 class TestInterruptedWrites:
     @pytest.mark.parametrize("function", ["replace", "fsync"])
     @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
-    def test_the_old_file_stands(
+    def test_a_failed_write_leaves_the_old_file(
         self,
         store: TokenStore,
         monkeypatch: pytest.MonkeyPatch,
@@ -168,7 +170,9 @@ class TestInterruptedWrites:
         assert residue(path.parent) == []
         assert OTHER_TOKEN not in lines_of(caught.value)
 
-    def test_a_full_disk_is_said(self, store: TokenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_full_disk_is_an_error(
+        self, store: TokenStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def fail(*args: object) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -191,14 +195,16 @@ class TestInterruptedWrites:
         store.save(TOKEN)
         assert store.load() == TOKEN
 
-    def test_what_a_killed_writer_left_is_removed(self, store: TokenStore, write: Write) -> None:
+    def test_leftovers_of_a_killed_writer_are_removed(
+        self, store: TokenStore, write: Write
+    ) -> None:
         stale = write(".cave-secret.json.new-abc", token=TOKEN)
         another = write(f".{SERVER}-cave-secret.json.new-abc", token=TOKEN)
         store.save(TOKEN)
         assert not stale.exists()
         assert another.exists()  # of another file, whose lock we don't hold
 
-    def test_the_new_content_is_on_disk_before_its_name(
+    def test_the_new_content_is_synced_before_it_replaces_the_old(
         self, store: TokenStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         done: list[str] = []

@@ -14,20 +14,20 @@ from ..support.stub import TOKEN
 
 
 @pytest.mark.parametrize("kind", get_args(Kind))
-def test_each_kind_of_source_has_words(kind: Kind) -> None:
+def test_each_kind_of_source_has_a_description(kind: Kind) -> None:
     words = str(Source(kind, "/secrets/some.json", "a key"))
     assert ("/secrets/some.json" in words) == (kind in FILES)
     assert len(words.split()) >= 2
 
 
-def test_a_token_shows_its_source_and_not_itself() -> None:
+def test_repr_shows_the_source_and_hides_the_token() -> None:
     token = Token(TOKEN, Source("file", "/secrets/some.json", "token"))
     assert "/secrets/some.json" in repr(token)
     assert TOKEN not in repr(token)
 
 
 @pytest.mark.parametrize("token", [TOKEN, "a", "aA0-._~+/", "abc==", "x" * 4096])
-def test_what_a_token_can_be(token: str) -> None:
+def test_well_formed_tokens_are_accepted(token: str) -> None:
     assert check_token(token, "this test") == token
 
 
@@ -42,7 +42,7 @@ def test_what_a_token_can_be(token: str) -> None:
         ("=" + TOKEN, "has characters in it that no bearer token has"),
     ],
 )
-def test_what_is_wrong_with_a_token_is_said(token: object, problem: str) -> None:
+def test_a_malformed_token_is_refused_with_the_reason(token: object, problem: str) -> None:
     with pytest.raises(InvalidToken, match=f"^this test {problem}") as caught:
         check_token(token, "this test")
     assert TOKEN not in lines_of(caught.value)

@@ -1,4 +1,4 @@
-"""Turns, and warnings that are held meanwhile: whatever is interrupted where."""
+"""One thread works while others wait, and warnings held meanwhile; interrupts at every step."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from cave_auth_adapter.sources import turns
 from cave_auth_adapter.sources.turns import Turn, Turns
 
 
-def test_a_turn_is_given_back_after_an_error() -> None:
+def test_a_turn_ends_after_an_error() -> None:
     one = Turns()
     with pytest.raises(ZeroDivisionError):
         one.take("it", lambda: 1 // 0)
     assert one.take("it", lambda: 7) == (Turn.MINE, 7)
 
 
-def test_things_are_apart() -> None:
+def test_turns_of_different_things_are_independent() -> None:
     one, other = Turns(), Turns()
     inner = one.take("it", lambda: [one.take("that", int), other.take("it", int)])[1]
     assert inner == [(Turn.MINE, 0), (Turn.MINE, 0)]
 
 
-def test_another_thread_waits_until_it_is_over() -> None:
+def test_another_thread_waits_for_the_turn_to_end() -> None:
     one, said, waiting = Turns(), [], threading.Event()
 
     def wait() -> None:
@@ -85,7 +85,7 @@ def interrupted_at(step: int, work: Callable[[], object]) -> bool:
     return False
 
 
-def test_an_interrupt_anywhere_leaves_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_interrupt_at_any_step_leaves_no_turn_behind(caplog: pytest.LogCaptureFixture) -> None:
     one, step = Turns(), 1
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""Why a server gave no answer: each cause has its own words, and its own next step."""
+"""Why a server gave no answer: each cause, made on loopback, is named with its next step."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def closed_port() -> int:
 
 
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
-def test_a_ca_bundle_that_is_gone(
+def test_a_missing_ca_bundle_is_named(
     failure: Callable[..., str], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, "/old/env/cacert.pem")
@@ -77,7 +77,7 @@ def test_a_ca_bundle_that_is_gone(
     assert said.endswith(f"or unset {name}.")
 
 
-def test_a_proxy_that_wants_a_password(
+def test_a_proxy_that_wants_a_password_is_named(
     failure: Callable[..., str],
     listener: Callable[[bytes], int],
     monkeypatch: pytest.MonkeyPatch,
@@ -90,7 +90,7 @@ def test_a_proxy_that_wants_a_password(
 
 
 @pytest.mark.parametrize("scheme", ["http", "socks5h"])
-def test_a_proxy_that_is_not_there(
+def test_an_unreachable_proxy_is_named(
     failure: Callable[..., str], monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
     if scheme == "socks5h":
@@ -102,7 +102,7 @@ def test_a_proxy_that_is_not_there(
     assert "unset it if you need no proxy" in said
 
 
-def test_a_socks_proxy_without_its_package(
+def test_a_missing_socks_package_is_named(
     failure: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing(*_: Any, **__: Any) -> None:  # what requests puts there without PySocks
@@ -113,7 +113,7 @@ def test_a_socks_proxy_without_its_package(
     assert failure().endswith('pip install "requests[socks]"')
 
 
-def test_a_name_that_does_not_resolve(
+def test_an_unresolved_name_is_explained(
     failure: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def look_up(*_: Any, **__: Any) -> Any:
@@ -125,20 +125,20 @@ def test_a_name_that_does_not_resolve(
     assert "VPN" in said
 
 
-def test_a_port_where_nobody_listens(failure: Callable[..., str]) -> None:
+def test_a_closed_port_is_explained(failure: Callable[..., str]) -> None:
     said = failure(f"https://127.0.0.1:{closed_port()}/")
     assert said.startswith("can't be reached: ")
     assert "refused" in said
 
 
-def test_a_port_that_does_not_speak_tls(
+def test_a_port_without_tls_is_explained(
     failure: Callable[..., str], listener: Callable[[bytes], int]
 ) -> None:
     port = listener(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     assert failure(f"https://127.0.0.1:{port}/").startswith("does not speak TLS on that port.")
 
 
-def test_a_server_that_is_silent(failure: Callable[..., str]) -> None:
+def test_a_silent_server_is_a_timeout(failure: Callable[..., str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/"
         with pytest.raises(requests.Timeout) as caught:
@@ -146,7 +146,7 @@ def test_a_server_that_is_silent(failure: Callable[..., str]) -> None:
     assert describe_failure(caught.value, 0.1, url).startswith("did not answer within 0.1 seconds.")
 
 
-def test_a_certificate_of_another_authority(
+def test_a_certificate_of_another_authority_is_explained(
     failure: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import ssl
