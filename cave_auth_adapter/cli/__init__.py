@@ -1,4 +1,4 @@
-"""The command ``cave-auth``: a thin skin over the library.
+"""The command ``cave-auth``.
 
 The exit codes are in ``cave-auth --help``. ``run`` exits with the code of the program, or with 127
 (not found) and 126 (can't be executed), as a shell does.
@@ -31,7 +31,7 @@ _SILENCE = logging.NullHandler()
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="cave-auth")
 def main() -> None:
-    """Authenticate Python programs to CAVE services, with no code changed.
+    """Authenticate Python programs to CAVE services, without changing their code.
 
     \b
     cave-auth login                  log in, in a browser; once is enough
@@ -46,9 +46,9 @@ def main() -> None:
     token or a refused one, 4 a permission or terms are missing, 5 the server
     can't be reached, 6 the host is not trusted, 130 Ctrl-C.
     """
-    # What goes wrong is raised and told once; the log would tell it a second time.
+    # Errors are raised and shown once; the log would show them again.
     logger.addHandler(_SILENCE)
-    tokens_changed()  # a program that runs several commands gets no answer from memory
+    tokens_changed()  # a program that runs several commands must not get a cached token
 
 
 for _command in (login, logout, status, whoami, check, doctor, hosts, keys, token, header):

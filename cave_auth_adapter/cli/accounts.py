@@ -1,4 +1,4 @@
-"""``login``, ``logout``, ``status``, ``whoami``: whose token is in use on this machine."""
+"""``login``, ``logout``, ``status``, ``whoami``: the accounts in use on this computer."""
 
 from __future__ import annotations
 
@@ -34,20 +34,18 @@ from .common import FAILED, NO_TOKEN, Server, Url, as_json, exit_code, fail, ori
 
 @click.command()
 @click.argument("server", type=Server(), default=DEFAULT_SERVER)
-@click.option("--no-browser", is_flag=True, help="Show the address, and ask for what comes of it.")
+@click.option("--no-browser", is_flag=True, help="Show an address to open, and ask for the result.")
 @click.option("--token-stdin", is_flag=True, help="Read a token from stdin, for scripts.")
 @click.option("--overwrite", is_flag=True, help="Log in again, even if the saved token works.")
-@click.option(
-    "--default", is_flag=True, help="Save another server's token in cave-secret.json as well."
-)
+@click.option("--default", is_flag=True, help="Save the token in cave-secret.json as well.")
 @click.option(
     "--as", "account", metavar="NAME", help="A name for this account, if you have several there."
 )
-@click.option("--no-store-key", is_flag=True, help="Keep the login token, which lives 7 days.")
+@click.option("--no-store-key", is_flag=True, help="Save the login token, valid for 7 days.")
 @click.option(
     "--trust-data-servers",
     is_flag=True,
-    help="Send the token to the servers that the info service names, whatever they are.",
+    help="Send the token to every data server that the info service names.",
 )
 @click.option(
     "--timeout",
@@ -70,14 +68,14 @@ def login(
 ) -> None:
     """Log in to a CAVE server in your browser.
 
-    A key is made and saved, which lasts until you revoke it.
+    This makes an API key, which is valid until you revoke it, and saves it.
 
-    SERVER is global.daf-apis.com, that of MICrONS, FlyWire, FANC and BANC, if you name none.
+    Without SERVER, it is global.daf-apis.com, the server of MICrONS, FlyWire, FANC and BANC.
 
     \b
     cave-auth login
     cave-auth login global.em.brain.allentech.org
-    cave-auth login --no-browser         over SSH: log in on your own computer
+    cave-auth login --no-browser         over SSH: use your own computer's browser
     cat my-token.txt | cave-auth login --token-stdin
     """
     token = _token_on_stdin() if token_stdin else None
@@ -106,12 +104,12 @@ def _token_on_stdin() -> str:
 
 @click.command()
 @click.argument("server", type=Server(), required=False)
-@click.option("--revoke", is_flag=True, help="End the key at the server as well.")
+@click.option("--revoke", is_flag=True, help="Revoke the key at the server as well.")
 def logout(server: str | None, revoke: bool) -> None:
-    """Forget a token.
+    """Delete a saved token.
 
-    It is deleted from the server's file, and from the others of its deployment that hold the same
-    one. SERVER may be left out if there is only one token.
+    It is deleted from the server's file, and from the other files of its deployment. You need not
+    name SERVER if there is only one token.
 
     \b
     cave-auth logout
@@ -124,10 +122,10 @@ def logout(server: str | None, revoke: bool) -> None:
     accepted = _revoke(holding) if revoke else _accepts_default(secret_files, token)
     paths = secret_files.forget(token.value, accepted=accepted)
     if paths:
-        say(f"Forgotten, in\n{files(paths)}")
+        say(f"Deleted the token from\n{files(paths)}")
         if not revoke:
             page = f"https://{secret_files.deployment}/sticky_auth/settings/tokens"
-            say(f"The key itself still works. To end it, too, open {page}")
+            say(f"The key itself still works. To revoke it, open {page}")
     left = _left_in_default(secret_files, token)
     if left:
         say(left, err=True, fg="yellow")
@@ -141,7 +139,7 @@ def logout(server: str | None, revoke: bool) -> None:
 
 
 def _accepts_default(secret_files: DeploymentFiles, token: Token) -> bool:
-    """Whether the default deployment accepts a token that ``cave-secret.json`` alone holds."""
+    """Whether the default deployment accepts a token that only ``cave-secret.json`` holds."""
     if not secret_files.is_default or secret_files.owners_of(token.value):
         return False
     with contextlib.suppress(CaveAuthError):
@@ -151,7 +149,7 @@ def _accepts_default(secret_files: DeploymentFiles, token: Token) -> bool:
 
 
 def _left_in_default(secret_files: DeploymentFiles, token: Token) -> str:
-    """What to say where ``cave-secret.json`` still holds a token that was to be forgotten."""
+    """A warning if ``cave-secret.json`` still holds the token."""
     with contextlib.suppress(TokenFileError):
         if secret_files.default_token == token.value:
             path = short(TokenStore().path_for())
@@ -159,14 +157,14 @@ def _left_in_default(secret_files: DeploymentFiles, token: Token) -> str:
             if owners:
                 return f"{path} keeps the token: {owners[0]} uses the same one."
             return (
-                f"{path} keeps the token: nothing shows that it belongs to "
-                f"{secret_files.deployment}. If it does, delete that file."
+                f"{path} keeps the token, because it may belong to another deployment than "
+                f"{secret_files.deployment}. If it does not, delete that file."
             )
     return ""
 
 
 def _saved(server: str | None) -> Holding:
-    """The token to forget: that of the server named, or the only one."""
+    """The token to delete: the named server's, or the only one."""
     if server is not None:
         origin = origin_of(server)
         if trusted(server) is None:
@@ -174,15 +172,15 @@ def _saved(server: str | None) -> Holding:
         return holding_for(origin)
     found = [holding for holding in holdings() if holding.token]
     if not found:
-        fail("You are not logged in: there is no token to forget.", NO_TOKEN)
+        fail("You are not logged in: there is no token to delete.", NO_TOKEN)
     if len(found) > 1:
         names = "\n".join(f"  cave-auth logout {each.auth_servers[0]}" for each in found)
-        fail(f"There are {len(found)} tokens. Say which one to forget:\n{names}", 2)
+        fail(f"There are {len(found)} tokens. Choose one:\n{names}", 2)
     return found[0]
 
 
 def _revoke(holding: Holding) -> bool:
-    """End a token at the server; return whether the server knew it."""
+    """Revoke a token at the server; return whether the server knew it."""
     assert holding.token is not None  # noqa: S101 - _saved() has checked it
     try:
         server, user = holding.ask()
@@ -194,9 +192,9 @@ def _revoke(holding: Holding) -> bool:
             server.log_out()
             what = "the login token"
     except TokenRefused:
-        say("The server does not accept it any more: there is nothing to revoke.")
+        say("The server refuses the token already: there is nothing to revoke.")
         return False
-    say(f"Revoked {what} of {person(user)}.\nServices may accept it for some minutes more.")
+    say(f"Revoked {what} of {person(user)}.\nServices may accept it for a few more minutes.")
     return True
 
 
@@ -204,7 +202,7 @@ def _revoke(holding: Holding) -> bool:
 @click.argument("server", metavar="[HOST|URL]", type=Url(), required=False)
 @as_json
 def status(server: str | None, as_json: bool) -> None:
-    """Tell who you are, with which token, for how long.
+    """Show who you are, with which token, and until when.
 
     \b
     cave-auth status
@@ -243,7 +241,7 @@ def _show(status: Status, first: bool) -> None:
         say(labelled(f"  {label}", short(text)), fg="yellow" if alarming else None)
     if status.expires_in is not None and status.expires_in < LAST_DAY:
         say(
-            f"This login token ends in {span(status.expires_in)}. For a key that lasts: "
+            f"This login token expires in {span(status.expires_in)}. For a lasting key: "
             f"cave-auth login {status.server} --overwrite",
             err=True,
             fg="yellow",
@@ -254,7 +252,7 @@ def _show(status: Status, first: bool) -> None:
 @click.argument("server", type=Server(), required=False)
 @as_json
 def whoami(server: str | None, as_json: bool) -> None:
-    """Tell who you are, in one line for each account.
+    """Show who you are, one line for each account.
 
     \b
     cave-auth whoami

@@ -1,4 +1,4 @@
-"""What the commands share: exit codes, how errors are shown, servers and URLs as arguments."""
+"""Shared by the commands: exit codes, errors, and servers and URLs as arguments."""
 
 from __future__ import annotations
 
@@ -55,15 +55,15 @@ _EXIT_CODES: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
 
 
 class Commands(click.Group):
-    """A group whose commands end with one line and the documented exit code, whatever happens."""
+    """A group of commands that show each error in one line and exit with the documented code."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):  # what click writes by itself: help, arguments
+            if isinstance(stream, io.TextIOWrapper):  # for what click writes itself: help, errors
                 stream.reconfigure(errors="replace")
         try:
             return super().main(*args, **kwargs)
-        except OSError as error:  # a full disk; a closed pipe is click's affair
+        except OSError as error:  # a full disk, say; click handles a closed pipe
             _abandon_stdout()
             what = error.filename or "the output"
             fail(f"{what} can't be written or read: {(error.strerror or str(error)).lower()}.")
@@ -85,7 +85,7 @@ class Commands(click.Group):
 
 @contextlib.contextmanager
 def _fit_to_show() -> Iterator[None]:
-    """Let no message about a wrong command line repeat a token, and let it fit the terminal."""
+    """Mask tokens in the messages of a usage error, and wrap them."""
     try:
         yield
     except click.UsageError as error:
@@ -97,19 +97,19 @@ def _fit_to_show() -> Iterator[None]:
 
 
 def _abandon_stdout() -> None:
-    """Let the interpreter not try again, when it ends, to write what could not be written."""
+    """Drop unwritten output, so that the interpreter does not try to write it again at exit."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fail(message: str, code: int = FAILED) -> NoReturn:
-    """Show a message on stderr and end."""
+    """Show a message on stderr and exit."""
     say(f"cave-auth: {without_token(message)}", err=True, fg="red")
     sys.exit(code)
 
 
 def print_json(value: object) -> None:
-    """Print what ``--json`` promises."""
+    """Print the output of ``--json``."""
     click.echo(json.dumps(value, indent=2))
 
 
@@ -117,7 +117,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for 
 
 
 class Server(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5
-    """``host``, ``host:port``, ``https://host`` or the name of a data set; becomes an address."""
+    """``host``, ``host:port``, ``https://host`` or a data set's name; converted to an address."""
 
     name = "server"
 
@@ -142,13 +142,13 @@ class Server(click.ParamType):  # type: ignore[type-arg]  # generic since click 
 def _refuse_token(value: str) -> None:
     if is_like_token(value):
         raise click.UsageError(
-            "That is a token, not an address. To save it, name its server, and paste it when you "
-            "are asked: cave-auth login SERVER --no-browser"
+            "That is a token, not an address. To save it, name its server, and paste the token at "
+            "the prompt: cave-auth login SERVER --no-browser"
         )
 
 
 class Url(Server):
-    """An ``http`` or ``https`` URL; a host or the name of a data set is reached over https."""
+    """An ``http`` or ``https`` URL. A host or a data set's name becomes an ``https`` URL."""
 
     name = "url"
 
@@ -159,12 +159,12 @@ class Url(Server):
         _refuse_token(origin.host if origin else value)
         has_host = re.match(r"https?://[^/?#]", url, re.IGNORECASE)
         if not has_host or " " in url or not url.isprintable():
-            self.fail(f"{value!r} is no URL. Write https://HOST/PATH, or HOST alone.", param, ctx)
+            self.fail(f"{value!r} is not a URL. Write https://HOST/PATH or HOST.", param, ctx)
         return url
 
 
 def origin_of(server: str) -> Origin:
-    """The origin of what :class:`Server` made of an argument."""
+    """The origin of an argument that :class:`Server` has converted."""
     origin = parse_origin(server)
     assert origin is not None  # noqa: S101 - Server has checked it
     return origin

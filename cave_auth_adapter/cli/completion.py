@@ -1,4 +1,4 @@
-"""Completion of ``cave-auth`` in PowerShell, and better in fish and zsh than click's own."""
+"""Shell completion: for PowerShell, and fixes to click's completion for fish and zsh."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if (( $+functions[compdef] )); then
             '%(prog_name)s in ~/.zshrc: autoload -Uz compinit && compinit'
     fi"""
 
-# Where nothing is answered, PowerShell completes the names of files.
+# Without an answer, PowerShell completes file names.
 _POWERSHELL = """\
 Register-ArgumentCompleter -Native -CommandName %(prog_name)s -ScriptBlock {
     param($word, $line, $position)
@@ -44,7 +44,7 @@ Register-ArgumentCompleter -Native -CommandName %(prog_name)s -ScriptBlock {
 
 
 class Fish(FishComplete):
-    """With the whole help of a command, which may have commas."""
+    """Shows the whole help of a command, even if it has commas."""
 
     source_template = FishComplete.source_template.replace(
         'string split ","', 'string split --max 1 ","'
@@ -52,7 +52,7 @@ class Fish(FishComplete):
 
 
 class Zsh(ZshComplete):
-    """Says what to do where zsh has not loaded its completion."""
+    """Says what to do if zsh has not loaded its completion."""
 
     source_template = ZshComplete.source_template.replace(_REGISTER, _REGISTER_OR_TELL)
 

@@ -1,4 +1,4 @@
-"""``doctor``: what is wrong with the set-up on this machine."""
+"""``doctor``: find, and fix, what is wrong with the set-up on this computer."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def doctor(fix: bool, as_json: bool) -> None:
 
 
 def _is_agreed(finding: Finding) -> bool:
-    """Whether a finding may be dealt with: what loses something takes a person's yes."""
+    """Whether to fix a finding; ask first if the fix loses something."""
     if finding.fix is None or finding.question is None:
         return True
     return Dialogue().confirm(finding.question)

@@ -1,4 +1,4 @@
-"""Which of the tokens on this machine a command asks about: ``--server``, or the only one."""
+"""Choose the token that a command uses: by ``--server``, or the only one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ server_option = click.option(
 
 
 def chosen_holding(server: str | None) -> Holding:
-    """The token to ask with: that of the server named, or the only one."""
+    """The named server's token, or the only one."""
     if server is not None:
         if trusted(server) is None:
             raise NotTrusted(server)
@@ -25,5 +25,5 @@ def chosen_holding(server: str | None) -> Holding:
         raise not_logged_in(origin_of(DEFAULT_SERVER).server)
     if len(found) > 1:
         names = "\n".join(f"  --server {each.auth_servers[0]}" for each in found)
-        fail(f"You use {len(found)} tokens. Say which server you mean:\n{names}", USAGE)
+        fail(f"You have {len(found)} tokens. Choose a server:\n{names}", USAGE)
     return found[0]

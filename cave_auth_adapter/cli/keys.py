@@ -1,4 +1,4 @@
-"""``keys``: the API keys of the account, at the server."""
+"""``keys``: the account's API keys at the server."""
 
 from __future__ import annotations
 
@@ -60,20 +60,20 @@ def list_keys(server: str | None, as_json: bool) -> None:
 @click.argument("description", default="")
 @server_option
 def create(description: str, server: str | None) -> None:
-    """Make an API key and print it, this once. It is not saved.
+    """Make an API key and print it. It is shown only now, and not saved.
 
     \b
     cave-auth keys create "nightly job" | ssh cluster cave-auth login --token-stdin
     """
     auth, _ = chosen_holding(server).ask()
     key = auth.create_key(description or key_name())
-    say("A new API key. It is shown only now, and lasts until you revoke it.", err=True)
+    say("A new API key. It is shown only now, and is valid until you revoke it.", err=True)
     click.echo(key)
 
 
 @keys.command()
 @click.argument("key_id", metavar="ID", type=int)
-@click.option("--yes", is_flag=True, help="Even if it is the key that this machine uses.")
+@click.option("--yes", is_flag=True, help="Even if this computer uses the key.")
 @server_option
 def revoke(key_id: int, yes: bool, server: str | None) -> None:
     """Revoke an API key: nobody can use it any more."""
@@ -83,25 +83,25 @@ def revoke(key_id: int, yes: bool, server: str | None) -> None:
     if key is None:
         fail(f"You have no key with the id {key_id}. List them: cave-auth keys list")
     if _is(key, holding.token) and not yes:
-        fail("That is the key this machine uses: cave-auth logout --revoke, or add --yes.")
+        fail("This computer uses that key. Add --yes, or: cave-auth logout --revoke")
     auth.revoke_key(key_id)
     say(
-        f"Revoked {printable(key.description or key_id)!r}. Services may accept it for some "
-        "minutes more."
+        f"Revoked {printable(key.description or key_id)!r}. Services may accept it for a few more "
+        "minutes."
     )
 
 
 @keys.command("rotate")
 @click.option(
-    "--yes", is_flag=True, help="End the old key without asking, unless a file is left with it."
+    "--yes", is_flag=True, help="Revoke the old key without asking, unless a file still has it."
 )
 @server_option
 def rotate_key(yes: bool, server: str | None) -> None:
-    """Put a new key in the place of the one that this machine uses, and end that.
+    """Replace the key that this computer uses by a new one, and revoke the old one.
 
-    Do this when somebody may have seen your token. The new key is saved in each secret file of the
-    deployment that holds the old one. A file of another server that holds it is listed, and with
-    --yes the old key is then not ended. Other computers that use the old one have to log in again.
+    Do this if somebody may have seen your token. The new key is saved in each secret file of the
+    deployment that holds the old one. Files of other servers that hold it are listed; with --yes,
+    the old key is then not revoked. Other computers that use the old key must log in again.
 
     \b
     cave-auth keys rotate
@@ -113,12 +113,12 @@ def rotate_key(yes: bool, server: str | None) -> None:
     say(f"Saved a new API key, named {done.name!r}, in\n{files(done.paths)}")
     if done.left:
         say(
-            "The old key is left in these files, which are another server's or can't be written:\n"
-            f"{files(done.left)}\nThey stop working when it ends.",
+            "These files still have the old key: they belong to another server, or can't be "
+            f"written.\n{files(done.left)}\nThey stop working when it is revoked.",
             err=True,
             fg="yellow",
         )
-    end = f"To end it: cave-auth keys revoke {done.old_id} --server {done.server.server_address}"
+    end = f"To revoke it: cave-auth keys revoke {done.old_id} --server {done.server.server_address}"
     if not _may_end_old(yes, left=bool(done.left)):
         say(f"The old key still works. {end}", err=True, fg="yellow")
         sys.exit(FAILED if yes else 0)
@@ -127,14 +127,14 @@ def rotate_key(yes: bool, server: str | None) -> None:
     except CaveAuthError:
         say(f"The old key may still work. {end}", err=True, fg="yellow")
         raise
-    say("Ended the old key. Services may accept it for some minutes more.")
+    say("Revoked the old key. Services may accept it for a few more minutes.")
 
 
 def _may_end_old(yes: bool, left: bool) -> bool:
-    """Whether to end the old key; ``--yes`` alone does not stop files that are left with it."""
+    """Whether to revoke the old key. If files still have it, ``--yes`` is not enough."""
     if left:
-        return not yes and _confirm("End the old key all the same, for all who use it?")
-    return yes or _confirm("End the old key now, for all who use it?")
+        return not yes and _confirm("Revoke the old key anyway, for everything that uses it?")
+    return yes or _confirm("Revoke the old key now, for everything that uses it?")
 
 
 def _confirm(question: str) -> bool:
@@ -156,7 +156,7 @@ def _described(key: ApiKey, token: Token | None) -> dict[str, object]:
 
 
 def _moment(text: str | None) -> str:
-    """A time as the auth service writes it (RFC 1123), in the time zone of this computer."""
+    """A time of the auth service (RFC 1123), in this computer's time zone."""
     if not text:
         return "never"
     with contextlib.suppress(ValueError, OverflowError, OSError):

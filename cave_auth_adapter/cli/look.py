@@ -1,4 +1,4 @@
-"""``hosts`` and ``check``: what is trusted, and what a server says, and why."""
+"""``hosts`` and ``check``: list the trusted hosts, and explain a server's answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .common import Url, as_json, exit_code, print_json
 def hosts(as_json: bool) -> None:
     """List the hosts that may see a token, and why.
 
-    All are reached over https, on port 443 unless another is named.
+    Tokens are sent over https only, to port 443 unless the list names another.
     """
     found = list(trusted_hosts())
     if as_json:
@@ -35,9 +35,9 @@ def hosts(as_json: bool) -> None:
 def check(url: str, as_json: bool) -> None:
     """Make a request and explain the answer.
 
-    Is the host trusted? Which token does it get, from where? What does it say, and what next? The
-    exit code is 0 if the server answered with what was asked for. An address that changes something
-    when it is asked for, such as .../logout, is not asked.
+    Is the host trusted? Which token does it get, from where? What does it answer, and what to do
+    next? The exit code is 0 if the request succeeded. An address that changes something, such as
+    .../logout, is not requested.
 
     \b
     cave-auth check https://global.daf-apis.com/info/api/v2/datastacks

@@ -1,4 +1,4 @@
-"""``run``, ``enable``, ``disable``: whole programs, with the plugin installed."""
+"""``run``, ``enable``, ``disable``: install the plugin in whole programs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .. import programs
 def run(command: tuple[str, ...]) -> None:
     """Run a Python program with the plugin installed.
 
-    It is installed in all Python programs that it starts, too.
+    Python programs that it starts get the plugin, too.
 
     \b
     cave-auth run my_script.py --its-own-options
@@ -31,16 +31,16 @@ def run(command: tuple[str, ...]) -> None:
 @click.command()
 @click.option("--status", is_flag=True, help="Only tell whether it is enabled.")
 def enable(status: bool) -> None:
-    """Install the plugin in this whole Python environment.
+    """Install the plugin in every program of this Python environment.
 
-    From then on any program of the environment that imports requests is signed, and nothing is
-    added to the start of one that does not. `cave-auth disable` undoes it.
+    Programs that import requests sign their requests from then on. Others start as before.
+    `cave-auth disable` undoes it.
     """
     if status:
         state = "enabled" if programs.hook_file().exists() else "not enabled"
         click.echo(f"{state} in {programs.hook_file().parent}")
         if disabled():
-            click.echo("CAVE_AUTH_DISABLE switches the plugin off: it does nothing.")
+            click.echo("The variable CAVE_AUTH_DISABLE switches the plugin off.")
         return
     click.echo(f"Enabled: {programs.enable()}\nTo undo it: cave-auth disable")
 

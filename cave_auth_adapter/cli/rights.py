@@ -1,4 +1,4 @@
-"""``permissions`` and ``terms``: what the account may do, and what it has yet to accept."""
+"""``permissions`` and ``terms``: what the account may do, and the terms it must accept."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .holding import chosen_holding, server_option
 @server_option
 @as_json
 def permissions(dataset: str | None, server: str | None, as_json: bool) -> None:
-    """Tell what your account may do: groups, and rights on each dataset.
+    """Show what your account may do: its groups, and its permissions on each dataset.
 
-    With DATASET, on that one alone; the exit code is then 4 if there is no right to use.
+    With DATASET, show only that one; the exit code is 4 if you have no permission on it.
 
     \b
     cave-auth permissions
@@ -40,7 +40,7 @@ def permissions(dataset: str | None, server: str | None, as_json: bool) -> None:
 
 
 def _rights(user: Permissions) -> list[dict[str, Any]]:
-    """For each dataset: what may be done now, what after accepting terms, and which terms."""
+    """For each dataset: permissions now, permissions after accepting terms, and these terms."""
     now = user.get("permissions_v2") or {}
     later = user.get("permissions_v2_ignore_tos") or now
     missing = _terms_by_dataset(user.get("missing_tos") or [])
@@ -87,8 +87,8 @@ def _show(
             say(line)
     elif dataset is not None:
         fail(
-            f"Your account has no permission on the dataset {dataset!r} at {server}. Ask those who "
-            "run it. To see what you have: cave-auth permissions",
+            f"Your account has no permission on the dataset {dataset!r} at {server}. Ask its "
+            "administrators for access. To see what you have: cave-auth permissions",
             NOT_ALLOWED,
         )
     if any(row["missing_terms"] for row in rows):
@@ -118,9 +118,9 @@ def _now(row: dict[str, Any]) -> str:
 @server_option
 @as_json
 def terms(server: str | None, as_json: bool) -> None:
-    """List the terms of service that you have yet to accept: their form, and their text.
+    """List the terms of service that you have not accepted: the form, and the text.
 
-    You accept them in your browser, in the form.
+    Accept them in the form, in your browser.
 
     \b
     cave-auth terms
@@ -131,7 +131,7 @@ def terms(server: str | None, as_json: bool) -> None:
         print_json(list(waiting.values()))
         return
     if not waiting:
-        say("There are no terms of service that you have yet to accept.", fg="green")
+        say("There are no terms of service to accept.", fg="green")
     for each in waiting.values():
         say(printable(each["name"]), bold=True)
         say(labelled("  for", ", ".join(printable(name, 60) for name in each["datasets"])))
@@ -142,7 +142,7 @@ def terms(server: str | None, as_json: bool) -> None:
 
 
 def _waiting(auth: AuthServer) -> dict[int | None, dict[str, Any]]:
-    """The terms that are yet to be accepted, each once."""
+    """The terms to accept, each once."""
     missing = auth.missing_terms()
     known = auth.terms() if missing else []
     texts = {each.get("id"): str(each.get("text") or "") for each in known}

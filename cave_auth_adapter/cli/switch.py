@@ -20,7 +20,7 @@ _VARIABLE = "CAVE_AUTH_ACCOUNT"
 
 
 class _Account(NamedTuple):
-    """An account in a secret file; ``who`` is the server's word, or why it gave none."""
+    """An account in a secret file; ``who`` is the user, or why the server didn't tell."""
 
     server: str
     name: str
@@ -53,7 +53,7 @@ def accounts(server: str | None, as_json: bool) -> None:
 
 
 def _auth_servers() -> list[str]:
-    """The servers with a secret file of their own, but for those that are known to hold data."""
+    """The servers with a secret file of their own, except known data servers."""
     servers = TokenStore().servers()
     return [each for each in servers if deployment_of(HostSpec.parse(each).origin) == each]
 
@@ -73,7 +73,7 @@ def _accounts(server: str) -> list[_Account]:
 
 
 def _who(server: str, name: str, token: str) -> str | None:
-    """Whose token it is, or why that is not known; None if nobody logs in at that server."""
+    """Whose token it is, or why that is unknown; None if the server has no auth service."""
     source = Source("file", TokenStore().path_for(server), name)
     try:
         return person(signed_with(Token(token, source), server).me())
@@ -85,12 +85,12 @@ def _who(server: str, name: str, token: str) -> str | None:
 
 @click.command("switch")
 @click.argument("name")
-@click.option("--server", type=Server(), help="The auth server; needed if several have that name.")
+@click.option("--server", type=Server(), help="The auth server; needed if several have it.")
 def switch_account(name: str, server: str | None) -> None:
-    """Use another account: put its token where all tools look.
+    """Use another account in all tools.
 
-    The account that was in use keeps its name, or is given one. For one process alone, set the
-    variable CAVE_AUTH_ACCOUNT in place of this.
+    The previous account stays saved under its name, or gets one. To use another account in one
+    process only, set the variable CAVE_AUTH_ACCOUNT instead.
 
     \b
     cave-auth switch project_b
@@ -99,8 +99,8 @@ def switch_account(name: str, server: str | None) -> None:
     before = named(home)
     paths = switch(home, name)
     for each in named(home).keys() - before.keys():
-        say(f"The account that was in use is now named {printable(each)!r}.")
-    say(f"{printable(name)!r} is in use at {home}, by\n{files(paths)}", fg="green")
+        say(f"The previous account is now named {printable(each)!r}.")
+    say(f"{printable(name)!r} is now in use at {home}. Saved in\n{files(paths)}", fg="green")
     _tell_variable()
 
 
@@ -115,13 +115,13 @@ def _server_with(name: str) -> str:
             NO_TOKEN,
         )
     choices = "\n".join(f"  --server {each}" for each in found)
-    fail(f"Several servers have an account of that name. Say which one you mean:\n{choices}", USAGE)
+    fail(f"Several servers have an account of that name. Choose one:\n{choices}", USAGE)
 
 
 def _tell_variable() -> None:
     if chosen := os.environ.get(_VARIABLE):
         say(
-            f"The variable {_VARIABLE} is set, and selects {printable(chosen)!r} in this shell.",
+            f"The variable {_VARIABLE} is set: this shell uses {printable(chosen)!r}.",
             err=True,
             fg="yellow",
         )

@@ -31,7 +31,7 @@ def token(host: str) -> None:
 def header(url: str) -> None:
     """Print the header that authenticates a request to a URL.
 
-    For curl and the like, and only for a host that is trusted with a token; see `cave-auth hosts`.
+    For curl and similar tools. It works for trusted hosts only; see `cave-auth hosts`.
 
     \b
     cave-auth header URL | curl -H @- URL

@@ -1,4 +1,4 @@
-"""``trust``: let another host have a deployment's token, after showing what that means."""
+"""``trust``: save a deployment's token for another host, after explaining what that means."""
 
 from __future__ import annotations
 
@@ -20,17 +20,14 @@ from .common import NO_TOKEN, USAGE, Server, fail, origin_of
 
 @click.command()
 @click.argument("host", type=Server())
-@click.option(
-    "--server", type=Server(), help="Whose token it gets; needed if you use several servers."
-)
+@click.option("--server", type=Server(), help="The auth server; needed if you use several.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--undo", is_flag=True, help="Forget the host's own file, and no other.")
+@click.option("--undo", is_flag=True, help="Delete the host's own file, and no other.")
 def trust(host: str, server: str | None, yes: bool, undo: bool) -> None:
-    """Save a server's token for another host, which is trusted from then on.
+    """Trust another host with a server's token.
 
-    For a lab's data server, say. It shows what it will do, and asks. The token is the one that you
-    have for the auth server; it is saved in a secret file of the host. You stay logged in when you
-    undo it.
+    Use it for a lab's own data server, for example. It shows what it will do, asks you, and saves
+    your token for the auth server in a secret file of the host. If you undo it, you stay logged in.
 
     \b
     cave-auth trust data.my-lab.org --server cave.my-lab.org
@@ -47,35 +44,35 @@ def trust(host: str, server: str | None, yes: bool, undo: bool) -> None:
     for line in plan.lines():
         say(line)
     if not yes and not default_dialogue().confirm(f"Trust {plan.host}?"):
-        fail("Nothing was saved. Where nobody can be asked, add --yes.")
+        fail("Nothing was saved. To trust it without a question, add --yes.")
     path = TokenStore().save(plan.token.value, plan.host, overwrite=True)
     say(f"Saved in {short(path)}. To undo it: cave-auth trust --undo {plan.host}", fg="green")
     _insist_on_trust(host)
 
 
 def _insist_on_trust(host: str) -> None:
-    """Fail where the file makes the host no trusted one, because others can write there."""
+    """Fail if the host is not trusted in spite of its file, because others can write to it."""
     if doubtful_file(host):
         raise NotTrusted(host)
 
 
 def _undo(host: str) -> None:
-    """Forget the token in a host's own file; every other file stays as it is.
+    """Delete the token in a host's own file; every other file stays as it is.
 
-    ``logout`` would log out of the whole deployment: a lab's data server and its auth server hold
-    the same token, and nothing on this computer tells which of them is which.
+    ``logout`` would log out of the whole deployment, because a lab's data server and its auth
+    server have the same token.
     """
     store = TokenStore()
     path = short(store.path_for(host))
     if not store.delete(host):
-        fail(f"{host} has no token in a file of its own: {path}. Nothing was changed.", NO_TOKEN)
-    say(f"Forgotten, in {path}. No other file was changed.", fg="green")
+        fail(f"{host} has no secret file of its own: {path}. Nothing was changed.", NO_TOKEN)
+    say(f"Deleted the token from {path}. No other file was changed.", fg="green")
 
 
 class _Plan(NamedTuple):
-    """What is about to be saved.
+    """What to save.
 
-    :ivar present: the token that the host's own file has, and that is replaced.
+    :ivar present: the token in the host's own file, which is replaced.
     """
 
     host: str
@@ -88,20 +85,20 @@ class _Plan(NamedTuple):
         path = short(TokenStore().path_for(self.host))
         found = [
             f"This saves the token of {self.who} at {self.server} in {path}.",
-            f"Requests to https://{self.host} carry it from then on. Those who run that host can "
-            f"then do what you can do at {self.server}. Go on only if you know them.",
+            f"From then on, requests to https://{self.host} carry it. The people who run that host "
+            f"can then do what you can do at {self.server}. Continue only if you know them.",
         ]
         if self.present:
-            found.append(f"Another token is in {path}, and is replaced.")
+            found.append(f"It replaces another token in {path}.")
         return found
 
 
 def _plan(host: str, server: str) -> _Plan | None:
-    """What there is to do; None if nothing is."""
+    """What to save; None if it is saved already."""
     if not trusted_by_file(host):
         raise InvalidHostSpec(
-            f"A secret file makes no host called {host!r} a trusted one. To trust it all the same, "
-            "name it in the variable CAVE_AUTH_HOSTS."
+            f"A secret file can't make the host {host!r} trusted. To trust it anyway, name it in "
+            "the variable CAVE_AUTH_HOSTS."
         )
     origin = origin_of(server)
     token = Credentials().token_for(origin)
@@ -110,7 +107,7 @@ def _plan(host: str, server: str) -> _Plan | None:
     present = TokenStore().load(host)
     if present == token.value:
         return None
-    # The server is asked, so that no dead token, and none of another server's, is passed on.
+    # Ask the server, so that we don't save a revoked token, or another server's.
     return _Plan(host, origin.server, person(signed_with(token, server).me()), token, present)
 
 
@@ -119,7 +116,7 @@ def _auth_server(host: str, named: str | None) -> str:
     home = auth_server_of(origin_of(host))
     if named is not None:
         if home is not None and auth_server_of(origin_of(named)) != home:
-            fail(f"{host} takes tokens of {home}, and of no other: cave-auth trust {host}", USAGE)
+            fail(f"{host} accepts only tokens of {home}: cave-auth trust {host}", USAGE)
         return named
     if home is not None:
         return f"https://{home}"
@@ -132,4 +129,4 @@ def _auth_server(host: str, named: str | None) -> str:
             NO_TOKEN,
         )
     known = "\n".join(f"  cave-auth trust {host} --server {each}" for each in sorted(servers))
-    fail(f"You use {len(servers)} tokens. Say whose the host gets:\n{known}", USAGE)
+    fail(f"You use {len(servers)} servers. Choose whose token the host gets:\n{known}", USAGE)

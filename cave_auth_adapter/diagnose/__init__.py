@@ -1,1 +1,1 @@
-"""What is in use here, one request explained, and what is wrong on this machine."""
+"""Diagnose: the tokens in use, one request step by step, and the set-up of this computer."""

@@ -1,4 +1,4 @@
-"""Which hosts get another token than with earlier releases, or none, and why."""
+"""Find the hosts that get another token than with earlier releases, or none, and say why."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .secret_files import load
 
 
 def look_at_changes(store: TokenStore) -> Iterator[Finding]:
-    """What the rules of this release change for this machine, per host."""
+    """What this release changes on this computer, host by host."""
     known, credentials = KnownHosts(), Credentials()
     changes: dict[str, list[str]] = defaultdict(list)
     for origin in _hosts(store):
@@ -24,14 +24,14 @@ def look_at_changes(store: TokenStore) -> Iterator[Finding]:
         if before is None:
             continue
         if known.trusted_origin(f"{origin.scheme}://{origin.server}/") is None:
-            changes["is not trusted any more: its secret file does not make it so"].append(
+            changes["is no longer trusted: a secret file does not make it trusted"].append(
                 origin.server
             )
             continue
         with contextlib.suppress(CaveAuthError):
             now = credentials.token_for(origin)
             if now is None:
-                changes["gets no token any more: that of cave-secret.json is not its own"].append(
+                changes["gets no token now: cave-secret.json holds another server's"].append(
                     origin.server
                 )
             elif now.source.kind == "file" and now.value != before:
@@ -43,7 +43,7 @@ def look_at_changes(store: TokenStore) -> Iterator[Finding]:
 
 
 def _hosts(store: TokenStore) -> Iterator[Origin]:
-    """The hosts that this machine may have a token for."""
+    """The hosts that this computer may have a token for."""
     with contextlib.suppress(CaveAuthError):
         for server in dict.fromkeys([*DEPLOYMENTS, *store.own_files()]):
             yield HostSpec.parse(server).origin
@@ -55,7 +55,7 @@ def _hosts(store: TokenStore) -> Iterator[Origin]:
 
 
 def _token_before(store: TokenStore, origin: Origin) -> str | None:
-    """The token that a host got: of its own file, its deployment's, or the default one."""
+    """The token that earlier releases sent: the host's, its deployment's, or the default."""
     for server in (origin.server, auth_server_of(origin), None):
         if token := load(store, server):
             return token

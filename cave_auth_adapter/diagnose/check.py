@@ -1,4 +1,4 @@
-"""One request, made as any program would make it, and looked at step by step."""
+"""Make one request as a program would, and explain it step by step."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ..tokens import Token
 from ..words import person, short, where
 from .status import holding_for, trusted
 
-#: Addresses of the auth service that change something though they are asked for with GET.
+#: Addresses of the auth service that change something, even with GET.
 CHANGING = {
     "refresh_token": "replaces your API key",
     "create_token": "makes a new API key",
@@ -39,7 +39,7 @@ CHANGING = {
 
 
 class NotTrusted(CaveAuthError):
-    """A host that no token goes to."""
+    """The host is not trusted, so it gets no token."""
 
     def __init__(self, url: str, sentence: str | None = None):
         origin = parse_origin(url)
@@ -54,13 +54,13 @@ class NotTrusted(CaveAuthError):
         else:
             super().__init__(
                 f"{origin.server} is not trusted, so it gets no token. If you know who runs it, "
-                "and which auth server's tokens it takes: "
+                "and which auth server's tokens it accepts: "
                 f"cave-auth trust {origin.server} --server AUTH_SERVER"
             )
 
 
 def doubtful_file(url: str) -> DoubtfulFile | None:
-    """The secret file of a host that does not make it trusted, as another user may have made it."""
+    """A host's secret file, if it doesn't make the host trusted: another user may have made it."""
     origin = parse_origin(url)
     if origin is None or trusted(url) is not None:
         return None
@@ -70,16 +70,16 @@ def doubtful_file(url: str) -> DoubtfulFile | None:
 
 
 class NotAsked(CaveAuthError):
-    """An address that changes something when it is asked for."""
+    """The address would change something, so it was not requested."""
 
 
 class Check:
-    """A request to a URL, and what came of it.
+    """A request to a URL, and its result.
 
-    :ivar error: what stands between the person and the answer, as an error; None: nothing.
-    :ivar verdict: the same as a refusal that is known, if it is one.
+    :ivar error: why the request failed; None if it succeeded.
+    :ivar verdict: the refusal, if the error is a known one.
     :ivar said: the server's own message about a failure.
-    :ivar user: whom the auth server takes the token for, where the request succeeded.
+    :ivar user: the user that the token belongs to, if the request succeeded.
     """
 
     def __init__(self, url: str):
@@ -91,10 +91,10 @@ class Check:
         self.error: CaveAuthError | None = None
         self.said: str | None = None
         self.user: Permissions | None = None
-        self._unknown: CaveAuthError | None = None  # why it is not known whose token it is
+        self._unknown: CaveAuthError | None = None  # why we don't know whose token it is
 
     def run(self) -> None:
-        """Take the steps; what goes wrong ends up in ``error``."""
+        """Make the request; a failure is in ``error`` afterwards."""
         try:
             refuse_to_change(self.url)
             self.token = Credentials().token_for(self.origin) if self.origin else None
@@ -131,7 +131,7 @@ class Check:
             self.error = self.verdict.as_error(response)
 
     def _message(self, body: bytes) -> str | None:
-        """The message in the body of a failure: of JSON, or a text that is no page."""
+        """The message in the body of a failure: from JSON, or a text that isn't HTML."""
         try:
             said = parsed(body)
         except ValueError:
@@ -143,7 +143,7 @@ class Check:
         return printable(covered(" ".join(said.split()), [self.token.value] if self.token else []))
 
     def _ask_who(self, origin: Origin) -> None:
-        """A dead token opens what is public, too: only the auth server knows whose it is."""
+        """Ask the auth server whose token it is: public data can be read with a bad token, too."""
         try:
             _, self.user = holding_for(origin).ask()
         except CaveAuthError as error:
@@ -151,7 +151,7 @@ class Check:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the server answered, and did not refuse."""
+        """Whether the server answered and did not refuse."""
         answered = self.response is not None and self.response.status_code < 400
         return answered and self.error is None
 
@@ -167,7 +167,7 @@ class Check:
 
     @property
     def answer(self) -> str | None:
-        """What the server said, in short."""
+        """The server's answer in short."""
         if self.response is None:
             return None
         kind = self.response.headers.get("Content-Type", "no content type")
@@ -177,7 +177,7 @@ class Check:
 
     @property
     def conclusion(self) -> str:
-        """What it means, and what to do next."""
+        """The meaning of the answer, and what to do next."""
         if self.error:
             return str(self.error)
         assert self.response is not None  # noqa: S101 - else there is an error
@@ -190,7 +190,7 @@ class Check:
         if target:
             return f"It redirects to {without_query(target)}; check that address, too."
         if self.origin is None:
-            return "It answers without a token; none was sent."
+            return "It answered without a token; none was sent."
         return self._who_is_in()
 
     def _who_is_in(self) -> str:
@@ -200,14 +200,14 @@ class Check:
             return f"You are in, as {person(self.user)}."
         if isinstance(self._unknown, Refusal):
             return (
-                "It answers, though your token is refused: it is public, or the server remembers "
-                f"the token for some minutes more. {self._unknown}"
+                "It answered, but your token is refused: the data is public, or the server caches "
+                f"the token for a few more minutes. {self._unknown}"
             )
-        return f"It answers. Whether it knows you, or is public, can't be told: {self._unknown}"
+        return f"It answered, but we could not check whose token it is: {self._unknown}"
 
     @property
     def cause(self) -> str | None:
-        """What kind of thing is wrong, in one word for programs; None: nothing."""
+        """The kind of failure, in one word for programs; None if there is none."""
         if self.verdict:
             return self.verdict.cause
         for kind, cause in _CAUSES.items():
@@ -216,7 +216,7 @@ class Check:
         return None
 
     def as_json(self) -> dict[str, object]:
-        """The steps for programs. Keys are added, but not taken away or renamed."""
+        """The steps for programs. New releases add keys, but don't remove or rename any."""
         details = self.verdict.details if self.verdict else {}
         return {
             "url": without_query(self.url),
@@ -257,9 +257,9 @@ _CAUSES: dict[type[CaveAuthError], str] = {
 
 
 def refuse_to_change(url: str) -> None:
-    """Raise for an address that would change something at the auth service, however it is spelt.
+    """Refuse an address that would change something at the auth service, in any encoding.
 
-    :raises NotAsked: if it would.
+    :raises NotAsked: if it would change something.
     """
     path = urlsplit(url).path
     for _ in range(3):
@@ -268,19 +268,19 @@ def refuse_to_change(url: str) -> None:
     for part in (each.partition(";")[0].strip(". \t\x00") for each in parts):
         if part in CHANGING:
             raise NotAsked(
-                f"{without_query(url)} {CHANGING[part]} when it is asked for, so it was not. Check "
+                f"Requesting {without_query(url)} {CHANGING[part]}, so it was not requested. Check "
                 "another address of that server."
             )
 
 
 def unreachable(url: str, error: BaseException) -> ServerUnreachable:
-    """The error for a server that could not be asked, in the words of the auth service's API."""
+    """The error for a server that can't be reached."""
     origin = parse_origin(url)
     where = f"{origin.scheme}://{origin.server}" if origin else without_query(url)
     return ServerUnreachable(f"{where} {describe_failure(error, DEFAULT_TIMEOUT, url)}")
 
 
 def without_query(url: str) -> str:
-    """A URL fit for the screen: what is behind a question mark may be a secret."""
+    """A URL without its query, which may hold a secret."""
     address, mark, _ = masked(url).partition("?")
     return address + ("?…" if mark else "")

@@ -1,4 +1,4 @@
-"""What is wrong with the set-up on this machine, and what of it can be fixed safely."""
+"""Find what is wrong with the set-up of this computer, and what can be fixed safely."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from .status import Holding, Status, holdings, is_404, status_of
 from .surroundings import look_around
 from .written import look_at_what_was_written
 
-_CLOCK = 300  # seconds; what Kerberos tolerates (RFC 4120, section 1.6), and most signatures do
+_CLOCK = 300  # seconds; Kerberos tolerates as much (RFC 4120, section 1.6)
 _TIMEOUT = 10.0  # seconds
 _VERSIONS = ("requests", "urllib3", "caveclient", "cloud-volume", "cloud-files")
 _OLDEST_REQUESTS = (2, 32, 3)
 
 
 def examine() -> Iterator[Finding]:
-    """Look at everything, one thing after the other."""
+    """Check everything, one thing after the other."""
     store = TokenStore()
     yield from look_at_files(store)
     yield from look_at_default_file(store)
@@ -52,7 +52,7 @@ def examine() -> Iterator[Finding]:
 
 
 def _servers(store: TokenStore) -> Iterator[Finding]:
-    """Clock and certificates, as one request to each server shows them."""
+    """Check the clock and certificates with one request to each server."""
     for server in servers_of(store) or [server_name(DEFAULT_SERVER)]:
         url = f"https://{server}/"
         started = time.time()
@@ -61,13 +61,13 @@ def _servers(store: TokenStore) -> Iterator[Finding]:
         except (requests.RequestException, OSError) as error:
             yield Finding("problem", str(unreachable(url, error)))
             continue
-        yield Finding("ok", f"{server} is reached, and its certificate checks out.")
+        yield Finding("ok", f"{server} can be reached, and its certificate is valid.")
         yield from _clock(server, response.headers.get("Date"), started)
 
 
 def _head(url: str) -> requests.Response:
     with requests.Session() as session:
-        session.auth = lambda request: request  # no password from netrc, and no token
+        session.auth = lambda request: request  # send no password from netrc, and no token
         return session.head(url, timeout=_TIMEOUT, allow_redirects=False)
 
 
@@ -79,13 +79,13 @@ def _clock(server: str, date: str | None, now: float) -> Iterator[Finding]:
     if abs(theirs - now) > _CLOCK:
         slow = "slow" if theirs > now else "fast"
         minutes = abs(theirs - now) / 60
-        yield Finding("problem", f"Your clock is {minutes:.0f} minutes {slow} against {server}.")
+        yield Finding("problem", f"Your clock is {minutes:.0f} minutes {slow}, says {server}.")
 
 
 def _tokens() -> Generator[Finding, None, list[tuple[Holding, Status]]]:
-    """Whether each token that is in use works; each is shown to its own deployment's server.
+    """Check each token in use with the server of its own deployment.
 
-    :return: each token, and what its server said.
+    :return: each token, and its server's answer.
     """
     asked: list[tuple[Holding, Status]] = []
     try:
@@ -104,14 +104,16 @@ def _tokens() -> Generator[Finding, None, list[tuple[Holding, Status]]]:
         elif status.error and is_404(status.error):
             yield Finding(
                 "note",
-                f"{status.server} has no auth service that could say whose token it gets. Ask for "
-                f"an address there: cave-auth check https://{status.server}/",
+                f"{status.server} has no auth service to check its token with. Check an address "
+                f"there: cave-auth check https://{status.server}/",
             )
-        elif status.error and not isinstance(status.error, ServerUnreachable):  # told above
+        elif status.error and not isinstance(status.error, ServerUnreachable):  # reported above
             yield Finding("problem", str(status.error))
         for terms in status.missing_terms:
             name, dataset = printable(terms["name"]), printable(terms["dataset"])
-            yield Finding("note", f"{status.server}: {dataset} waits for you to accept {name!r}.")
+            yield Finding(
+                "note", f"{status.server}: to use {dataset}, accept {name!r}: cave-auth terms"
+            )
     return asked
 
 

@@ -1,4 +1,4 @@
-"""What ``doctor`` finds, and what it does about it."""
+"""The findings of ``doctor``, and how it fixes them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..redaction import without_token
 
 @dataclass
 class Finding:
-    """Something that was looked at.
+    """The result of a check.
 
     :ivar level: ``"ok"``, ``"note"`` (worth knowing) or ``"problem"``.
     :ivar fix: fixes it safely, and returns what it did; None: there is no safe fix.
@@ -27,11 +27,11 @@ class Finding:
     question: str | None = None
 
     def __post_init__(self) -> None:
-        self.text = without_token(self.text)  # a variable may hold one in place of a path
+        self.text = without_token(self.text)  # a variable may hold a token in place of a path
 
 
 def fixed(finding: Finding) -> Finding:
-    """Do what is safe about a finding, and return what is to say then."""
+    """Fix a finding, and return the new one."""
     if finding.fix is None:
         return finding
     try:
@@ -42,26 +42,26 @@ def fixed(finding: Finding) -> Finding:
 
 
 def exposed(path: Path, wanted: int, root: Path) -> Iterator[Finding]:
-    """Whether others than the owner can do something with a path.
+    """Check that only the owner can use a path.
 
-    :param wanted: the mode that is right.
-    :param root: the directory of secret files. What a link leads to outside of it is not changed:
-        somebody may have put the link there for that.
+    :param wanted: the right mode.
+    :param root: the directory of secret files. The target of a link to elsewhere is not changed: it
+        may be shared on purpose.
     """
-    if os.name == "nt":  # access there is by lists that the mode bits don't show
+    if os.name == "nt":  # the mode does not show the access control lists of Windows
         return
     try:
         state = path.stat()
         read_only = bool(os.statvfs(path).f_flag & os.ST_RDONLY)
     except OSError as error:
-        yield Finding("problem", f"{path} can't be looked at: {(error.strerror or '').lower()}.")
+        yield Finding("problem", f"{path} can't be checked: {(error.strerror or '').lower()}.")
         return
     mode = stat.S_IMODE(state.st_mode)
     if not mode & 0o077 or read_only:
         return
     text = f"{path} has mode {mode:04o}: "
     if state.st_uid != os.geteuid():
-        yield Finding("problem", text + "others can use it, and it is not yours.")
+        yield Finding("problem", text + "others can use it, and it belongs to another user.")
     elif reason := _not_ours_to_change(path, state, root):
         command = f"chmod {wanted:o} {shlex.quote(os.path.realpath(path))}"
         yield Finding("problem", f"{text}others can use it. It {reason}; if it is yours: {command}")
@@ -70,7 +70,7 @@ def exposed(path: Path, wanted: int, root: Path) -> Iterator[Finding]:
 
 
 def _not_ours_to_change(path: Path, state: os.stat_result, root: Path) -> str | None:
-    """Why a mode may be that of a thing which has another purpose, in words."""
+    """Why a file may have another purpose, so that its mode is not changed; None if not."""
     target = Path(os.path.realpath(path))
     if path == root:
         return f"is a link to {target}" if path.is_symlink() else None
@@ -83,13 +83,13 @@ def _not_ours_to_change(path: Path, state: os.stat_result, root: Path) -> str | 
 
 def _tighten(path: Path, wanted: int) -> Callable[[], str]:
     def fix() -> str:
-        # By a descriptor: the name may be another thing's by now.
+        # By descriptor: another file may have the name by now.
         descriptor = os.open(os.path.realpath(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
             os.fchmod(descriptor, mode & wanted)
         finally:
             os.close(descriptor)
-        return f"{path} had mode {mode:04o}; it has {mode & wanted:04o} now."
+        return f"{path} had mode {mode:04o}; now it has {mode & wanted:04o}."
 
     return fix

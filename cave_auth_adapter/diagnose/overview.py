@@ -1,4 +1,4 @@
-"""``status()``: everything that is in use on this computer, as text, and as tables in notebooks."""
+"""``status()``: the accounts in use on this computer, as text, or as tables in notebooks."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _LOG_IN = "from cave_auth_adapter import login; login()"
 
 @dataclass(frozen=True)
 class Overview:
-    """What :func:`status` found. ``print`` shows it as text, a notebook as tables.
+    """The result of :func:`status`. ``print`` shows it as text, a notebook as tables.
 
-    :ivar accounts: what is known of each token that is in use; never the token itself.
-    :ivar hosts: the hosts that may see a token; ``*.`` stands for any name below a domain.
+    :ivar accounts: each token in use, as a ``Status``, which does not hold the token itself.
+    :ivar hosts: the trusted hosts, as strings; ``*.`` means any name below a domain.
     :ivar signing: whether every session of this process is signed, as by :func:`install`.
     """
 
@@ -49,7 +49,7 @@ class Overview:
         return "".join(html_table(lines, title) for title, lines in self._parts())
 
     def _parts(self) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-        """A title, and labels with texts: for each account, and for this process."""
+        """For each account, and for this process: a title, and labels with texts."""
         for account in self.accounts:
             lines = list(account.lines())
             if account.user:
@@ -62,10 +62,10 @@ class Overview:
 
 
 def status(*, timeout: float = 10.0) -> Overview:
-    """Tell whose tokens are in use, from where, for which hosts, and what is missing.
+    """Show the accounts in use, where their tokens are from, for which hosts, and what is missing.
 
-    Each token is shown to its own server alone, which is asked whose it is. A server that can't be
-    asked is part of the answer.
+    Each token is sent to its own auth server only. If a server can't be reached, the result says
+    so.
 
     ```python
     from cave_auth_adapter import status
@@ -74,9 +74,10 @@ def status(*, timeout: float = 10.0) -> Overview:
     ```
 
     :param timeout: for all servers together, in seconds.
+    :return: an overview, to print or to look at in a notebook.
     :raises TokenFileError: if the directory of secret files can't be listed.
     """
-    from concurrent import futures  # takes a while to import, and status() is a public name
+    from concurrent import futures  # slow to import
 
     from .status import holdings, status_of
 
@@ -96,7 +97,7 @@ def _unanswered(holding: Holding, seconds: float) -> Status:
 
     server = holding.auth_servers[0]
     error = ServerUnreachable(
-        f"{server} did not say within {seconds:g} seconds whose token it is. Try again later."
+        f"{server} did not answer within {seconds:g} seconds. Try again later."
     )
     source = holding.token.source if holding.token else None
     also_for = [name for name in holding.servers if name != server]
@@ -109,7 +110,7 @@ def _hosts_of(account: Status) -> list[str]:
 
 
 def in_use() -> str:
-    """One line on the tokens that this process uses. No server is asked for it, and no program."""
+    """The tokens that this process uses, in one line. It asks no server and runs no command."""
     if disabled():
         return "The variable CAVE_AUTH_DISABLE is set, so no request is signed."
     count = len({trust.host for trust in trusted_hosts()})
@@ -125,14 +126,14 @@ def in_use() -> str:
 
 
 def _sources() -> list[str]:
-    """Where the tokens in use are from, in words."""
+    """The sources of the tokens in use."""
     from .status import holdings
 
     if process_source() is not None:
         return ["set_token_source()"]
     names = ("CAVE_TOKEN", "CAVE_TOKEN_FILE", "CAVE_TOKEN_COMMAND")
     first = next((name for name in names if os.environ.get(name)), None)
-    if first == "CAVE_TOKEN_COMMAND":  # may take long, or ask a server
+    if first == "CAVE_TOKEN_COMMAND":  # don't run it: it may be slow, or ask a server
         return ["the command in the variable CAVE_TOKEN_COMMAND"]
     found = holdings()
     problem = next((each.problem for each in found if each.problem), None)

@@ -1,4 +1,4 @@
-"""The directory of secret files, as ``doctor`` looks at it."""
+"""``doctor``'s checks of the secret files and their directory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..tokens import DEFAULT_KEY
 from .findings import Finding, exposed
 
 _SUFFIX = "-cave-secret.json"
-#: Names that files get: from the token page's download, a second download, or an editor.
+#: Wrong names of secret files: from the token page's download, a second download, an editor.
 _ALMOST = re.compile(
     r"(?P<server>.*?)(?:_sticky)?(?:_auth)?[-_ ]?cave[-_ ]?secrets?"
     r"(?: ?\(\d+\))?(?:\.json|\.txt)*\Z",
@@ -24,7 +24,7 @@ _ALMOST = re.compile(
 
 
 def look_at_files(store: TokenStore) -> Iterator[Finding]:
-    """Everything about the directory, one thing after the other."""
+    """Check the directory and each of its files."""
     try:
         default = store.path_for()
     except TokenFileError as error:  # CLOUD_VOLUME_DIR is a relative path
@@ -32,7 +32,7 @@ def look_at_files(store: TokenStore) -> Iterator[Finding]:
         return
     yield from _directory(store.directory)
     for path in _entries(store.directory):
-        # cloud-volume keeps other services' secrets here, which are none of our business.
+        # cloud-volume keeps other services' secrets here, too; we leave them alone.
         if path.name.endswith(_SUFFIX) or path.name in (default.name, DEPRECATED_FILE):
             yield from exposed(path, 0o600, store.directory)
             yield from content(path)
@@ -46,7 +46,7 @@ def look_at_files(store: TokenStore) -> Iterator[Finding]:
 
 
 def content(path: Path) -> Iterator[Finding]:
-    """Whether a file has a token."""
+    """Check that a file has a token."""
     try:
         secrets = read_secrets(path) or {}
         token = token_in(secrets, DEFAULT_KEY, path)
@@ -81,7 +81,7 @@ def _entries(directory: Path) -> list[Path]:
 
 
 def _name(path: Path, default: Path) -> Iterator[Finding]:
-    """Whether anybody reads a file of that name."""
+    """Check that a file has a name that is read."""
     if path.name == DEPRECATED_FILE:
         yield _deprecated(path, default)
     elif path.name.endswith(_SUFFIX):
@@ -99,11 +99,11 @@ def _why_unread(server: str) -> str:
         return f"is never read: {server!r} is not the name of a server."
     if "." not in proper:
         return f"is never read: {server!r} has no dot, so it is not the name of a server."
-    return "is never read: that domain is retired. Delete the file."
+    return "is never read: CAVE has given up that domain. Delete the file."
 
 
 def _almost(name: str, but_not: str | None = None) -> str | None:
-    """The name that a file must have to be read, if its name is nearly that."""
+    """The right name for a file whose name is nearly right; None if it is not."""
     found = _ALMOST.match(name)
     if not found:
         return None
@@ -115,10 +115,10 @@ def _almost(name: str, but_not: str | None = None) -> str | None:
 
 def _deprecated(path: Path, new: Path) -> Finding:
     if os.path.lexists(new):
-        return Finding("note", f"{path} is an old name, and {new.name} outranks it. Remove it.")
+        return Finding("note", f"{path} is outdated: {new.name} is used instead. Delete it.")
 
     def fix() -> str:
-        os.link(path, new)  # unlike rename(2), it never replaces a file that came meanwhile
+        os.link(path, new)  # unlike rename(2), it never replaces another process's new file
         path.unlink()
         return f"{path} is now {new.name}."
 
@@ -127,7 +127,7 @@ def _deprecated(path: Path, new: Path) -> Finding:
 
 
 def _elsewhere(store: TokenStore) -> Iterator[Finding]:
-    """Secret files in places where people look, but nobody reads."""
+    """Secret files in likely places that are never read."""
     base = Path(os.path.expanduser("~/.cloudvolume"))
     for place in (base, base / "secrets", store.directory.parent):
         found = [p.name for p in _entries(place) if p.name.endswith(_SUFFIX[1:])]
@@ -150,11 +150,11 @@ def _doubtful(store: TokenStore) -> list[str]:
     try:
         return [str(doubt) for doubt in store.doubtful()]
     except TokenFileError:
-        return []  # the directory can't be listed, which is told above
+        return []  # the directory can't be listed, which is reported above
 
 
 def _outranked(store: TokenStore) -> Iterator[Finding]:
-    """Files that outrank each other with different tokens within one deployment."""
+    """Servers of a deployment whose own file has another token than the auth server's file."""
     for server in servers_of(store):
         home = auth_server_of(HostSpec.parse(server).origin)
         if home in (None, server):
@@ -163,28 +163,28 @@ def _outranked(store: TokenStore) -> Iterator[Finding]:
         if len(tokens) > 1:
             yield Finding(
                 "note",
-                f"{store.path_for(server)} holds another token than {store.path_for(home).name}, "
-                f"and outranks it for {server}. If it is old: cave-auth logout {server}",
+                f"{store.path_for(server)} holds another token than {store.path_for(home).name}. "
+                f"{server} gets the former. If it is old: cave-auth logout {server}",
             )
 
 
 def look_at_default_file(store: TokenStore) -> Iterator[Finding]:
-    """Whose token is in ``cave-secret.json``, who gets it, and what cloud-volume does with it."""
+    """Say whose token ``cave-secret.json`` holds, and which hosts get it."""
     try:
         found, path = ownership_of_default_file(store), store.path_for()
     except TokenFileError:
-        return  # told above
+        return  # reported above
     if found is None:
         return
     if found.deployments is None:
         yield Finding(
             "note",
-            f"{path} holds the only token there is, so each trusted host gets it, as in "
-            "CAVEclient. To keep it to its deployment, log in: cave-auth login",
+            f"{path} holds the only token here, so every trusted host gets it, as with "
+            "CAVEclient. To limit it to its deployment, log in: cave-auth login",
         )
         return
     whose = " and ".join(sorted(found.owners or found.deployments))
-    yield Finding("ok", f"{path} holds a token of {whose}, and only hosts there get it.")
+    yield Finding("ok", f"{path} holds a token of {whose}; only hosts of that deployment get it.")
     own = load(store, DEFAULT_DEPLOYMENT)
     if own and own != load(store, None):
         yield _stale(store, own, bool(found.owners))
@@ -202,23 +202,23 @@ def _stale(store: TokenStore, own: str, is_owned: bool) -> Finding:
     return Finding(
         "note",
         f"{path} holds another token than {store.path_for(DEFAULT_DEPLOYMENT).name}. CloudVolume "
-        "uses it for each host without a file of its own, and is refused there if it is old. "
-        "To replace it: cave-auth doctor --fix",
+        "uses it for each host without a file of its own. If it is old, replace it: "
+        "cave-auth doctor --fix",
         fix,
-        f"{path} holds another token. {lost} Replace it by the one of {DEFAULT_DEPLOYMENT}?",
+        f"{path} holds another token. {lost} Replace it with the token of {DEFAULT_DEPLOYMENT}?",
     )
 
 
 def load(store: TokenStore, server: str | None) -> str | None:
-    """A token, where the file can be read."""
+    """The token in a server's file; None if there is none, or the file can't be read."""
     try:
         return store.load(server)
     except TokenFileError:
-        return None  # content() tells of it
+        return None  # content() reports it
 
 
 def servers_of(store: TokenStore) -> list[str]:
-    """The servers that are trusted by a file, where the directory can be listed."""
+    """The servers that a file makes trusted; none if the directory can't be listed."""
     try:
         return store.servers()
     except TokenFileError:

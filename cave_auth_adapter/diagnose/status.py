@@ -1,4 +1,4 @@
-"""Which tokens are in use on this machine, and what their servers say of them."""
+"""Find the tokens in use on this computer, and ask their servers about them."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ _TIMEOUT = 15.0  # seconds
 
 
 def signed_with(token: Token, server: str, timeout: float = _TIMEOUT) -> AuthServer:
-    """The auth service at a server, asked with one token and no other.
+    """A client of a server's auth service that uses one token only.
 
-    Its refusals are raised and not logged as well.
+    It raises refusals, and does not log them.
     """
     return AuthServer(server, _auth_with(token, server), timeout)
 
 
 def info_signed_with(token: Token, server: str) -> InfoServer:
-    """The info service at a server, asked as by :func:`signed_with`."""
+    """A client of a server's info service, as :func:`signed_with`."""
     return InfoServer(server, _auth_with(token, server))
 
 
 def _auth_with(token: Token, server: str) -> CaveAuth:
     auth = CaveAuth(token.value, hosts=[server], raise_errors=True)
-    auth.credentials = Credentials(token)  # the same, but its source is told as it is
+    auth.credentials = Credentials(token)  # the same token, but with its true source
     return auth
 
 
 @dataclass(frozen=True)
 class Holding:
-    """A token that is in use on this machine, or a secret file that has none for us.
+    """A token in use on this computer, or the reason why a server has none.
 
-    :ivar servers: the hosts that get it, of those that have a secret file of their own.
+    :ivar servers: the servers with a secret file of their own that get it.
     :ivar problem: why there is no token.
-    :ivar sources: where each of the servers has it from; the token itself knows one of them.
+    :ivar sources: server -> the source of its token; the token itself has one of them.
     """
 
     servers: tuple[str, ...]
@@ -62,14 +62,14 @@ class Holding:
 
     @property
     def auth_servers(self) -> list[str]:
-        """Where to ask about it, the likeliest first: a data server has no auth service."""
+        """The servers to ask about it, the likeliest first: a data server has no auth service."""
         known = [auth_server_of(HostSpec.parse(server).origin) for server in self.servers]
         return list(dict.fromkeys([*filter(None, known), *self.servers]))
 
     def ask(self) -> tuple[AuthServer, Permissions]:
-        """The auth server that knows the token, and whom it takes its bearer for.
+        """Ask whose token it is; return the auth server that knows it, and the user.
 
-        :raises CaveAuthError: as :meth:`AuthServer.permissions`, or why there is no token.
+        :raises CaveAuthError: as :meth:`AuthServer.permissions`, or because there is no token.
         """
         if self.problem:
             raise self.problem
@@ -87,14 +87,14 @@ class Holding:
 
 @dataclass
 class Status:
-    """What there is to tell of a token; never the token itself."""
+    """What is known about a token, without the token itself."""
 
     server: str
     also_for: list[str] = field(default_factory=list)
     source: Source | None = None
     user: dict[str, Any] | None = None  #: id, name and email
     key: str | None = None  #: the description, if the token is an API key
-    expires_in: int | None = None  #: seconds; None: never, or not known
+    expires_in: int | None = None  #: seconds; None: never, or unknown
     missing_terms: list[dict[str, str]] = field(default_factory=list)  #: name, dataset
     problem: str | None = None
     error: CaveAuthError | None = field(default=None, repr=False)
@@ -102,7 +102,7 @@ class Status:
     key_id: int | None = field(default=None, repr=False)  #: of these, the one that is the token
 
     def as_json(self) -> dict[str, Any]:
-        """The same, for programs. Keys are added, but not taken away or renamed."""
+        """The status for programs. New releases add keys, but don't remove or rename any."""
         return {
             "server": self.server,
             "also_for": self.also_for,
@@ -115,17 +115,17 @@ class Status:
         }
 
     def lines(self) -> Iterable[tuple[str, str]]:
-        """The same, for people: labels and texts."""
+        """The status for people: labels and texts."""
         if self.user:
             yield "account", f"{person(self.user)}, id {printable(self.user['id'], 20)}"
         if self.source:
             yield "token", f"from {where(self.source)}"
         if self.user and not self.problem:
             if self.expires_in is not None:
-                yield "lives", f"{span(self.expires_in)} more; it is a login token"
+                yield "valid", f"for {span(self.expires_in)} more; it is a login token"
             else:
                 named = f", named {printable(self.key)!r}" if self.key else ""
-                yield "lives", f"until it is revoked; it is an API key{named}"
+                yield "valid", f"until it is revoked; it is an API key{named}"
         if self.also_for:
             yield "also for", ", ".join(self.also_for)
         for terms in self.missing_terms:
@@ -135,10 +135,10 @@ class Status:
 
 
 def holdings() -> list[Holding]:
-    """The tokens that are in use, each once.
+    """The tokens in use, each once.
 
-    A server counts if it has a secret file of its own. The default server counts too if a token
-    of another source (``cave-secret.json``, ``CAVE_TOKEN``) is there that none of them uses.
+    These are the tokens of the servers with a secret file of their own, and the default server's
+    token if it is from elsewhere (``cave-secret.json``, ``CAVE_TOKEN``).
 
     :raises TokenFileError: if the directory of secret files can't be listed.
     """
@@ -173,7 +173,7 @@ def holding_for(origin: Origin) -> Holding:
 
 
 def not_logged_in(server: str) -> TokenNotFound:
-    """The error for a server that there is no token for."""
+    """The error for a server without a token."""
     server = auth_server_of(HostSpec.parse(server).origin) or server
     return TokenNotFound(
         f"There is no token for {server}. Log in: cave-auth login {server}", host=server
@@ -181,7 +181,7 @@ def not_logged_in(server: str) -> TokenNotFound:
 
 
 def status_of(holding: Holding) -> Status:
-    """Ask the server about a token. What goes wrong is part of the answer."""
+    """Ask the server about a token. The result says so if that fails."""
     status = Status(holding.auth_servers[0], source=holding.token.source if holding.token else None)
     try:
         server, user = holding.ask()
@@ -203,9 +203,9 @@ def status_of(holding: Holding) -> Status:
 
 
 def key_in_use(server: AuthServer, token: Token) -> ApiKey | None:
-    """The API key that a token is; None for a login token.
+    """The API key that has the value of a token; None for a login token.
 
-    This is asked rather than the time to live, for which a token would have to be in a URL.
+    To ask for the time to live instead, we would have to put the token into a URL.
     """
     return _key_of(server.api_keys(), token)
 
@@ -215,12 +215,12 @@ def _key_of(keys: list[ApiKey], token: Token) -> ApiKey | None:
 
 
 def trusted(url: str) -> Origin | None:
-    """The origin of a URL that may see a token by the rules that hold for every host."""
+    """The origin of a URL whose host is trusted without being named in code; None if it isn't."""
     return KnownHosts().trusted_origin(url)
 
 
 def is_404(error: CaveAuthError) -> bool:
-    """Whether there is no auth service at all where it was asked for."""
+    """Whether the server answered 404: it has no auth service."""
     return error.response is not None and error.response.status_code == 404
 
 

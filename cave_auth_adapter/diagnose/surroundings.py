@@ -1,4 +1,4 @@
-"""Variables, netrc and proxies, as ``doctor`` looks at them."""
+"""``doctor``'s checks of variables, netrc and proxies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .secret_files import content
 
 
 def look_around() -> Iterator[Finding]:
-    """Everything beside the secret files, one thing after the other."""
+    """Check everything except the secret files."""
     yield from _tokens()
     yield from _hosts()
     yield from _bundles()
@@ -34,7 +34,7 @@ def look_around() -> Iterator[Finding]:
 
 _MEANS = {
     "CAVE_AUTH_DISABLE": "cave-auth run, enable and install() sign nothing.",
-    "CAVE_AUTH_ACCOUNT": "tokens are read from under that key of the secret files.",
+    "CAVE_AUTH_ACCOUNT": "tokens are read from the secret files under that key.",
     "CAVE_TOKEN_COMMAND": "the token that the command prints outranks every secret file.",
 }
 
@@ -62,7 +62,7 @@ def _hosts() -> Iterator[Finding]:
         fixed = ",".join(filter(None, re.split(r"[,;\s]+", hosts)))
         yield Finding(
             "problem",
-            "CAVE_AUTH_HOSTS takes commas between hosts, and has something else: "
+            "CAVE_AUTH_HOSTS must have commas between the hosts: "
             + assignment("CAVE_AUTH_HOSTS", fixed),
         )
         return
@@ -88,13 +88,13 @@ def _proxies() -> Iterator[Finding]:
             if is_socks and importlib.util.find_spec("socks") is None:
                 yield Finding(
                     "problem",
-                    f"{spelling} names a SOCKS proxy, which takes a package that is not installed: "
+                    f"{spelling} names a SOCKS proxy, which needs a package that is not installed: "
                     'pip install "requests[socks]"',
                 )
 
 
 def _netrc() -> Iterator[Finding]:
-    """requests puts a password of netrc in the place of a token, in programs without us."""
+    """Warn of passwords in netrc: requests sends them instead of a token, without this plugin."""
     named = os.environ.get("NETRC")
     places = [named] if named else [f"~/{name}" for name in NETRC_FILES]
     path = next((p for p in map(os.path.expanduser, places) if os.path.exists(p)), None)

@@ -1,4 +1,4 @@
-"""Log in with one command: a browser window, or a pasted line, and a lasting key in its place."""
+"""Log in with one command: in a browser or by pasting a line; then save a lasting API key."""
 
 from __future__ import annotations
 
@@ -27,31 +27,37 @@ def login(
 ) -> AuthClient:
     """Log in to a CAVE server, save the token, and return a client that uses it.
 
-    A browser opens at the server's login page. Where there is none (SSH, no display, a notebook),
-    the address is printed, and the token, or the address at which the login ended, is asked for.
-    If a token that works is there already, nothing happens, unless ``overwrite``. A notebook shows
-    an error of the login in one line.
+    It opens the server's login page in your browser. Without a browser (SSH, no display, a
+    notebook), it prints the address, and asks for the token or for the address of the last page.
+    If you have a working token already, nothing happens, unless ``overwrite`` is True. A notebook
+    shows an error of the login in one line.
 
-    :param server_address: the auth server; or ``microns`` and the like, or a datastack that
-        CAVEclient has used on this computer. Naming a server here is trusting it.
+    ```python
+    from cave_auth_adapter import login
+
+    client = login()
+    ```
+
+    :param server_address: the auth server; or a name such as ``microns``, or a datastack that
+        CAVEclient has used on this computer. By naming a server, you trust it.
     :param open_browser: False: behave as if there were no browser.
-    :param store_key: whether to make an API key, which lasts until it is revoked; else the login
-        token is kept, which lives for seven days.
-    :param overwrite: whether to replace a token that works. If it belongs to another account, the
-        person is asked all the same.
-    :param default: whether the token of another server than the default one is also saved in
-        ``cave-secret.json``, which CloudVolume reads for each host without a file of its own. A
-        token that is there stays.
-    :param account: a name for the account, where you have several at one server: the token is saved
-        under that key. It is put into use if no other is; see `cave-auth switch`.
-    :param timeout: for the login in the browser, in seconds.
-    :param token: a token to save, an API key or a login token; there is no browser then.
+    :param store_key: whether to make and save an API key, which is valid until you revoke it.
+        Otherwise the login token is saved, which expires in seven days.
+    :param overwrite: whether to replace a working token. If it belongs to another account, you are
+        asked first.
+    :param default: whether to save the token in ``cave-secret.json`` as well, for another server
+        than the default one. CloudVolume reads that file for each host without a file of its own.
+        A token that is there already stays.
+    :param account: a name for the account, if you have several at one server. The token is saved
+        under that key. It is in use at once if no other is; see `cave-auth switch`.
+    :param timeout: how long to wait for the login in the browser, in seconds.
+    :param token: a token to save, an API key or a login token. No browser is opened.
     :param trust_data_servers: whether to send the token to the servers that the info service names,
-        even if they belong to no known deployment. Without it, you are asked.
-    :param dialogue: what asks and tells; None: the terminal, or the notebook.
-    :raises LoginFailed: nobody logged in in time, the person declined, there is nobody to ask, or
-        nobody logs in to CAVE at that server.
-    :raises TokenRefused: the token that was brought is not one of this server.
+        even if they belong to no known deployment. If False, you are asked.
+    :param dialogue: asks and informs the user; None: on the terminal, or in the notebook.
+    :raises LoginFailed: the login timed out, the user declined, there is nobody to ask, or the
+        server has no auth service.
+    :raises TokenRefused: the token does not belong to this server.
     :raises ServerUnreachable: the server does not answer.
     :raises TokenFileError: a file can't be read or written.
     :raises InvalidHostSpec: (also a :class:`ValueError`) if the address is not one.

@@ -1,7 +1,7 @@
-"""Several accounts at one server: each token under a name, and one of them in use.
+"""Several accounts at one server: each token has a name, and one of them is in use.
 
-A name is a key of the server's secret file, as CAVEclient's ``token_key`` has it. The account in
-use is the one under ``token``, where all tools look.
+The name is a key in the server's secret file, as with CAVEclient's ``token_key``. The account in
+use is the one under the key ``token``, which all tools read.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..tokens import DEFAULT_KEY, Source, Token, check_token
 from ..words import printable
 
 _LONGEST = 60  # characters of a name
-# Keys that name no account; the last two are in the file that the token page lets people download.
+# Keys that name no account; the last two are in the file that the token page offers to download.
 _NO_NAMES = DEFAULT_KEY, "description", "middle_auth_url"
 
 
@@ -27,14 +27,14 @@ def check_name(name: str) -> str:
     """
     if not name.strip() or name != printable(name, _LONGEST) or name in _NO_NAMES:
         raise LoginFailed(
-            f"The name of an account has 1 to {_LONGEST} printable characters. It is not "
-            f"{DEFAULT_KEY!r}, which stands for the account in use."
+            f"The name of an account has 1 to {_LONGEST} printable characters. It can't be "
+            f"{DEFAULT_KEY!r}, which means the account in use."
         )
     return name
 
 
 def named(server: str) -> dict[str, str]:
-    """The names in a server's secret file, and the token of each.
+    """The names in a server's secret file -> their tokens.
 
     :raises TokenFileError: if the file can't be read.
     """
@@ -48,10 +48,10 @@ def named(server: str) -> dict[str, str]:
 
 
 def switch(server: str, name: str) -> list[Path]:
-    """Put the token of a name where all tools look; the present one gets a name first.
+    """Use the named account in all tools; give the account in use a name if it has none.
 
     :param server: an auth server.
-    :return: the files in which it is now.
+    :return: the files that hold its token now.
     :raises LoginFailed: if there is no such name.
     :raises TokenFileError: if a file can't be read or written.
     """
@@ -59,7 +59,7 @@ def switch(server: str, name: str) -> list[Path]:
     if name not in names:
         there = ", ".join(printable(each, _LONGEST) for each in names) or "none"
         raise LoginFailed(
-            f"There is no account named {printable(name, _LONGEST)!r} for {server} (there are: "
+            f"There is no account named {printable(name, _LONGEST)!r} for {server} (saved: "
             f"{there}). Log in: cave-auth login {server} --as NAME"
         )
     present = store.load(server)
@@ -69,7 +69,7 @@ def switch(server: str, name: str) -> list[Path]:
 
 
 def _free_name(server: str, token: str, taken: dict[str, str]) -> str:
-    """A name for a token that has none: its account's, as the server tells it."""
+    """A name for a token that has none: that of its account, if the server tells."""
     source = Source("file", TokenStore().path_for(server), DEFAULT_KEY)
     try:
         user = signed_with(Token(token, source), server).me()

@@ -1,4 +1,4 @@
-"""What a login does around its token: other files, datastacks, data servers, terms of service."""
+"""After a login: other secret files, datastacks, data servers, terms of service."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ..tokens import DEFAULT_KEY, Token
 from ..words import files, printable, short, where
 from .dialogue import Dialogue
 
-_DATASTACKS = 100  # that are asked about, at most
-_LOOKING_AROUND = 30.0  # seconds for that
+_DATASTACKS = 100  # the most datastacks to ask about
+_LOOKING_AROUND = 30.0  # the most seconds for that
 
 
 def offer_other_files(server: str, token: Token, talk: Dialogue) -> None:
-    """Offer to replace other tokens that tools would go on using for the deployment."""
+    """Offer to replace older tokens that tools still use for the deployment."""
     _offer_default_file(server, token, talk)
     store = TokenStore()
     for name in DeploymentFiles(server).known_servers():
@@ -30,12 +30,12 @@ def offer_other_files(server: str, token: Token, talk: Dialogue) -> None:
             other = store.load(name)
             if other in (None, token.value):
                 continue
-            talk.warn(f"{name} gets another token, from {short(store.path_for(name))}.")
-            if talk.confirm("Replace it with the one of this login?"):
+            talk.warn(f"{name} uses another token, from {short(store.path_for(name))}.")
+            if talk.confirm("Replace it with the token of this login?"):
                 store.save(token.value, name, overwrite=True)
                 talk.tell("Replaced it.")
             else:
-                talk.warn(f"It stays. To replace it: cave-auth trust {name}")
+                talk.warn(f"It was not changed. To replace it: cave-auth trust {name}")
 
 
 def _offer_default_file(server: str, token: Token, talk: Dialogue) -> None:
@@ -54,24 +54,26 @@ def _offer_default_file(server: str, token: Token, talk: Dialogue) -> None:
         lost = "No other file holds that token."
         if owners:
             lost = f"That token is also in the file of {owners}, and stays there."
-        if talk.confirm(f"{lost} Replace it with the one of {files.deployment}?"):
+        if talk.confirm(f"{lost} Replace it with the token of {files.deployment}?"):
             TokenStore().replace(other, token.value, key=DEFAULT_KEY)
             talk.tell(f"Replaced it in {path}.")
         else:
-            talk.warn(f"It stays. To replace it: cave-auth login {files.server} --overwrite")
+            talk.warn(
+                f"It was not changed. To replace it: cave-auth login {files.server} --overwrite"
+            )
 
 
 def look_around(server: str, token: Token, talk: Dialogue, trust_data_servers: bool) -> None:
-    """Tell which datastacks can be reached, and save the token for their own servers."""
+    """List the datastacks of the account, and save the token for their data servers."""
     home = server.removeprefix("https://")
     try:
         local_servers, waiting = _datastacks(info_signed_with(token, server))
     except CaveAuthError as error:
-        talk.warn(f"The datastacks could not be listed. {error}")
+        talk.warn(f"Your datastacks could not be listed. {error}")
         local_servers, waiting = {}, {}
     if local_servers:
         names = ", ".join(printable(name, 60) for name in local_servers)
-        talk.tell(f"Datastacks that you can reach: {names}")
+        talk.tell(f"Your datastacks: {names}")
     if waiting:
         _tell_of_terms(home, waiting, talk)
     own, others = _data_servers(server, local_servers)
@@ -81,15 +83,15 @@ def look_around(server: str, token: Token, talk: Dialogue, trust_data_servers: b
     in_use = Credentials().token_for(HostSpec.parse(server).origin)
     if in_use != token and in_use is not None:
         talk.warn(
-            f"The token from {where(in_use.source)} is still in use, and outranks the new one."
+            f"The token from {where(in_use.source)} outranks the new one and is still in use."
         )
 
 
 def _datastacks(api: InfoServer) -> tuple[dict[str, str], dict[str, str]]:
     """The datastacks of the account.
 
-    :return: those that it can reach, and the server that each names as its own; those that wait
-        for terms of service to be accepted, and the address of the form for them.
+    :return: those that it can read -> their data servers; those whose terms of service it has
+        not accepted -> the addresses of the forms.
     """
     until = time.monotonic() + _LOOKING_AROUND
     found, waiting = {}, {}
@@ -106,17 +108,17 @@ def _datastacks(api: InfoServer) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _tell_of_terms(home: str, waiting: dict[str, str], talk: Dialogue) -> None:
-    talk.warn("These wait until you accept their terms of service, in a browser:")
+    talk.warn("To use these, accept their terms of service in a browser:")
     for name, form in waiting.items():
         origin = parse_origin(form)
         address = printable(form_address(form)) if origin else "see cave-auth terms"
-        doubt = "" if origin is None or origin.server == home else " (this address is its own word)"
+        doubt = "" if origin is None or origin.server == home else " (check this address first)"
         talk.tell(f"  {printable(name, 60)}{doubt}\n    {address}")
     talk.tell("To see this list again: cave-auth terms")
 
 
 def _data_servers(server: str, local_servers: dict[str, str]) -> tuple[list[str], list[str]]:
-    """The servers of datastacks: those of the same known deployment, and others."""
+    """The data servers of the same known deployment, and the others."""
     home = HostSpec.parse(server).origin
     origins = dict.fromkeys(map(parse_origin, local_servers.values()))
     found = [o for o in origins if o is not None and o.scheme == "https" and o != home]
@@ -131,19 +133,19 @@ def _same_deployment(origin: Origin, home: Origin) -> bool:
 
 
 def _may_trust(servers: list[str], home: str, talk: Dialogue) -> bool:
-    """Ask whether to trust servers that only the info service vouches for."""
+    """Ask whether to trust servers that only the info service names."""
     names = ", ".join(servers)
     if talk.confirm(f"Their data is on {names}. Send your token there, too?"):
         return True
     talk.warn(
-        f"Your token is not sent to {names}: that they are data servers of {home} is its own word. "
+        f"Your token is not sent to {names}: only {home} says that they are its data servers. "
         f"If you know them: cave-auth login {home} --trust-data-servers"
     )
     return False
 
 
 def _save_for(servers: list[str], token: Token, talk: Dialogue) -> None:
-    """Save the token for data servers; one that has another token keeps it."""
+    """Save the token for data servers that have no other token."""
     store, paths = TokenStore(), []
     for server in servers:
         try:
@@ -152,4 +154,4 @@ def _save_for(servers: list[str], token: Token, talk: Dialogue) -> None:
         except TokenFileError as error:
             talk.warn(f"The token was not saved for {server}. {error}")
     if paths:
-        talk.tell(f"Saved it for their servers in\n{files(paths)}")
+        talk.tell(f"Saved the token for their servers in\n{files(paths)}")

@@ -1,4 +1,4 @@
-"""How a token comes: with the browser, by a paste, or from the caller."""
+"""Wait for a token: from the browser, from a paste, or from the caller."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _PROMPT = "Paste it here (not shown): "
 
 
 class Brought(Protocol):
-    """A token that somebody brought, and a way to show them what happens with it.
+    """A token that has arrived, and a way to show the result to the user.
 
-    :ivar pasted: whether it was pasted, so that another paste may follow.
+    :ivar pasted: whether it was pasted: then the user may try again.
     """
 
     pasted: bool
@@ -37,7 +37,7 @@ class Brought(Protocol):
 
 
 class Given:
-    """A token that came without a browser; its bearer sees the terminal."""
+    """A token that came without a browser: the user sees the terminal."""
 
     def __init__(self, token: str, pasted: bool = False):
         self.token, self.pasted = token, pasted
@@ -50,18 +50,18 @@ class Given:
 
 
 class Arrivals(Protocol):
-    """The place where tokens come in."""
+    """A source of tokens during a login."""
 
     def wait(self) -> Brought:
-        """The next token.
+        """Wait for the next token.
 
-        :raises InvalidToken: what was pasted holds none; there may be another one.
-        :raises LoginFailed: nobody came in time, or nobody will.
+        :raises InvalidToken: what was pasted has no token; the user may paste again.
+        :raises LoginFailed: no token came in time, or none will come.
         """
 
 
 def login_address(server: str, target: str) -> str:
-    """The page at which a person logs in, and which then brings the token to ``target``."""
+    """The login page, which redirects to ``target`` with the token."""
     return f"{server}/sticky_auth/api/v1/authorize?{urlencode({'redirect': target})}"
 
 
@@ -69,7 +69,7 @@ def login_address(server: str, target: str) -> str:
 def arrivals(
     server: str, talk: Dialogue, *, token: str | None, in_browser: bool, timeout: float
 ) -> Iterator[Arrivals]:
-    """Open the place where a token comes in, and say how to bring one.
+    """Wait for tokens in the way that fits, and tell the user what to do.
 
     :param timeout: how long to wait for the browser, in seconds.
     """
@@ -78,11 +78,11 @@ def arrivals(
         return
     if not in_browser and not talk.asks:
         raise LoginFailed(
-            "There is no browser here and nobody to ask. Give a token on stdin: "
+            "There is no browser here, and nobody to ask. Pass a token on stdin: "
             "cave-auth login --token-stdin"
         )
-    # The port stays ours until the end, without a browser here, too: somebody else who listened
-    # there could receive the token of a browser on this computer.
+    # Keep the port open even without a browser: another user who listened there could receive the
+    # token from a browser on this computer.
     with CallbackServer() as callbacks:
         address = login_address(server, callbacks.address)
         if in_browser:
@@ -131,8 +131,8 @@ class _WithBrowser:
                 self._talk.waited()
             if found is None:
                 raise LoginFailed(
-                    f"Nobody logged in within {span(self._timeout)}; nothing was saved. Try "
-                    "again, or add --no-browser to log in with any browser elsewhere."
+                    f"You did not log in within {span(self._timeout)}; nothing was saved. Try "
+                    "again, or add --no-browser to use the browser of another computer."
                 )
             if isinstance(found, Callback):
                 return found
@@ -142,12 +142,12 @@ class _WithBrowser:
     def _tick(self, left: float) -> None:
         if self._opening.failed():
             self._talk.waited()
-            self._talk.warn("No browser could be opened here. Open the address above in any.")
+            self._talk.warn("No browser could be opened. Open the address above in any browser.")
         self._talk.waiting(left)
 
 
 class _Opening:
-    """A browser that is being opened, by a command that may fail, or last as long as it does."""
+    """Opens a browser in a thread: the command may fail, or last as long as the browser."""
 
     def __init__(self, address: str):
         self._address = address
@@ -155,7 +155,7 @@ class _Opening:
         threading.Thread(target=self._open, name="cave-auth browser", daemon=True).start()
 
     def failed(self) -> bool:
-        """Whether it failed; says so once."""
+        """Whether it failed; True only once."""
         failed, self._failed = self._failed, False
         return failed
 
@@ -169,7 +169,7 @@ class _Opening:
 
 
 class _AtPrompt:
-    """A terminal without a browser. One on this computer may come all the same."""
+    """A paste at the terminal; a browser on this computer may bring the token, too."""
 
     def __init__(self, callbacks: CallbackServer, talk: Dialogue):
         self._callbacks, self._talk = callbacks, talk
@@ -190,7 +190,7 @@ class _AtPrompt:
 
 
 class _OtherPrompt:
-    """A place that asks in its own way, a notebook, and can do nothing else meanwhile."""
+    """A prompt that blocks, as in a notebook."""
 
     def __init__(self, callbacks: CallbackServer, talk: Dialogue):
         self._callbacks, self._talk = callbacks, talk
@@ -213,16 +213,16 @@ class _OtherPrompt:
         return Given(token_in_paste(pasted, self._callbacks.address), pasted=True)
 
     def _answer(self) -> None:
-        """Tell a browser on this computer to copy its address; it would wait for a page."""
+        """Answer a browser on this computer with a page that says to copy its address."""
         with contextlib.suppress(EOFError):
             found = self._callbacks.wait(math.inf, None, self)
             if isinstance(found, Callback):
                 found.show(pages.COPY_ADDRESS)
 
     def read(self) -> None:
-        """End the wait of the thread with the prompt."""
+        """Stop waiting when the prompt ends."""
         if self._ended:
             raise EOFError
 
     def fileno(self) -> None:
-        """There is nothing to wake the thread."""
+        """None: the thread can't be woken."""

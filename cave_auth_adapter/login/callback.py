@@ -25,19 +25,19 @@ from .pages import Page
 from .prompt import HiddenLine
 
 _REQUEST_BYTES = 16 * 1024  # of request line and headers; browsers send a tenth of that
-_REQUEST_SECONDS = 5.0  # that a connection may take for them
-_ANSWER_SECONDS = 1.0  # a page fits the buffers of the kernel
-_CONNECTIONS = 64  # at a time; the oldest makes room for one more
-_TICK = 1.0  # seconds between two calls of what shows the progress
-_KEYBOARD = 0.05  # seconds between two looks at a keyboard that can't wake us (Windows)
+_REQUEST_SECONDS = 5.0  # for a client to send them
+_ANSWER_SECONDS = 1.0  # to send a page, which fits the kernel's buffers
+_CONNECTIONS = 64  # at a time; a new one then replaces the oldest
+_TICK = 1.0  # seconds between two updates of the progress
+_KEYBOARD = 0.05  # seconds between two looks at the keyboard on Windows, where it can't wake us
 
 
 def _listen() -> socket.socket:
-    """A socket that listens on a free port, which is ours alone until it is closed."""
+    """A socket that listens on a free port, which no other process can take over."""
     exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)
     if exclusive is None:
         return socket.create_server(("127.0.0.1", 0), backlog=128)
-    listener = socket.socket()  # on Windows another process could take the port over otherwise
+    listener = socket.socket()  # on Windows, another process could take the port over otherwise
     listener.setsockopt(socket.SOL_SOCKET, exclusive, 1)
     listener.bind(("127.0.0.1", 0))
     listener.listen(128)
@@ -45,9 +45,9 @@ def _listen() -> socket.socket:
 
 
 class Callback:
-    """A browser that brought a token, and waits for a page.
+    """A browser that brought a token and is waiting for a page.
 
-    :ivar token: not verified, but of the form of one; ``repr`` does not show it.
+    :ivar token: well-formed, but not verified; ``repr`` does not show it.
     """
 
     pasted = False
@@ -57,7 +57,7 @@ class Callback:
         self._connection: socket.socket | None = connection
 
     def show(self, page: Page) -> None:
-        """Send the page on which the browser ends. Only the first has an effect."""
+        """Send the page that the browser shows. Only the first call has an effect."""
         connection, self._connection = self._connection, None
         if connection is not None:
             _answer(connection, page)
@@ -65,7 +65,7 @@ class Callback:
 
 @dataclass(eq=False)
 class _Client:
-    """A connection whose request has not arrived whole."""
+    """A connection whose request is not complete yet."""
 
     connection: socket.socket
     received: bytearray = field(default_factory=bytearray)
@@ -81,7 +81,7 @@ class CallbackServer:
     """
 
     def __init__(self) -> None:
-        # Nobody on this machine can guess the path: it is the state of the login
+        # No other user of this computer can guess the path. It serves as the login's "state"
         # (RFC 6749, section 10.12).
         self._path = "/" + secrets.token_urlsafe(32)
         self._socket = _listen()
@@ -100,7 +100,7 @@ class CallbackServer:
 
     @property
     def address(self) -> str:
-        """Where the browser is to bring the token."""
+        """The address that the browser brings the token to."""
         return f"http://{self._host}{self._path}"
 
     def wait(
@@ -109,13 +109,13 @@ class CallbackServer:
         tick: Callable[[float], None] | None = None,
         line: HiddenLine | None = None,
     ) -> Callback | str | None:
-        """Wait for the one request that has the right path and a token; None at the time-out.
+        """Wait for a request with the right path and a token; None after the timeout.
 
-        Every other request is answered with a page that says what is wrong with it.
+        Any other request gets a page that says what is wrong with it.
 
         :param timeout: in seconds.
         :param tick: called about once a second with the seconds that are left.
-        :param line: what is entered there ends the wait, too, and is returned.
+        :param line: input that ends the wait, too, and is returned.
         :raises EOFError: at the end of that input.
         """
         end = time.monotonic() + timeout
@@ -130,7 +130,7 @@ class CallbackServer:
 
     @contextlib.contextmanager
     def _listening_to(self, line: HiddenLine | None) -> Iterator[float]:
-        """Let an entry wake us, and tell how long to sleep at most."""
+        """Wake up for input; yield the longest time to sleep, in seconds."""
         descriptor = line.fileno() if line else None
         if descriptor is None:
             yield _TICK if line is None else _KEYBOARD
@@ -145,7 +145,7 @@ class CallbackServer:
         """Stop listening. A browser that is waiting gets a page."""
         with contextlib.suppress(OSError):
             if self._callback is not None:
-                self._callback.show(pages.BROKEN_OFF)  # if it has seen no other
+                self._callback.show(pages.BROKEN_OFF)  # if it has shown no other
                 self._serve(0)
         for client in list(self._clients.values()):
             self._drop(client)
@@ -156,12 +156,12 @@ class CallbackServer:
         for key, _ in self._selector.select(seconds):
             if key.fileobj is self._socket:
                 self._accept()
-        # New connections come with their request most of the time: no need to select again.
+        # New connections mostly come with their request: no need to select again.
         for client in list(self._clients.values()):
             self._read(client)
 
     def _accept(self) -> None:
-        # BlockingIOError: there are no more. Others: the client is gone, or our descriptors are.
+        # BlockingIOError: no more clients. Others: the client left, or we are out of descriptors.
         with contextlib.suppress(OSError):
             while True:
                 if len(self._clients) >= _CONNECTIONS:
@@ -173,7 +173,7 @@ class CallbackServer:
                 self._selector.register(connection, selectors.EVENT_READ)
 
     def _read(self, client: _Client) -> None:
-        """Read what a client has sent by now, and answer it if that is a whole request."""
+        """Read what a client has sent, and answer it if its request is complete."""
         if client.connection not in self._clients:
             return
         try:
@@ -206,7 +206,7 @@ class CallbackServer:
             self._callback = Callback(found, client.connection)
 
     def _token_or_page(self, head: str) -> str | Page:
-        """The token that a request brings, or the page that says why it is not accepted."""
+        """The token in a request, or the page that says what is wrong with it."""
         request_line, *lines = head.split("\r\n")
         words = request_line.split(" ")
         if len(words) != 3 or not words[2].startswith("HTTP/1."):
@@ -215,8 +215,8 @@ class CallbackServer:
         headers = [
             (name.lower(), value.strip()) for name, _, value in (h.partition(":") for h in lines)
         ]
-        # A web page may reach us under a name of its own that leads to 127.0.0.1 (DNS rebinding);
-        # the name is then in the Host header.
+        # DNS rebinding: a web page may reach us by a name that resolves to 127.0.0.1, which is then
+        # in the Host header.
         if [value for name, value in headers if name == "host"] != [self._host]:
             return pages.WRONG_HOST
         path, _, query = target.partition("?")
@@ -254,17 +254,17 @@ def token_in_query(query: str) -> str | None:
         fields = parse_qs(query, keep_blank_values=True, max_num_fields=32)
         found = {*fields.get(COOKIE_NAME, []), *fields.get("token", [])}
         return check_token(found.pop(), "the token") if len(found) == 1 else None
-    except (InvalidToken, ValueError):  # ValueError: more fields than any login has
+    except (InvalidToken, ValueError):  # ValueError: too many fields
         return None
 
 
 def _answer(connection: socket.socket, page: Page) -> None:
-    """Send a page and close, without waiting for a client that does not read."""
+    """Send a page and close; don't wait for a client that does not read."""
     with contextlib.suppress(OSError), connection:
         connection.settimeout(_ANSWER_SECONDS)
         connection.sendall(pages.response(page))
         connection.shutdown(socket.SHUT_WR)
-        # What is left unread would make close() reset the connection, and the page be lost
+        # Unread data would make close() reset the connection, and the page would be lost
         # (RFC 9112, section 9.6).
         connection.setblocking(False)
         connection.recv(_REQUEST_BYTES)

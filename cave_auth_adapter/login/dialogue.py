@@ -1,4 +1,4 @@
-"""What a login says to a person, and asks: on a terminal, or in a notebook."""
+"""Talk to the user during a login: on a terminal, or in a notebook."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .places import below_notebook, elsewhere, in_notebook
 
 
 class Dialogue:
-    """On a terminal. Where nobody can answer, a question counts as answered with no.
+    """A dialogue on a terminal. If nobody can answer, the answer is no.
 
-    :param asks: whether to ask at all; None: if stdin is a terminal at which somebody can type.
+    :param asks: whether to ask questions; None: if stdin is a terminal that a user can type at.
     """
 
     def __init__(self, asks: bool | None = None) -> None:
@@ -24,20 +24,20 @@ class Dialogue:
 
     @property
     def on_terminal(self) -> bool:
-        """Whether the person sits at a terminal that can be read while something else waits."""
+        """Whether the user is at a terminal that can be read while we wait for a browser."""
         return self.asks and sys.stdin is not None and sys.stdin.isatty()
 
     def prompt(self, text: str) -> None:
-        """Show what is asked for, on the line on which the answer is typed."""
+        """Show a prompt; the answer is typed on the same line."""
         print(text, end="", file=sys.stderr, flush=True)
 
     def show_address(self, address: str, *, opened: bool) -> None:
         """Show where to log in.
 
-        :param opened: whether a browser is about to show it anyway.
+        :param opened: whether a browser is being opened with it.
         """
         if opened:
-            say("Your browser opens. If it does not, open this address in it:")
+            say("Opening your browser. If it does not open, go to this address:")
         else:
             say("Open this address in any browser and log in:")
         say(f"\n  {address}\n")
@@ -58,33 +58,36 @@ class Dialogue:
         return f"{told}\n(Or copy a token from {server}/sticky_auth/settings/tokens)"
 
     def tell(self, text: str, *, good: bool = False) -> None:
-        """Tell something; ``good``: that it worked."""
+        """Show a message; ``good``: it is about a success."""
         say(text, fg="green" if good else None)
 
     def warn(self, text: str) -> None:
-        """Tell something that needs attention."""
+        """Show a message that needs attention."""
         say(text, err=True, fg="yellow")
 
     def ask_secret(self, prompt: str) -> str:
-        """Ask for a text that is not shown while it is typed or pasted.
+        """Ask for a text without showing it.
 
         :raises EOFError: at the end of the input.
         """
         return getpass.getpass(prompt)
 
     def confirm(self, question: str) -> bool:
-        """Ask a question whose answer is no unless the person says yes."""
+        """Ask a yes-or-no question; the default is no."""
         import click
 
         try:
             return self.asks and click.confirm(question, default=False, err=True)
-        except click.Abort:  # which is Ctrl-C, or the end of the input
+        except click.Abort:  # Ctrl-C, or the end of the input
             raise KeyboardInterrupt from None
 
     def waiting(self, seconds: float) -> None:
-        """Show that the browser is waited for, and how long still."""
+        """Show the progress of waiting for the browser.
+
+        :param seconds: the time that is left.
+        """
         minutes, rest = divmod(round(seconds), 60)
-        text = f"Waiting for your browser, {minutes}:{rest:02} left. Ctrl-C gives up."
+        text = f"Waiting for your browser, {minutes}:{rest:02} left. Press Ctrl-C to stop."
         if is_rewritable(sys.stderr):
             print(f"\r{text}", end="", file=sys.stderr, flush=True)
         elif not self._progress:
@@ -92,14 +95,14 @@ class Dialogue:
         self._progress = text
 
     def waited(self) -> None:
-        """Take the progress away."""
+        """Remove the progress."""
         if self._progress and is_rewritable(sys.stderr):
             print("\r" + " " * len(self._progress), end="\r", file=sys.stderr, flush=True)
         self._progress = ""
 
 
 class NotebookDialogue(Dialogue):
-    """In a notebook: the address is a link, and questions are prompts below the cell."""
+    """A dialogue in a notebook: the address is a link, and questions are prompts below the cell."""
 
     def __init__(self) -> None:
         super().__init__(asks=True)
@@ -113,7 +116,7 @@ class NotebookDialogue(Dialogue):
 
         from IPython.display import display
 
-        # The page in the other tab gets neither a handle on the notebook nor its address.
+        # noopener, noreferrer: the login page must not get a handle on the notebook or its address.
         link = (
             f'<a href="{escape(address)}" target="_blank" rel="noopener noreferrer">'
             "Log in to CAVE</a>"
@@ -135,8 +138,8 @@ class NotebookDialogue(Dialogue):
             return super().ask_secret(prompt)
         except NotImplementedError:  # IPython.core.error.StdinNotImplementedError
             raise LoginFailed(
-                "This notebook runs without a person who could be asked, as with nbconvert or "
-                "papermill. Log in first, in a terminal: cave-auth login"
+                "This notebook runs without a user to ask, as with nbconvert or papermill. Log in "
+                "first, in a terminal: cave-auth login"
             ) from None
 
     def confirm(self, question: str) -> bool:
@@ -147,5 +150,5 @@ class NotebookDialogue(Dialogue):
 
 
 def default_dialogue() -> Dialogue:
-    """The dialogue for the place we are in."""
+    """The dialogue for a notebook or a terminal, as the case may be."""
     return NotebookDialogue() if in_notebook() else Dialogue()

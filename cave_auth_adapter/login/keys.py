@@ -1,4 +1,4 @@
-"""API keys that a login makes: how they are verified, how they are ended."""
+"""API keys that a login makes: how they are verified, replaced and revoked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..tokens import Source, Token
 
 @contextlib.contextmanager
 def new_key(visitor: AuthServer, user: User) -> Iterator[tuple[Token, str]]:
-    """A new API key, verified, and its name; it is revoked again if the block fails."""
+    """A new, verified API key and its name; if the block fails, it is revoked."""
     name, made = key_name(), ""
     try:
         made = visitor.create_key(name)
@@ -27,7 +27,7 @@ def new_key(visitor: AuthServer, user: User) -> Iterator[tuple[Token, str]]:
             raise visitor.unexpected("an API key of another account")
         yield token, name
     except BaseException:  # Ctrl-C as well
-        # By its name too, which no other has: its value may not have arrived.
+        # By its unique name, too: its value may not have arrived.
         with contextlib.suppress(CaveAuthError):
             for key in visitor.api_keys():
                 if key.token == made or key.description == name:
@@ -39,11 +39,10 @@ class Rotation(NamedTuple):
     """A new key in place of an old one, which still works.
 
     :ivar server: the auth service, asked with the new key.
-    :ivar name: of the new key.
-    :ivar old_id: of the old key, at the server.
+    :ivar name: the name of the new key.
+    :ivar old_id: the id of the old key at the server.
     :ivar paths: the files that hold the new key.
-    :ivar left: the files that hold the old one still, as they are another server's, or can't be
-        written.
+    :ivar left: the files that still hold the old one: another server's, or not writable.
     """
 
     server: AuthServer
@@ -53,26 +52,26 @@ class Rotation(NamedTuple):
     left: list[Path]
 
     def end_old(self) -> None:
-        """End the old key, for all who use it."""
+        """Revoke the old key, for everything that uses it."""
         self.server.revoke_key(self.old_id)
 
 
 def rotate(server: AuthServer, user: User, old: Token) -> Rotation:
-    """Put a new key in the place of an old one, in each file of its deployment.
+    """Replace an old key by a new one, in each file of its deployment.
 
     :param server: the auth service, asked with the old key.
-    :raises LoginFailed: if it is no API key, or does not come from a secret file.
+    :raises LoginFailed: if it is not an API key, or not from a secret file.
     """
     home = server.server_address.partition("://")[2]
     if old.source.kind != "file":
         raise LoginFailed(
-            f"The token is from {old.source}, where no new one can be put. Put a new key there: "
-            f"cave-auth keys create --server {home}"
+            f"The token is from {old.source}, which this command can't change. Make a new key and "
+            f"put it there: cave-auth keys create --server {home}"
         )
     key = key_in_use(server, old)
     if key is None:
         raise LoginFailed(
-            "The token is a login token, which no key can follow. Log in again: "
+            "The token is a login token, not an API key. To get a key, log in again: "
             f"cave-auth login {home} --overwrite"
         )
     files = DeploymentFiles(home)

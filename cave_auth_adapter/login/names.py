@@ -1,4 +1,4 @@
-"""Which server a person means, and whether people can log in there."""
+"""Find the server that the user means, and check that it has an auth service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..tokens import Token
 
 
 def server_named(text: str) -> str:
-    """The server that a person means: by its name, that of its data, or that of a datastack.
+    """The server that the user means, by its name, its data set's or a datastack's.
 
     :param text: a server; ``microns`` and the like; or a datastack that CAVEclient has used here.
 
@@ -29,10 +29,10 @@ def server_named(text: str) -> str:
 
 
 def probe(server: str) -> None:
-    """Ask a server, without a token, whether people log in there.
+    """Check, without a token, that a server has an auth service.
 
     :param server: ``https://host`` or ``https://host:port``.
-    :raises LoginFailed: if they do not, or log in elsewhere.
+    :raises LoginFailed: if it has none, or redirects to another server's login page.
     :raises ServerUnreachable: if it does not answer.
     """
     auth = CaveAuth(hosts=[server], raise_errors=True)
@@ -44,13 +44,13 @@ def probe(server: str) -> None:
         page = None if answer is None else parse_origin(realm(answer) or login_page(answer) or "")
         if page is not None and page != HostSpec.parse(server).origin:
             raise LoginFailed(
-                f"{server} is a data server. It says that people log in at {page.server}; if you "
-                f"know that server: cave-auth login {page.server}"
+                f"{server} is a data server. It says to log in at {page.server}. If you know that "
+                f"server: cave-auth login {page.server}"
             ) from None
 
 
 class _Nothing(Credentials):
-    """No token for anybody."""
+    """Credentials without any token."""
 
     def token_for(self, origin: Origin) -> None:
         return None
@@ -61,7 +61,7 @@ class _Nothing(Credentials):
 
 @contextlib.contextmanager
 def explaining_wrong_servers(server: str) -> Iterator[None]:
-    """Say of a server that has no auth service what to name in its place."""
+    """For a server without an auth service, say which server to name instead."""
     origin = HostSpec.parse(server).origin
     try:
         yield
@@ -76,8 +76,7 @@ def explaining_wrong_servers(server: str) -> Iterator[None]:
             ) from None
         said = f" (status {status})" if status else ""
         raise LoginFailed(
-            f"{server} is not a server at which people log in to CAVE{said}. Check its name. "
-            f"{_NAMES}"
+            f"{server} has no CAVE login page{said}. Check its name. {_NAMES}"
         ) from None
     except ServerUnreachable as error:
         if "." in origin.host or origin.host == "localhost" or ":" in origin.host:
@@ -85,4 +84,4 @@ def explaining_wrong_servers(server: str) -> Iterator[None]:
         raise ServerUnreachable(f"{error} {_NAMES}") from None
 
 
-_NAMES = "Names that are known: microns, flywire, fanc, banc, v1dd, crant, h01, fish1."
+_NAMES = "Known names: microns, flywire, fanc, banc, v1dd, crant, h01, fish1."

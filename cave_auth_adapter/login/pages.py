@@ -1,4 +1,4 @@
-"""The pages on which a browser ends after a login: plain, self-contained, safe to leave open."""
+"""The page that the browser shows after a login: plain, self-contained, safe to leave open."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from ..errors import (
 
 
 class Page(NamedTuple):
-    """What a page says; texts, not HTML.
+    """The texts of a page, not HTML.
 
-    :ivar status: of the HTTP answer.
-    :ivar mark: ``"good"``, ``"bad"`` or ``"wait"``: the sign above the title.
+    :ivar status: the status of the HTTP answer.
+    :ivar mark: the sign above the title: ``"good"``, ``"bad"`` or ``"wait"``.
     """
 
     status: int
@@ -29,11 +29,11 @@ class Page(NamedTuple):
     title: str
     text: str
     hint: str = "You can close this tab."
-    keep_address: bool = False  #: whether the token stays in the address bar, to be copied
+    keep_address: bool = False  #: whether to keep the token in the address bar, to be copied
 
 
 def logged_in(who: str, server: str) -> Page:
-    """The page of success."""
+    """The page after a successful login."""
     return Page(
         200,
         "good",
@@ -43,18 +43,18 @@ def logged_in(who: str, server: str) -> Page:
 
 
 def question(who: str, server: str) -> Page:
-    """The page of a login that needs a word from the person before it counts."""
+    """The page after a login to another account, which the user must confirm."""
     return Page(
         200,
         "wait",
-        "One question is left",
+        "One more question",
         f"You logged in to {server} as {who}. Another account is in use on this computer.",
         "Go back to the terminal to answer; you can close this tab.",
     )
 
 
 def failure(error: CaveAuthError) -> Page:
-    """The page of a login whose token did not lead to a saved key."""
+    """The page after a failed login."""
     for kind, page in _FAILURES:
         if isinstance(error, kind):
             return page
@@ -68,7 +68,7 @@ _UNREACHABLE = Page(
     502,
     "bad",
     "The server does not answer",
-    "You logged in, but this computer could not confirm that with the server. Nothing was saved.",
+    "You logged in, but this computer could not verify it with the server. Nothing was saved.",
     _SEE_TERMINAL,
 )
 _FAILURES: tuple[tuple[type[CaveAuthError] | tuple[type[CaveAuthError], ...], Page], ...] = (
@@ -99,7 +99,7 @@ _FAILURES: tuple[tuple[type[CaveAuthError] | tuple[type[CaveAuthError], ...], Pa
             500,
             "bad",
             "Your login could not be saved",
-            "The server confirmed your login, but the file for it can't be written.",
+            "The server confirmed your login, but its file can't be written.",
             _SEE_TERMINAL,
         ),
     ),
@@ -108,8 +108,8 @@ _FAILURES: tuple[tuple[type[CaveAuthError] | tuple[type[CaveAuthError], ...], Pa
 COPY_ADDRESS = Page(
     200,
     "wait",
-    "One step is left",
-    "Copy the address of this page from the address bar, and paste it where the login was started.",
+    "One more step",
+    "Copy the address of this page from the address bar, and paste it where you started the login.",
     "It holds a token: paste it nowhere else.",
     keep_address=True,
 )
@@ -117,35 +117,35 @@ NO_TOKEN = Page(
     400,
     "bad",
     "The login is not complete",
-    "This page was opened without the token that the server sends along. Nothing was saved.",
-    "The terminal is still waiting: open the address that it shows, and log in there.",
+    "This page was opened without a token from the server. Nothing was saved.",
+    "The terminal is still waiting: open the address that it shows, and log in.",
 )
 BROKEN_OFF = Page(
     503,
     "bad",
-    "The login was broken off",
-    "It ended in the terminal before it was complete. Nothing was saved.",
+    "The login was cancelled",
+    "It was stopped in the terminal. Nothing was saved.",
     _AGAIN,
 )
 USED = Page(
     410,
     "bad",
-    "This login is done already",
-    "An address for a login works once. What became of it is in the first tab and the terminal.",
+    "This address was used already",
+    "An address for a login works once. See the first tab, or the terminal, for the result.",
 )
 WRONG_PATH = Page(
     404,
     "bad",
     "There is nothing here",
-    "This is not the address of the login that is under way.",
+    "This is not the address of the current login.",
     "Open the address that the terminal shows; you can close this tab.",
 )
-# Not 421 and 408: a browser repeats a request that is answered so, without a word.
+# Not 421 or 408: browsers repeat such a request silently.
 WRONG_HOST = Page(
     403,
     "bad",
     "This request was not meant for us",
-    "It bears another host name than the login that is under way.",
+    "It has another host name than the current login.",
 )
 WRONG_METHOD = Page(405, "bad", "This is not a login", "A login comes with a GET request.")
 NOT_HTTP = Page(400, "bad", "This is not a login", "The request could not be understood.")
@@ -154,7 +154,7 @@ TOO_SLOW = Page(400, "bad", "This is not a login", "The request took too long to
 
 
 def response(page: Page) -> bytes:
-    """A page as the bytes of a whole HTTP answer.
+    """A page as a complete HTTP answer.
 
     >>> response(WRONG_PATH).partition(b"\\r\\n")[0]
     b'HTTP/1.1 404 Not Found'
@@ -208,10 +208,10 @@ _SIGNS = {
     "wait": '<path d="M24 13v15M24 34v1"/>',
 }
 
-# It takes the token out of the address bar and the tab's history; the page is whole without it.
+# Removes the token from the address bar and the tab's history. The page works without it.
 _SCRIPT = Template('<script nonce="$nonce">history.replaceState(null, "", "/");</script>')
 
-# The icon keeps browsers from asking us for /favicon.ico.
+# The icon keeps browsers from requesting /favicon.ico.
 _TEMPLATE = Template("""\
 <!doctype html>
 <html lang="en">

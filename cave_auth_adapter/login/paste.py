@@ -1,4 +1,4 @@
-"""The token in what somebody pasted: an address, a secret file, a header, or the token alone."""
+"""Find the token in a pasted text: an address, a secret file, a header, or the token alone."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from ..errors import InvalidToken
 from ..tokens import DEFAULT_KEY, check_token
 from .callback import token_in_query
 
-_MARKS = re.compile(r"\x1b\[20[01]~")  # what a terminal puts around a paste, if asked to
+_MARKS = re.compile(r"\x1b\[20[01]~")  # bracketed paste: a terminal puts these around a paste
 _HEADER = re.compile(r"(?:authorization:\s*)?bearer\s+", re.IGNORECASE)
 
 
 def token_in_paste(pasted: str, target: str = "", what: str = "what you pasted") -> str:
-    """The token in what was pasted.
+    """The token in a pasted text.
 
-    :param pasted: the address at which the login ended, with any scheme or none; the content of a
-        secret file or of the token page's download; ``Bearer …``; or a token. Also twice the same,
-        as it happens where nothing is shown.
-    :param target: the address at which this login ends; empty if there is none.
-    :param what: what it is, for messages.
-    :raises InvalidToken: if there is no token in it; the message does not show it.
+    :param pasted: the address of the login's last page, with any scheme or none; the content of a
+        secret file or of the token page's download; ``Bearer …``; or a token. The same text twice
+        counts once: people paste again where nothing is shown.
+    :param target: the address of this login's last page; empty if there is none.
+    :param what: what the text is, for messages.
+    :raises InvalidToken: if there is no token in it; the message does not show the text.
 
     >>> token_in_paste("Authorization: Bearer 0123456789abcdef")
     '0123456789abcdef'
@@ -34,8 +34,8 @@ def token_in_paste(pasted: str, target: str = "", what: str = "what you pasted")
         raise InvalidToken("Nothing was pasted.")
     if any(ord(character) < 32 and character not in "\r\n\t" for character in text):
         raise InvalidToken(
-            "A control character arrived in place of what you copied. Paste with a right click or "
-            "Shift-Insert."
+            "The terminal sent a control character, not the text that you copied. Paste with a "
+            "right click or Shift-Insert."
         )
     if text.startswith("{"):
         return _in_file(text, what)
@@ -52,7 +52,7 @@ def _in_file(text: str, what: str) -> str:
         secrets = None
     if not isinstance(secrets, dict):
         # Not chained: a JSONDecodeError carries the whole document.
-        raise InvalidToken(f"{what} is not a whole secret file. Copy it again.") from None
+        raise InvalidToken(f"{what} is not a complete secret file. Copy it again.") from None
     token = secrets.get(DEFAULT_KEY)
     if token is None and len(secrets) == 1:
         (token,) = secrets.values()
@@ -63,18 +63,18 @@ def _in_address(text: str, target: str) -> str:
     authority_and_path = target.partition("://")[2]
     if not authority_and_path or authority_and_path not in text:
         raise InvalidToken(
-            "What you pasted is not the address at which this login ends. Log in at the address "
-            "above, and copy the one that begins with http://127.0.0.1."
+            "What you pasted is not the address of this login's last page. Log in at the address "
+            "above, then copy the address that begins with http://127.0.0.1."
         )
     before, *queries = re.split(rf"(?:https?://)?{re.escape(authority_and_path)}", text)
     found = {token_in_query(query.strip().partition("#")[0].removeprefix("?")) for query in queries}
     token = found.pop() if len(found) == 1 and not before.strip() else None
     if token is None:
-        raise InvalidToken("The address that you pasted has no token in it. Copy it whole.")
+        raise InvalidToken("The address that you pasted has no token in it. Copy all of it.")
     return token
 
 
 def _once(text: str) -> str:
-    """A text that was pasted twice, once."""
+    """Half of a text that was pasted twice."""
     half = len(text) // 2
     return text[:half] if half >= 32 and text[:half] == text[half:] else text

@@ -1,4 +1,4 @@
-"""Where the person sits: at this computer, at another one, or at a notebook."""
+"""Find out where the user is: at this computer, at another one, or in a notebook."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from ..errors import CaveAuthError
 
-#: The variables of places where the person's browser runs on another computer, who sets each, and
-#: how the person uses this computer then. The first that is set counts.
+#: Variables that tell that the user's browser runs on another computer -> how the user connects to
+#: this one. The first that is set counts; a comment names the program that sets it.
 _ELSEWHERE = {
     # BinderHub, which is a JupyterHub, too: binderhub/launcher.py and its extraConfig for a spawner
     "BINDER_LAUNCH_HOST": "through Binder",
@@ -32,7 +32,7 @@ _ELSEWHERE = {
 
 
 def elsewhere() -> str | None:
-    """How the person uses this computer from another one; None: as far as we know, they do not."""
+    """How the user connects from another computer; None if there is no sign that they do."""
     return next((how for name, how in _ELSEWHERE.items() if os.environ.get(name)), None)
 
 
@@ -48,7 +48,7 @@ def in_notebook() -> bool:
 def below_notebook() -> bool:
     """Whether a kernel started this process, as ``!command`` does in a cell.
 
-    Its stdin may be a terminal, but one at which nobody can type.
+    Its stdin may be a terminal that nobody can type at.
     """
     if in_notebook():
         return False
@@ -60,7 +60,7 @@ def below_notebook() -> bool:
 
 
 def has_browser() -> bool:
-    """Whether a browser that is started here would be in front of the person."""
+    """Whether the user would see a browser that is started here."""
     if elsewhere() or in_notebook() or below_notebook():
         return False
     if os.environ.get("BROWSER") or sys.platform in ("win32", "darwin", "cygwin"):
@@ -70,10 +70,9 @@ def has_browser() -> bool:
 
 @contextlib.contextmanager
 def shown_in_one_line() -> Iterator[None]:
-    """Let a notebook show an error in one line: a wrong paste is no fault in anybody's code.
+    """Let a notebook show an error in one line: a wrong paste needs no traceback.
 
-    IPython asks an exception for its method ``_render_traceback_``; anything else that shows or
-    handles the exception finds it as it is.
+    IPython calls the method ``_render_traceback_`` of an exception. Nothing else is changed.
     """
     try:
         yield

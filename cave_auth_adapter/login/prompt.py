@@ -1,6 +1,6 @@
-"""A line that is typed or pasted at the terminal without being shown, while something else waits.
+"""Read a hidden line from the terminal while waiting for something else.
 
-The keyboard belongs to the shell again afterwards, and what was typed meanwhile is not left to it.
+Afterwards, the terminal is as before, and the shell does not see what was typed.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ import time
 from collections.abc import Iterator
 from typing import Protocol
 
-_MORE = 0.1  # seconds in which the rest of a paste with several lines follows
-_BYTES = 1 << 16  # of a paste, at most
+_MORE = 0.1  # seconds to wait for the next line of a paste
+_BYTES = 1 << 16  # the most bytes of a paste
 
 
 class HiddenLine(Protocol):
-    """What the terminal has received."""
+    """The input of a terminal."""
 
     def read(self) -> str | None:
-        """What was entered by now, at least a line; None if none is complete.
+        """The lines that were entered; None if no line is complete yet.
 
         :raises EOFError: at the end of the input.
         """
 
     def fileno(self) -> int | None:
-        """A descriptor that is readable once there is something to read, if there is one."""
+        """A descriptor to wait for input with, if there is one."""
 
 
 @contextlib.contextmanager
 def hidden_line() -> Iterator[HiddenLine | None]:
-    """Switch the echo of the terminal off; None where there is no terminal to read from."""
+    """Turn off the echo of the terminal; None if there is no terminal to read from."""
     if sys.stdin is None or not sys.stdin.isatty():
         yield None
     elif os.name == "nt":
@@ -46,7 +46,7 @@ def _without_echo(descriptor: int) -> Iterator[_PosixLine | None]:
     import termios
 
     try:
-        if os.tcgetpgrp(descriptor) != os.getpgrp():  # in the background: it would be stopped
+        if os.tcgetpgrp(descriptor) != os.getpgrp():  # a background job would be stopped
             yield None
             return
         before = termios.tcgetattr(descriptor)

@@ -1,7 +1,8 @@
-"""The steps of a login: a token comes, a lasting key takes its place, and is saved.
+"""The steps of a login: receive a token, exchange it for a lasting key, and save the key.
 
-The auth service brings its login token, which lives for seven days, to an address on this machine
-(the loopback redirect of RFC 8252, section 7.3). It is exchanged for an API key and then ended.
+The auth service redirects the browser to an address on this computer, with a login token that
+expires in seven days (the loopback redirect of RFC 8252, section 7.3). We make an API key with it,
+and then revoke it.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ from .keys import new_key
 from .names import explaining_wrong_servers, probe
 from .places import below_notebook
 
-_PASTES = 3  # that may be wrong before a login gives up
+_PASTES = 3  # wrong pastes until the login fails
 
 
 class Account(NamedTuple):
-    """The account that is in use for a server; ``user`` is None if the server refuses its token."""
+    """An account at a server; ``user`` is None if the server refuses its token."""
 
     token: Token
     user: User | None
@@ -43,7 +44,7 @@ class Account(NamedTuple):
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for: the parameters of :func:`cave_auth_adapter.login.login`."""
+    """The parameters of :func:`cave_auth_adapter.login.login`."""
 
     in_browser: bool
     store_key: bool = True
@@ -55,7 +56,7 @@ class Options:
     trust_data_servers: bool = False
 
     def as_call(self, server: str) -> str:
-        """The call of ``login()`` that asks for the same."""
+        """A call of ``login()`` with the same parameters."""
         arguments = [] if server == DEFAULT_SERVER else [repr(server.removeprefix("https://"))]
         for each in fields(self):
             value = getattr(self, each.name)
@@ -65,16 +66,16 @@ class Options:
 
 
 def log_in(server: str, talk: Dialogue, options: Options) -> None:
-    """Take all steps.
+    """Take all steps of a login.
 
-    :param server: as :func:`base_url` gives it.
+    :param server: as :func:`base_url` returns it.
     """
     if options.token is None and not talk.asks and below_notebook():
         raise LoginFailed(
-            "A command in a notebook can't ask you for anything. Run these lines in a cell of "
-            f"their own:\n\nfrom cave_auth_adapter import login\n{options.as_call(server)}"
+            "A command in a notebook can't ask you for anything. Run these lines in a separate "
+            f"cell:\n\nfrom cave_auth_adapter import login\n{options.as_call(server)}"
         )
-    tokens_changed()  # no answer from memory: a file may have changed this very second
+    tokens_changed()  # no cached token: a file may have changed just now
     with explaining_wrong_servers(server):
         present = _account_in_use(server, options.account)
         if present is None:
@@ -96,14 +97,14 @@ def log_in(server: str, talk: Dialogue, options: Options) -> None:
 
 
 def _take_into_use(server: str, account: str, token: Token, talk: Dialogue) -> bool:
-    """Let all tools use a named account if no other is in use; return whether they do."""
+    """Use a named account in all tools if no other is in use; return whether they use it."""
     present = TokenStore().load(server)
     if present is None:
         DeploymentFiles(server).save(token.value)
     elif present != token.value:
         home = server.removeprefix("https://")
         talk.tell(
-            "Another account is in use, and stays so. To use this one:\n"
+            "Another account is still in use. To use this one:\n"
             f"  cave-auth switch {quoted(account)} --server {home}"
         )
         return False
@@ -111,7 +112,7 @@ def _take_into_use(server: str, account: str, token: Token, talk: Dialogue) -> b
 
 
 def _log_in_again(server: str, before: Account | None, talk: Dialogue, options: Options) -> Account:
-    """Wait for a token and accept it; a wrong paste is asked for again."""
+    """Wait for a token and accept it; after a wrong paste, ask again."""
     with arrivals(
         server,
         talk,
@@ -130,14 +131,14 @@ def _log_in_again(server: str, before: Account | None, talk: Dialogue, options: 
                 pasted = options.token is None and (brought is None or brought.pasted)
                 if not pasted or wrong == _PASTES:
                     raise
-                talk.warn(f"{error} Try again; the address above is still good.")
+                talk.warn(f"{error} Try again; the address above is still valid.")
 
 
 def _stay_logged_in(
     server: str, token: Token, user: User, talk: Dialogue, options: Options
 ) -> None:
-    """Leave a token that works as it is, and do what else was asked for."""
-    already = f"You are logged in to {server} as {person(user)} already."
+    """Keep a token that works, and do what else the options say."""
+    already = f"You are already logged in to {server} as {person(user)}."
     if options.token not in (None, token.value):
         raise LoginFailed(f"{already} To replace that token, add --overwrite (overwrite=True).")
     talk.tell(already, good=True)
@@ -154,7 +155,7 @@ def _stay_logged_in(
 
 
 def _account_in_use(server: str, name: str | None) -> Account | None:
-    """The account whose token the server gets today, or that of a name; None if there is none."""
+    """The account in use for a server, or the named one; None if there is none."""
     if name is not None:
         saved = TokenStore().load(server, name)
         source = Source("file", TokenStore().path_for(server), name)
@@ -165,17 +166,17 @@ def _account_in_use(server: str, name: str | None) -> Account | None:
 
 
 def _account_to_replace(server: str, present: Account | None) -> Account | None:
-    """The account whose token a login takes the place of, in the secret files.
+    """The account whose token in the secret files a login replaces.
 
-    :raises LoginFailed: if a variable would outrank what is saved, with a token that is dead.
+    :raises LoginFailed: if a variable outranks the secret files with a token that is refused.
     """
     name = next((name for name in ("CAVE_TOKEN", "CAVE_TOKEN_FILE") if os.environ.get(name)), None)
     if name is None:
         return present
     if present and present.user is None:
         raise LoginFailed(
-            f"The variable {name} gives a token that {server} refuses, and it outranks what a "
-            f"login saves. Remove it first: {unset(name)}"
+            f"The variable {name} holds a token that {server} refuses, and it outranks the token "
+            f"that a login saves. Remove it first: {unset(name)}"
         )
     saved = TokenStore().load(server)
     return (
@@ -211,7 +212,7 @@ def _accept_or_explain(
 def _accept(
     server: str, brought: Brought, before: Account | None, talk: Dialogue, options: Options
 ) -> Account:
-    """Verify a token, make a key of it, save that, and end it."""
+    """Verify a token, make an API key with it, save the key, and revoke the token."""
     given = Token(brought.token, Source("login"))
     visitor = signed_with(given, server)
     user = visitor.me()
@@ -233,43 +234,46 @@ def _accept(
                 paths = _save(server, user, token.value, before, options)
     finally:
         if ends:
-            # The login is done or has failed; a token that lingers dies within seven days.
+            # If this fails, ignore it: the token expires within seven days.
             with contextlib.suppress(CaveAuthError):
                 visitor.log_out()
     brought.show(pages.logged_in(person(user), server.partition("://")[2]))
     talk.tell(f"Logged in to {server} as {person(user)}.", good=True)
     talk.tell(f"Saved {kind} in\n{files(paths)}")
     if options.default and TokenStore().path_for() not in paths:
-        talk.warn(f"{short(TokenStore().path_for())} holds a token already, and keeps it.")
+        talk.warn(f"{short(TokenStore().path_for())} has another token, which was not changed.")
     return Account(token, user)
 
 
 def _note_end(visitor: AuthServer, token: Token, talk: Dialogue) -> None:
-    """Note when a login token ends that is kept, so that programs can warn on its last day."""
+    """Note when a saved login token expires, so that programs can warn on its last day."""
     try:
         seconds = visitor.time_to_live()
         if seconds is not None:
             note_end(token.value, seconds)
     except CaveAuthError as error:
-        talk.warn(f"When the login token ends could not be noted. {error}")
+        talk.warn(f"The time at which the login token expires could not be saved. {error}")
 
 
 def _ask_before_change(
     server: str, user: User, before: Account | None, brought: Brought, talk: Dialogue
 ) -> None:
-    """Let nobody slip another account's token in (login CSRF: RFC 6749, section 10.12)."""
+    """Ask before a change of accounts: a link may log the user in to another person's account.
+
+    This is login CSRF (RFC 6749, section 10.12).
+    """
     if before is None or before.user is None or before.user["id"] == user["id"]:
         return
     brought.show(pages.question(person(user), server.partition("://")[2]))
-    talk.warn(f"This login is that of {person(user)}.")
-    if not talk.confirm(f"Until now you were {person(before.user)} at {server}. Change?"):
+    talk.warn(f"You logged in as {person(user)}.")
+    if not talk.confirm(f"Until now you were {person(before.user)} at {server}. Change accounts?"):
         raise LoginFailed("The account was not changed, and nothing was saved.")
 
 
 def _save(
     server: str, user: User, token: str, before: Account | None, options: Options
 ) -> list[Path]:
-    """Save a token for a server, and in each file of its deployment with the one it replaces."""
+    """Save a token for a server, and in each file of its deployment that holds the old one."""
     return DeploymentFiles(server, options.account or DEFAULT_KEY).save(
         token,
         replaced=before.token.value if before else None,
@@ -280,7 +284,7 @@ def _save(
 
 
 def _offer_to_end_key(server: str, before: Account, now: Account, talk: Dialogue) -> None:
-    """Offer to end the key that a login has replaced, if it is the same account's."""
+    """Offer to revoke the key that a login has replaced, if it is the same account's."""
     if not before.user or not now.user or before.user["id"] != now.user["id"]:
         return
     if before.token == now.token:
@@ -290,15 +294,15 @@ def _offer_to_end_key(server: str, before: Account, now: Account, talk: Dialogue
         key = key_in_use(visitor, before.token)
         if key is None:
             return
-        named = f"The key that was replaced, {printable(key.description or key.id)!r},"
+        named = f"The old key, {printable(key.description or key.id)!r},"
         home = server.removeprefix("https://")
-        end = f"To end it: cave-auth keys revoke {key.id} --server {home}"
+        end = f"To revoke it: cave-auth keys revoke {key.id} --server {home}"
         if left := TokenStore().holding(before.token.value):
             talk.warn(f"{named} still works, and is in use in\n{files(left)}\n{end}")
-        elif talk.confirm(f"{named} still works. End it, for all who use it?"):
+        elif talk.confirm(f"{named} still works. Revoke it, for everything that uses it?"):
             visitor.revoke_key(key.id)
-            talk.tell(f"{named} is ended. Services may accept it for some minutes more.")
+            talk.tell(f"{named} is revoked. Services may accept it for a few more minutes.")
         else:
             talk.tell(f"{named} still works.\n{end}")
     except CaveAuthError as error:
-        talk.warn(f"The key that was replaced could not be ended. {error}")
+        talk.warn(f"The old key could not be revoked. {error}")

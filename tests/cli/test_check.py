@@ -36,7 +36,7 @@ def test_what_would_change_something_is_not_asked_for(
     result = run("check", trusted_stub.address + prefix + spelling, "--json")
     told = parsed(result)
     assert (result.exit_code, told["cause"], told["status"]) == (2, "changes_something", None)
-    assert "when it is asked for, so it was not" in told["verdict"]
+    assert "so it was not requested" in told["verdict"]
     assert trusted_stub.requests == []
 
 
@@ -94,13 +94,15 @@ def test_a_public_address_is_told_from_a_token_that_is_good(run: Run, logged_in:
         TokenStore().save("0" * 32, server, overwrite=True)
     told = parsed(run("check", f"{logged_in.data_server}/public", "--json"))
     assert (told["exit_code"], told["user"]) == (0, None)
-    assert told["verdict"].startswith("It answers, though your token is refused: it is public, or")
+    assert told["verdict"].startswith(
+        "It answered, but your token is refused: the data is public, or"
+    )
 
 
 def test_who_is_in_can_stay_unknown(run: Run, trusted_stub: StubServer) -> None:
     trusted_stub.answer = Answer(body=b"[]")
     told = parsed(run("check", trusted_stub.address, "--json"))
-    assert "Whether it knows you, or is public, can't be told" in told["verdict"]
+    assert "we could not check whose token it is" in told["verdict"]
     assert told["exit_code"] == 0
 
 

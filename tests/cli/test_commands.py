@@ -255,7 +255,7 @@ def test_json_is_printed_for_nobody_too(run: Run) -> None:
 def test_there_is_nothing_to_forget(run: Run) -> None:
     result = run("logout")
     assert result.exit_code == 3
-    assert "no token to forget" in result.stderr
+    assert "no token to delete" in result.stderr
 
 
 def test_whose_token_is_refused_by_an_auth_server_logs_in_there(run: Run, sandbox: Sandbox) -> None:

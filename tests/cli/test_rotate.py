@@ -79,7 +79,7 @@ def test_a_server_that_fails_in_the_middle(
     monkeypatch.setattr(AuthServer, "revoke_key", gone)
     result = run("keys", "rotate", "--yes")
     assert result.exit_code == 5
-    assert "The old key may still work. To end it: cave-auth keys revoke" in result.stderr
+    assert "The old key may still work. To revoke it: cave-auth keys revoke" in result.stderr
     new = TokenStore().load(sandbox.auth_server)
     assert new not in (None, old)
     assert is_alive(sandbox, str(new))
@@ -143,7 +143,7 @@ def test_a_person_may_end_it_all_the_same(
 
     monkeypatch.setattr(import_module("cave_auth_adapter.cli.keys"), "_confirm", confirm)
     assert run("keys", "rotate", "--server", host(sandbox.auth_server)).exit_code == 0
-    assert asked == ["End the old key all the same, for all who use it?"]
+    assert asked == ["Revoke the old key anyway, for everything that uses it?"]
     assert is_alive(sandbox, old) is (word == "n")
 
 

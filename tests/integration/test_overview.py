@@ -93,7 +93,7 @@ def test_the_time_is_bounded_for_all_servers_together(sandbox: Sandbox) -> None:
     problems = [each.error for each in found.accounts]
     assert sum(isinstance(each, ServerUnreachable) for each in problems) == 2
     assert problems.count(None) == 1
-    assert str(found).count("did not say within 4 seconds") == 2
+    assert str(found).count("did not answer within 4 seconds") == 2
 
 
 def test_hostile_names(sandbox: Sandbox) -> None:

@@ -207,7 +207,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("name", ["users", "group_users"])
     def test_what_takes_an_administrator(self, server: AuthServer, name: str) -> None:
-        with pytest.raises(PermissionMissing, match="the privilege of an admin") as caught:
+        with pytest.raises(PermissionMissing, match="only an admin may do this") as caught:
             CALLS[name](server)
         assert caught.value.response.status_code == 403
         assert caught.value.host in server.server_address

@@ -214,7 +214,7 @@ def test_another_accounts_login_leads_to_a_question(
     talk = Answers(yes=False)
     login = start_login(overwrite=True, dialogue=talk)
     log_in(browser, login.address, str(mallory))
-    wait_for(lambda: title(browser) == "One question is left")
+    wait_for(lambda: title(browser) == "One more question")
     login.finish()
     assert len(talk.asked) == 1
     assert set(saved(secrets).values()) == {sandbox.token}

@@ -344,7 +344,7 @@ def test_another_account_is_not_slipped_in(
     callback = consent(waiting.address, sandbox, sandbox.create_user("Mallory"))
     answer = requests.get(callback, timeout=20)
     waiting.finish()
-    assert "One question is left" in answer.text
+    assert "One more question" in answer.text
     assert any("Mallory" in told for told in talk.told)
     assert "Sandbox User" in talk.asked[0]
     assert (sandbox.token in saved(secrets).values()) is not yes
@@ -398,7 +398,7 @@ def test_ctrl_c_leaves_nothing_behind(unanswered: Command, secrets: Path) -> Non
 def test_the_time_out_of_the_command(start_command: Callable[..., Command], secrets: Path) -> None:
     code, _, err = start_command("--timeout", "0.5").finish()
     assert code == 3
-    assert "Nobody logged in within" in err
+    assert "You did not log in within" in err
     assert not secrets.exists()
 
 

@@ -127,7 +127,7 @@ def test_the_key_that_was_replaced_is_ended_if_the_person_says_so(
     old = sandbox.create_token()
     TokenStore().save(old, sandbox.auth_server)
     done = log_in(overwrite=True, dialogue=Answers(yes=yes))
-    assert "still works. End it" in done.talk.asked[0]
+    assert "still works. Revoke it" in done.talk.asked[0]
     assert is_alive(sandbox, old) is not yes
     assert ("cave-auth keys revoke" in "".join(done.talk.told)) is not yes
 
@@ -190,7 +190,7 @@ def test_ctrl_c_while_the_key_is_made(
     answer = requests.get(callback, timeout=20)
     under_way.finish()
     assert isinstance(under_way.error, KeyboardInterrupt)
-    assert "broken off" in answer.text
+    assert "was cancelled" in answer.text
     assert keys_of(sandbox, sandbox.token) == keys
     assert not is_alive(sandbox, token_of(callback))
     assert not secrets.exists()
@@ -334,7 +334,7 @@ def test_a_variable_that_outranks_the_new_token_is_told(
 ) -> None:
     monkeypatch.setenv("CAVE_TOKEN", sandbox.token)
     done = log_in(overwrite=True)
-    assert "CAVE_TOKEN is still in use" in done.talk.told[-1]
+    assert "CAVE_TOKEN outranks the new one" in done.talk.told[-1]
 
 
 # --- Tokens that are given -----------------------------------------------------------------

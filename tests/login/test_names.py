@@ -70,7 +70,7 @@ class Silent(Answers):
 @pytest.mark.parametrize("in_browser", [True, False])
 def test_a_data_server(sandbox: Sandbox, in_browser: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BROWSER", "true")
-    with pytest.raises(LoginFailed, match="not a server at which people log in"):
+    with pytest.raises(LoginFailed, match="has no CAVE login page"):
         login(sandbox.data_server, open_browser=in_browser, dialogue=Silent())
 
 
@@ -79,7 +79,7 @@ def test_a_server_that_is_not_cave(stub_server: StubServer, with_a_token: bool) 
     if with_a_token:
         TokenStore().save("0123456789abcdef", stub_server.address)
     stub_server.answer = Answer(404, b"<html>Not Found</html>", "text/html")
-    with pytest.raises(LoginFailed, match=r"not a server at which .* \(status 404\).*microns"):
+    with pytest.raises(LoginFailed, match=r"no CAVE login page \(status 404\).*microns"):
         login(stub_server.address, open_browser=False, dialogue=Silent())
 
 
@@ -112,5 +112,5 @@ def test_a_server_that_is_ill_or_gone(stub_server: StubServer) -> None:
 
 
 def test_a_name_with_a_slip() -> None:
-    with pytest.raises(ServerUnreachable, match="Names that are known: microns"):
+    with pytest.raises(ServerUnreachable, match="Known names: microns"):
         login("micronss", open_browser=False, dialogue=Silent())

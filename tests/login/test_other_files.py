@@ -83,6 +83,6 @@ class TestOtherFiles:
         login(ZETTA, token=token, default=True, dialogue=talk)
         assert TokenStore().load() == TokenStore().load(GLOBAL) == OLD
         assert TokenStore().load(ZETTA) == token
-        assert "holds a token already, and keeps it" in "".join(talk.told)
+        assert "has another token, which was not changed" in "".join(talk.told)
         # Nor did it see the other's token.
         assert OLD not in repr(deployments[ZETTA].requests())

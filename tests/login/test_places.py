@@ -95,7 +95,7 @@ def test_a_wrong_paste_and_then_the_right_one(
     monkeypatch.setattr("builtins.input", lambda prompt: "no")
     login(sandbox.auth_server)
     assert len(shown) == 1  # the same address stays good
-    assert capsys.readouterr().err.count("Try again; the address above is still good.") == 2
+    assert capsys.readouterr().err.count("Try again; the address above is still valid.") == 2
     assert len(saved(secrets)) == 1
 
 

@@ -125,7 +125,7 @@ def test_a_pasted_token(terminal: Callable[..., Any], sandbox: Sandbox, secrets:
         ("", "Nothing was pasted"),
         ("two words", "white space"),
         ("0" * 32, "refuses"),
-        ("http://127.0.0.1:1/other?token=0123", "not the address at which this login ends"),
+        ("http://127.0.0.1:1/other?token=0123", "not the address of this login's last page"),
         ("https://[evil?token=0123", "not the address"),
     ],
 )
@@ -231,7 +231,7 @@ def test_what_was_pasted_late_is_not_left_to_the_shell(
     child = pexpect.spawn("sh", ["-c", f"{login}; cat"], encoding="utf-8", timeout=20)
     child.expect("Waiting for your browser")
     child.send(sandbox.token)  # without Enter
-    child.expect("Nobody logged in")
+    child.expect("You did not log in")
     child.sendline("end")
     child.expect("end\r\nend")
     assert sandbox.token not in child.before
@@ -257,7 +257,7 @@ def test_the_progress_on_a_terminal_and_ctrl_c(
 ) -> None:
     monkeypatch.setenv("BROWSER", "true")
     child = terminal()
-    child.expect("Waiting for your browser, 5:00 left. Ctrl-C gives up.")
+    child.expect("Waiting for your browser, 5:00 left. Press Ctrl-C to stop.")
     child.expect("4:59 left")
     out = interrupt(child)
     assert child.exitstatus == 130
@@ -338,7 +338,7 @@ def test_an_address_without_a_token(sandbox: Sandbox, secrets: Path) -> None:
 
             self.pasted = urllib.parse.unquote(address.partition("redirect=")[2])
 
-    with pytest.raises(InvalidToken, match="Copy it whole"):
+    with pytest.raises(InvalidToken, match="Copy all of it"):
         login(sandbox.auth_server, open_browser=False, dialogue=Pastes())
     with pytest.raises(LoginFailed, match="nobody to ask"):
         login(sandbox.auth_server, open_browser=False, dialogue=Answers(asks=False))

@@ -110,7 +110,7 @@ def test_a_login_in_jupyterlab(
     # by !cave-auth login, which has ended
     assert "\nfrom cave_auth_adapter import login\nlogin('localhost:" in told
     paste(browser, "two words")
-    wait_for(lambda: "Try again; the address above is still good." in output_of(browser))
+    wait_for(lambda: "Try again; the address above is still valid." in output_of(browser))
     assert browser.save_screenshot(str(pictures / "notebook-login.png"))
     paste(browser, consent(link.get_attribute("href"), sandbox))
     wait_for(lambda: "Send your token there, too?" in browser.page_source)
