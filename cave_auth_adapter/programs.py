@@ -46,8 +46,8 @@ def enable() -> Path:
     if is_tool_environment():
         raise CaveAuthError(
             f"This cave-auth is in an environment of its own, {sys.prefix}, where no other program "
-            "runs. In the environment of your programs, run "
-            "python -m pip install cave-auth-adapter, then python -m cave_auth_adapter enable"
+            "runs. Install cave-auth-adapter in the environment of your programs, and run there: "
+            "python -m cave_auth_adapter enable"
         )
     pth, start, module = _files()
     try:

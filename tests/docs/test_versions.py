@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from cave_auth_adapter import __version__
+
 from .blocks import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -46,6 +48,13 @@ def test_the_pythons() -> None:
 def test_the_systems() -> None:
     systems = jobs()["test"]["strategy"]["matrix"]["os"]
     assert systems == ["ubuntu-latest", "macos-latest", "windows-latest"]
+
+
+def test_the_newest_release_in_the_changelog_is_the_version() -> None:
+    """Above it, changes that are not released yet may stand under "Unreleased"."""
+    headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    newest = headings[headings[0] == "Unreleased"]
+    assert re.fullmatch(rf"{re.escape(__version__)} \(\d{{4}}-\d\d-\d\d\)", newest)
 
 
 def test_the_oldest_versions() -> None:

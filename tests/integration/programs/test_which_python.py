@@ -79,7 +79,7 @@ def test_where_pipx_or_uv_installed_us_the_python_of_the_path_is_taken(
 
     result = tool("-c", COMMAND, "enable")
     assert result.returncode == 1
-    assert "pip install cave-auth-adapter" in result.stderr
+    assert "Install cave-auth-adapter in the environment" in result.stderr
     assert not tool.hook.exists()
 
 
