@@ -1,4 +1,4 @@
-"""`cave-auth check`: what it never asks for, and what it finds out."""
+"""``cave-auth check``: which addresses it never requests, and what it finds out."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def trusted_stub(stub_server: StubServer) -> StubServer:
         *("log%6fut", "log%256fut", "refresh%5Ftoken", "logout;x=1", "logout%20", "%2Flogout"),
     ],
 )
-def test_what_would_change_something_is_not_asked_for(
+def test_an_address_that_changes_something_is_not_requested(
     run: Run, trusted_stub: StubServer, prefix: str, spelling: str
 ) -> None:
     result = run("check", trusted_stub.address + prefix + spelling, "--json")
@@ -40,7 +40,7 @@ def test_what_would_change_something_is_not_asked_for(
     assert trusted_stub.requests == []
 
 
-def test_a_name_that_only_begins_so_is_asked_for(run: Run, trusted_stub: StubServer) -> None:
+def test_a_similar_address_is_requested(run: Run, trusted_stub: StubServer) -> None:
     trusted_stub.answer = Answer(body=b'{"id": 1, "name": "A User"}')
     for path in ("/logouts", "/x?next=/logout"):
         assert run("check", trusted_stub.address + path).exit_code == 0
@@ -82,14 +82,14 @@ def test_the_servers_own_message_is_shown(
     assert TOKEN not in shown.lower()
 
 
-def test_whoever_is_in_is_named(run: Run, logged_in: Sandbox) -> None:
+def test_an_accepted_account_is_named(run: Run, logged_in: Sandbox) -> None:
     told = parsed(run("check", f"{logged_in.data_server}/echo", "--json"))
     assert told["user"]["id"] == logged_in.user
     assert (told["cause"], told["dataset"], told["form"]) == (None, None, None)
     assert "You are in, as " in told["verdict"]
 
 
-def test_a_public_address_is_told_from_a_token_that_is_good(run: Run, logged_in: Sandbox) -> None:
+def test_a_public_address_is_not_taken_for_an_accepted_token(run: Run, logged_in: Sandbox) -> None:
     for server in (None, logged_in.auth_server, logged_in.data_server):
         TokenStore().save("0" * 32, server, overwrite=True)
     told = parsed(run("check", f"{logged_in.data_server}/public", "--json"))
@@ -99,7 +99,7 @@ def test_a_public_address_is_told_from_a_token_that_is_good(run: Run, logged_in:
     )
 
 
-def test_who_is_in_can_stay_unknown(run: Run, trusted_stub: StubServer) -> None:
+def test_an_unknown_account_is_reported_as_unknown(run: Run, trusted_stub: StubServer) -> None:
     trusted_stub.answer = Answer(body=b"[]")
     told = parsed(run("check", trusted_stub.address, "--json"))
     assert "we could not check whose token it is" in told["verdict"]
@@ -114,7 +114,7 @@ def test_who_is_in_can_stay_unknown(run: Run, trusted_stub: StubServer) -> None:
         ("/needs-group", "missing_group", None, False),
     ],
 )
-def test_programs_are_told_the_cause(
+def test_json_names_the_cause(
     run: Run, logged_in: Sandbox, path: str, cause: str, dataset: str | None, form: bool
 ) -> None:
     told = parsed(run("check", logged_in.data_server + path, "--json"))
@@ -123,7 +123,7 @@ def test_programs_are_told_the_cause(
     assert told["exit_code"] == 4
 
 
-def test_programs_are_told_what_kept_it_from_asking(
+def test_json_names_what_prevented_the_request(
     run: Run, logged_in: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unknown = f"{logged_in.other_data_server}/echo"
@@ -133,7 +133,7 @@ def test_programs_are_told_what_kept_it_from_asking(
     assert parsed(run("check", logged_in.data_server, "--json"))["cause"] == "bad_file"
 
 
-def test_a_ca_bundle_that_is_gone(
+def test_a_missing_ca_bundle_is_named(
     run: Run, logged_in: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/old/env/cacert.pem")
@@ -143,7 +143,7 @@ def test_a_ca_bundle_that_is_gone(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="access on Windows is not in the mode of a file")
-def test_a_file_that_others_can_write_is_the_reason(run: Run, sandbox: Sandbox) -> None:
+def test_a_world_writable_file_is_named_as_the_reason(run: Run, sandbox: Sandbox) -> None:
     store = TokenStore()
     store.save(sandbox.token, sandbox.auth_server)
     server = host(sandbox.data_server)

@@ -1,4 +1,4 @@
-"""``docs/command-line.md``: its tables are compared; its sessions are run in tests/docs."""
+"""The tables of ``docs/command-line.md`` match the commands; its sessions are run in tests/docs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from cave_auth_adapter.cli import common, main
 PAGE = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text("utf-8")
 
 
-def test_every_command_is_told() -> None:
+def test_the_page_lists_every_command() -> None:
     told = set(re.findall(r"^\| `([a-z]+)", PAGE, re.MULTILINE))
     assert told >= set(main.commands)
 
 
-def test_the_exit_codes() -> None:
+def test_the_page_lists_the_exit_codes() -> None:
     told = {int(code) for code in re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE)}
     known = {
         value

@@ -1,4 +1,4 @@
-"""Every command, with good and with bad input."""
+"""Every command against the sandbox, with good and bad input."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ASKING = ["status", "whoami", "keys list", "logout --revoke"]
 # --- status and whoami ---------------------------------------------------------------------
 
 
-def test_status(run: Run, logged_in: Sandbox) -> None:
+def test_status_shows_the_account(run: Run, logged_in: Sandbox) -> None:
     result = run("status")
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[0] == host(logged_in.auth_server)
@@ -38,7 +38,7 @@ def test_status(run: Run, logged_in: Sandbox) -> None:
     assert max(map(len, result.stdout.splitlines())) <= 120  # paths are not broken
 
 
-def test_status_in_json(run: Run, logged_in: Sandbox, secrets: Path) -> None:
+def test_status_prints_json(run: Run, logged_in: Sandbox, secrets: Path) -> None:
     (told,) = parsed(run("status", "--json"))
     path = TokenStore().path_for(logged_in.auth_server)
     assert told == {
@@ -70,7 +70,7 @@ def test_status_in_json(run: Run, logged_in: Sandbox, secrets: Path) -> None:
         ("fish1", "global.brain-wire-test.org"),
     ],
 )
-def test_the_name_of_a_data_set_is_taken_for_its_server(run: Run, name: str, server: str) -> None:
+def test_a_dataset_name_stands_for_its_server(run: Run, name: str, server: str) -> None:
     for command in ("logout", "token", "header", "status"):
         assert server in run(command, name).output, command
     TokenStore().save("a1b2", server)
@@ -78,13 +78,13 @@ def test_the_name_of_a_data_set_is_taken_for_its_server(run: Run, name: str, ser
 
 
 @pytest.mark.parametrize("form", ["{}", "https://{}", "https://{}/segmentation/table/x?y=1"])
-def test_status_of_one_host(run: Run, logged_in: Sandbox, form: str) -> None:
+def test_status_accepts_a_host_or_an_address(run: Run, logged_in: Sandbox, form: str) -> None:
     (told,) = parsed(run("status", form.format(host(logged_in.data_server)), "--json"))
     assert told["server"] == host(logged_in.auth_server)
     assert TokenStore().path_for(logged_in.data_server).name in told["source"]
 
 
-def test_status_of_a_login_token(run: Run, sandbox: Sandbox) -> None:
+def test_status_shows_when_a_login_token_ends(run: Run, sandbox: Sandbox) -> None:
     token = sandbox.create_token(ttl=3 * 86400 + 60)
     TokenStore().save(token, sandbox.auth_server)
     assert "3 days more; it is a login token" in run("status").stdout
@@ -93,7 +93,7 @@ def test_status_of_a_login_token(run: Run, sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(("ttl", "warned"), [(3600, True), (2 * 86400, False), (None, False)])
-def test_a_login_token_that_ends_soon(
+def test_status_warns_of_a_login_token_that_ends_soon(
     run: Run, sandbox: Sandbox, ttl: int | None, warned: bool
 ) -> None:
     TokenStore().save(sandbox.create_token(ttl=ttl), sandbox.auth_server)
@@ -101,13 +101,13 @@ def test_a_login_token_that_ends_soon(
     assert (warning in run("status").stderr) is warned
 
 
-def test_the_token_of_a_key_is_in_no_address(run: Run, logged_in: Sandbox) -> None:
+def test_no_command_puts_the_token_in_an_address(run: Run, logged_in: Sandbox) -> None:
     for command in ("status", "whoami", "check " + logged_in.auth_server, "keys list"):
         run(*command.split())
     assert not any(logged_in.token in request.url for request in logged_in.requests())
 
 
-def test_two_accounts(run: Run, logged_in: Sandbox, secrets: Path) -> None:
+def test_commands_handle_two_servers(run: Run, logged_in: Sandbox, secrets: Path) -> None:
     TokenStore().save("0123456789abcdef", "localhost:1")
     result = run("status")
     assert result.exit_code == 5
@@ -122,7 +122,7 @@ def test_two_accounts(run: Run, logged_in: Sandbox, secrets: Path) -> None:
     assert f"localhost{COLON}1-cave-secret.json" not in saved(secrets)
 
 
-def test_a_variable_is_what_counts(
+def test_a_token_in_a_variable_takes_precedence(
     run: Run, logged_in: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bob = logged_in.create_user("Bob")
@@ -135,14 +135,14 @@ def test_a_variable_is_what_counts(
     assert "from the variable CAVE_TOKEN" in result.stderr
 
 
-def test_whoami(run: Run, logged_in: Sandbox) -> None:
+def test_whoami_prints_the_account(run: Run, logged_in: Sandbox) -> None:
     who = f"Sandbox User <sandbox.user@sandbox.example> at {host(logged_in.auth_server)}\n"
     assert run("whoami").stdout == who
     assert run("whoami", logged_in.auth_server).stdout == who
     assert parsed(run("whoami", "--json"))[0]["user"]["id"] == logged_in.user
 
 
-def test_a_name_that_would_write_on_the_terminal(run: Run, sandbox: Sandbox) -> None:
+def test_control_characters_in_a_name_are_not_printed(run: Run, sandbox: Sandbox) -> None:
     eve = sandbox.create_user("Eve\x1b[2J\x07\r\nroot")
     TokenStore().save(sandbox.create_token(eve), sandbox.auth_server)
     for command in ("whoami", "status"):
@@ -155,7 +155,9 @@ def test_a_name_that_would_write_on_the_terminal(run: Run, sandbox: Sandbox) -> 
 # --- logout --------------------------------------------------------------------------------
 
 
-def test_logout(run: Run, logged_in: Sandbox, secrets: Path) -> None:
+def test_logout_forgets_the_token_and_keeps_other_keys(
+    run: Run, logged_in: Sandbox, secrets: Path
+) -> None:
     TokenStore().save("0123456789abcdef", key="other")
     result = run("logout", host(logged_in.auth_server))
     assert result.exit_code == 0
@@ -167,7 +169,7 @@ def test_logout(run: Run, logged_in: Sandbox, secrets: Path) -> None:
     assert run("logout").exit_code == 3
 
 
-def test_logout_revokes(run: Run, sandbox: Sandbox, secrets: Path) -> None:
+def test_logout_can_revoke_the_token(run: Run, sandbox: Sandbox, secrets: Path) -> None:
     for ttl in (None, 60):
         token = sandbox.create_token(ttl=ttl)
         TokenStore().save(token, sandbox.auth_server)
@@ -178,7 +180,7 @@ def test_logout_revokes(run: Run, sandbox: Sandbox, secrets: Path) -> None:
         assert not list(secrets.glob("*.json"))
 
 
-def test_logout_of_a_dead_token(run: Run, sandbox: Sandbox, secrets: Path) -> None:
+def test_logout_works_with_a_dead_token(run: Run, sandbox: Sandbox, secrets: Path) -> None:
     token = sandbox.create_token()
     TokenStore().save(token, sandbox.auth_server)
     sandbox.revoke(token)
@@ -188,7 +190,7 @@ def test_logout_of_a_dead_token(run: Run, sandbox: Sandbox, secrets: Path) -> No
     assert not list(secrets.glob("*.json"))
 
 
-def test_what_cant_be_revoked_is_not_forgotten(run: Run, secrets: Path) -> None:
+def test_a_token_that_cannot_be_revoked_is_kept(run: Run, secrets: Path) -> None:
     TokenStore().save("0123456789abcdef", "localhost:1")
     assert run("logout", "--revoke").exit_code == 5
     assert saved(secrets)
@@ -197,7 +199,7 @@ def test_what_cant_be_revoked_is_not_forgotten(run: Run, secrets: Path) -> None:
 # --- token and header ----------------------------------------------------------------------
 
 
-def test_token_and_header(run: Run, logged_in: Sandbox) -> None:
+def test_token_and_header_print_the_token(run: Run, logged_in: Sandbox) -> None:
     assert run("token", logged_in.data_server).stdout == logged_in.token + "\n"
     assert run("header", f"{logged_in.data_server}/echo").stdout == (
         f"Authorization: Bearer {logged_in.token}\n"
@@ -207,7 +209,7 @@ def test_token_and_header(run: Run, logged_in: Sandbox) -> None:
 
 @posix_only
 @pytest.mark.parametrize("form", ["{curl} -H @<({header}) {url}", "{header} | {curl} -H @- {url}"])
-def test_curl(logged_in: Sandbox, form: str) -> None:
+def test_curl_accepts_the_printed_header(logged_in: Sandbox, form: str) -> None:
     url = f"{logged_in.data_server}/echo"
     script = form.format(
         curl='curl -sS --cacert "$REQUESTS_CA_BUNDLE"',
@@ -230,7 +232,9 @@ def test_curl(logged_in: Sandbox, form: str) -> None:
         "https://global.daf-apis.com:8443/",
     ],
 )
-def test_no_token_for_others(run: Run, logged_in: Sandbox, command: str, form: str) -> None:
+def test_no_token_is_printed_for_other_hosts(
+    run: Run, logged_in: Sandbox, command: str, form: str
+) -> None:
     url = form.format(host=host(logged_in.auth_server), **vars(logged_in))
     result = run(command, url)
     assert result.exit_code == 6
@@ -238,7 +242,7 @@ def test_no_token_for_others(run: Run, logged_in: Sandbox, command: str, form: s
     assert result.stderr.startswith("cave-auth: ")
 
 
-def test_no_token_at_all(run: Run) -> None:
+def test_without_a_token_the_next_step_is_named(run: Run) -> None:
     for command in (["token"], ["header", "https://minnie.microns-daf.com/x"], ["whoami"]):
         result = run(*command)
         assert result.exit_code == 3
@@ -246,19 +250,21 @@ def test_no_token_at_all(run: Run) -> None:
         assert "cave-auth login global.daf-apis.com" in result.stderr
 
 
-def test_json_is_printed_for_nobody_too(run: Run) -> None:
+def test_without_a_token_json_is_an_empty_list(run: Run) -> None:
     for command in ("status", "whoami"):
         result = run(command, "--json")
         assert (result.exit_code, parsed(result)) == (3, [])
 
 
-def test_there_is_nothing_to_forget(run: Run) -> None:
+def test_logout_without_a_token_says_so(run: Run) -> None:
     result = run("logout")
     assert result.exit_code == 3
     assert "no token to delete" in result.stderr
 
 
-def test_whose_token_is_refused_by_an_auth_server_logs_in_there(run: Run, sandbox: Sandbox) -> None:
+def test_after_a_refusal_the_next_step_is_a_login_at_that_server(
+    run: Run, sandbox: Sandbox
+) -> None:
     server, next_step = sandbox.auth_server, f"cave-auth login {host(sandbox.auth_server)}"
     result = run("login", server, "--token-stdin", input="0" * 32)
     assert result.exit_code == 3
@@ -268,7 +274,7 @@ def test_whose_token_is_refused_by_an_auth_server_logs_in_there(run: Run, sandbo
 
 
 @posix_only
-def test_a_warning_on_a_terminal(logged_in: Sandbox) -> None:
+def test_token_warns_on_a_terminal(logged_in: Sandbox) -> None:
     pexpect = pytest.importorskip("pexpect")
     arguments = ["-m", "cave_auth_adapter", "token", logged_in.data_server]
     out, status = pexpect.run(
@@ -282,7 +288,7 @@ def test_a_warning_on_a_terminal(logged_in: Sandbox) -> None:
 # --- keys ----------------------------------------------------------------------------------
 
 
-def test_keys(run: Run, logged_in: Sandbox) -> None:
+def test_keys_can_be_created_listed_and_revoked(run: Run, logged_in: Sandbox) -> None:
     created = run("keys", "create", "nightly job")
     key = created.stdout.strip()
     assert keys_of(logged_in, logged_in.token)[key] == "nightly job"
@@ -326,14 +332,18 @@ def test_the_key_in_use_can_be_revoked(run: Run, sandbox: Sandbox) -> None:
         (["list", "--server", "elsewhere.example"], 6),
     ],
 )
-def test_bad_keys(run: Run, logged_in: Sandbox, arguments: list[str], code: int) -> None:
+def test_bad_key_arguments_are_refused(
+    run: Run, logged_in: Sandbox, arguments: list[str], code: int
+) -> None:
     assert run("keys", *arguments).exit_code == code
 
 
 # --- hosts and check -----------------------------------------------------------------------
 
 
-def test_hosts(run: Run, logged_in: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hosts_lists_trusted_hosts_and_the_reason(
+    run: Run, logged_in: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CAVE_AUTH_HOSTS", "cave.my-lab.org, *.lab.example")
     lines = run("hosts").stdout.splitlines()
     assert max(map(len, lines)) <= 80
@@ -343,7 +353,7 @@ def test_hosts(run: Run, logged_in: Sandbox, monkeypatch: pytest.MonkeyPatch) ->
     assert found["*.lab.example"] == "named in the variable CAVE_AUTH_HOSTS"
 
 
-def test_a_host_that_is_wrongly_named_is_told_and_the_others_count(
+def test_a_malformed_host_is_reported_and_the_others_are_listed(
     run: Run, logged_in: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CAVE_AUTH_HOSTS", "*, cave.my-lab.org")
@@ -372,7 +382,9 @@ def test_a_host_that_is_wrongly_named_is_told_and_the_others_count(
         ),
     ],
 )
-def test_check(run: Run, logged_in: Sandbox, path: str, code: int, said: str) -> None:
+def test_check_explains_each_answer(
+    run: Run, logged_in: Sandbox, path: str, code: int, said: str
+) -> None:
     result = run("check", logged_in.data_server + path)
     assert result.exit_code == code, result.output
     assert said in " ".join(result.stdout.split())
@@ -382,7 +394,7 @@ def test_check(run: Run, logged_in: Sandbox, path: str, code: int, said: str) ->
     assert told["trusted"] is True
 
 
-def test_check_of_a_host_that_is_not_trusted(run: Run, logged_in: Sandbox) -> None:
+def test_check_explains_an_untrusted_host(run: Run, logged_in: Sandbox) -> None:
     logged_in.clear_requests()
     result = run("check", f"{logged_in.other_data_server}/echo")
     assert result.exit_code == 6
@@ -397,7 +409,9 @@ def test_check_of_a_host_that_is_not_trusted(run: Run, logged_in: Sandbox) -> No
     assert logged_in.token not in repr(sent)
 
 
-def test_check_without_a_token(run: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_works_without_a_token(
+    run: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CAVE_AUTH_HOSTS", host(sandbox.data_server))
     result = run("check", f"{sandbox.data_server}/echo")
     assert result.exit_code == 3
@@ -408,7 +422,7 @@ def test_check_without_a_token(run: Run, sandbox: Sandbox, monkeypatch: pytest.M
     assert "This is public" in result.stdout
 
 
-def test_check_names_no_request_that_was_not_made(
+def test_check_reports_only_requests_that_it_made(
     run: Run, logged_in: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CAVE_TOKEN_FILE", "not-there.json")
@@ -419,7 +433,7 @@ def test_check_names_no_request_that_was_not_made(
     assert "2. request" in run("check", "https://localhost:1").stdout
 
 
-def test_check_with_a_dead_token(run: Run, logged_in: Sandbox) -> None:
+def test_check_explains_a_dead_token(run: Run, logged_in: Sandbox) -> None:
     TokenStore().save("0" * 32, logged_in.data_server, overwrite=True)
     result = run("check", f"{logged_in.data_server}/echo")
     assert result.exit_code == 3
@@ -427,7 +441,7 @@ def test_check_with_a_dead_token(run: Run, logged_in: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("url", ["ftp://x/", "https://a\nb/", "://"])
-def test_check_of_what_is_no_address(run: Run, url: str) -> None:
+def test_check_refuses_a_malformed_address(run: Run, url: str) -> None:
     assert run("check", url).exit_code == 2
 
 
@@ -435,7 +449,7 @@ def test_check_of_what_is_no_address(run: Run, url: str) -> None:
 
 
 @pytest.mark.parametrize("command", ASKING)
-def test_nobody_listens(run: Run, command: str) -> None:
+def test_a_server_that_is_down_is_reported(run: Run, command: str) -> None:
     TokenStore().save("0123456789abcdef", "localhost:1")
     result = run(*command.split())
     assert result.exit_code == 5
@@ -444,7 +458,7 @@ def test_nobody_listens(run: Run, command: str) -> None:
 
 
 @pytest.mark.parametrize("command", ASKING)
-def test_a_certificate_that_nobody_vouches_for(
+def test_an_untrusted_certificate_is_reported(
     run: Run, logged_in: Sandbox, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
@@ -466,7 +480,7 @@ def test_a_certificate_that_nobody_vouches_for(
         (Answer(403, b"Requires membership of group: x", "text/plain"), 4),
     ],
 )
-def test_what_a_server_may_answer(
+def test_each_kind_of_answer_has_its_exit_code(
     run: Run, stub_server: StubServer, command: str, answer: Answer, code: int
 ) -> None:
     token = "0123456789abcdef"
@@ -482,14 +496,14 @@ def test_what_a_server_may_answer(
 
 @pytest.mark.parametrize("server", ["http://cave.example.org", "a b", "*.example.org", "https://"])
 @pytest.mark.parametrize("command", ["login", "logout", "whoami"])
-def test_what_is_no_server(run: Run, command: str, server: str) -> None:
+def test_a_malformed_server_is_a_usage_error(run: Run, command: str, server: str) -> None:
     result = run(command, server)
     assert result.exit_code == 2
     assert "Usage" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["login", "logout", "whoami"])
-def test_an_unknown_server(run: Run, command: str) -> None:
+def test_an_unknown_server_is_reported_in_one_line(run: Run, command: str) -> None:
     result = (
         run(command, "localhost:1", "--token-stdin", input="0" * 32)
         if command == "login"
@@ -499,7 +513,7 @@ def test_an_unknown_server(run: Run, command: str) -> None:
     assert result.stderr.count("cave-auth: ") == 1
 
 
-def test_a_malformed_file(run: Run, secrets: Path, sandbox: Sandbox) -> None:
+def test_a_malformed_file_is_reported(run: Run, secrets: Path, sandbox: Sandbox) -> None:
     secrets.mkdir(parents=True)
     TokenStore().path_for(sandbox.auth_server).write_text("{")
     result = run("status")
@@ -509,7 +523,7 @@ def test_a_malformed_file(run: Run, secrets: Path, sandbox: Sandbox) -> None:
     assert run("check", sandbox.auth_server).exit_code == 1
 
 
-def test_a_token_is_no_argument() -> None:
+def test_no_command_takes_a_token_as_argument() -> None:
     """It would be in the shell's history, and in the list of processes."""
     for command in main.commands.values():
         nested = command.commands.values() if isinstance(command, click.Group) else [command]
@@ -517,7 +531,7 @@ def test_a_token_is_no_argument() -> None:
             assert not {"token", "key"} & {p.name for p in each.params}
 
 
-def test_every_command_teaches_by_example(run: Run) -> None:
+def test_the_help_of_every_command_has_an_example(run: Run) -> None:
     for name in main.commands:
         text = run(name, "--help").stdout
         assert max(map(len, text.splitlines())) <= 80
@@ -531,7 +545,7 @@ def test_every_command_teaches_by_example(run: Run) -> None:
 
 @needs_dev_full
 @pytest.mark.parametrize("arguments", [["token"], ["hosts"], ["--help"]])
-def test_output_that_cant_be_written_is_one_line(arguments: list[str]) -> None:
+def test_output_that_cannot_be_written_is_one_line_of_error(arguments: list[str]) -> None:
     TokenStore().save("0123456789abcdef0123456789abcdef")
     with open("/dev/full", "w") as full:
         done = subprocess.run(
@@ -548,7 +562,7 @@ def test_output_that_cant_be_written_is_one_line(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("url", ["no address", "https://", "https:///path", "ftp://host/", "a\nb"])
-def test_what_is_no_address_is_a_wrong_command_line(run: Run, url: str) -> None:
+def test_a_malformed_address_is_a_usage_error(run: Run, url: str) -> None:
     result = run("check", url)
     assert result.exit_code == 2
     assert "Write https://HOST/PATH" in result.stderr

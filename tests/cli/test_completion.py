@@ -1,4 +1,4 @@
-"""Completion, in the shells that are here."""
+"""Completion in real shells, those that are installed."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_servers_are_completed(shell: str) -> None:
 
 
 @pytest.mark.parametrize("shell", SOURCE)
-def test_the_lines_are_those_of_the_page(shell: str) -> None:
+def test_completion_prints_the_line_of_the_page(shell: str) -> None:
     page = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text("utf-8")
     assert SOURCE[shell] in page
 
@@ -82,7 +82,7 @@ def test_fish_shows_help_with_commas() -> None:
 
 
 @pytest.mark.parametrize("is_loaded", [True, False])
-def test_zsh_with_and_without_compinit(is_loaded: bool) -> None:
+def test_zsh_completes_with_and_without_compinit(is_loaded: bool) -> None:
     load = "autoload -Uz compinit && compinit -u\n" if is_loaded else ""
     script = load + SOURCE["zsh"] + "echo and on; echo ${_comps[cave-auth]}"
     done = in_shell(["zsh", "-f", "-c"], script)
@@ -95,7 +95,7 @@ def test_zsh_with_and_without_compinit(is_loaded: bool) -> None:
         assert line.endswith("autoload -Uz compinit && compinit")
 
 
-def test_powershell() -> None:
+def test_powershell_completes_servers() -> None:
     if POWERSHELL is None or b"works" not in subprocess.check_output(
         [POWERSHELL, "-NoProfile", "-Command", "echo works"]  # that of Wine does nothing
     ):

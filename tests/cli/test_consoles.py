@@ -60,7 +60,7 @@ def run(sandbox: Sandbox, command: str, **options: Any) -> subprocess.CompletedP
     )
 
 
-def test_every_command_is_among_them() -> None:
+def test_every_command_is_tested() -> None:
     assert {*main.commands} - {"disable"} <= {command.split()[0] for command in COMMANDS}
 
 
@@ -69,7 +69,7 @@ ENCODINGS = ["ascii", "latin-1", "cp1252", "cp850", "cp437"]  # the last two: of
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("command", COMMANDS)
-def test_few_characters(
+def test_commands_print_in_every_encoding(
     lukasz: Sandbox, command: str, encoding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there, _ = run_here(lukasz, command, "utf-8", monkeypatch)
@@ -114,7 +114,9 @@ def run_here(
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437"])
 @pytest.mark.parametrize("command", ["status", "check {data}/nö", "run łukasz.py"])
-def test_few_characters_in_a_process(lukasz: Sandbox, command: str, encoding: str) -> None:
+def test_commands_print_in_every_encoding_as_a_process(
+    lukasz: Sandbox, command: str, encoding: str
+) -> None:
     done = run(lukasz, command, environ={"PYTHONIOENCODING": f"{encoding}:strict"})
     said = (done.stdout + done.stderr).decode(encoding, "replace")
     assert said.strip()
@@ -124,7 +126,7 @@ def test_few_characters_in_a_process(lukasz: Sandbox, command: str, encoding: st
 
 @needs_dev_full
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_full_disk(lukasz: Sandbox, command: str) -> None:
+def test_a_full_disk_is_reported(lukasz: Sandbox, command: str) -> None:
     with open("/dev/full", "wb") as full:
         done = run(lukasz, command, stdout=full)
     said = done.stderr.decode()
@@ -175,7 +177,9 @@ def on_terminal(columns: int, *words: str, **environ: str) -> str:
         ["login", "a b"],
     ],
 )
-def test_columns(columns: int, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_help_fits_the_width_of_the_terminal(
+    columns: int, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")  # nobody is reached
     said = re.sub(r"\x1b\[[0-9;]*m", "", on_terminal(columns, *words))
     for line in said.replace("\r\n", "\n").split("\n"):
@@ -189,7 +193,7 @@ def test_columns(columns: int, words: list[str], monkeypatch: pytest.MonkeyPatch
 
 
 @posix_only
-def test_a_dumb_terminal() -> None:
+def test_a_dumb_terminal_gets_no_control_characters() -> None:
     said = on_terminal(80, "logout", TERM="dumb")
     assert "no token" in said
     assert "\x1b" not in said

@@ -1,4 +1,4 @@
-"""`cave-auth doctor`: each thing that it looks at, good and bad, and what it can fix."""
+"""``cave-auth doctor``: each thing that it looks at, good and bad, and what it can fix."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def level_of(found: dict[str, str], part: str) -> str:
     return levels[0]
 
 
-def test_all_is_well(run: Run, logged_in: Sandbox) -> None:
+def test_a_good_installation_has_no_problem(run: Run, logged_in: Sandbox) -> None:
     result = run("doctor")
     assert result.exit_code == 0, result.output
     for part in ("has a token", "certificate is valid", "requests 2.", "cave-auth enable: o"):
@@ -53,7 +53,7 @@ def test_all_is_well(run: Run, logged_in: Sandbox) -> None:
     assert logged_in.token not in repr([logged_in.requests(server) for server in others])
 
 
-def test_nothing_is_there_yet(
+def test_without_any_file_the_next_step_is_a_login(
     run: Run, stub_server: StubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cave_auth_adapter.diagnose.doctor.DEFAULT_SERVER", stub_server.address)
@@ -62,7 +62,7 @@ def test_nothing_is_there_yet(
 
 
 @posix_only  # modes
-def test_permissions(run: Run, logged_in: Sandbox, secrets: Path) -> None:
+def test_open_permissions_are_found_and_fixed(run: Run, logged_in: Sandbox, secrets: Path) -> None:
     path = secrets / "cave-secret.json"
     path.chmod(0o664)
     secrets.chmod(0o755)
@@ -80,22 +80,22 @@ def test_permissions(run: Run, logged_in: Sandbox, secrets: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"token": "a b"}', '{"token": 1}'])
-def test_malformed_files(run: Run, logged_in: Sandbox, secrets: Path, content: str) -> None:
+def test_a_malformed_file_is_a_problem(
+    run: Run, logged_in: Sandbox, secrets: Path, content: str
+) -> None:
     path = secrets / "cave-secret.json"
     path.write_text(content)
     assert level_of(told(run, "--fix"), str(path)) == "problem"
     assert path.read_text() == content
 
 
-def test_a_file_without_a_token(run: Run, logged_in: Sandbox, secrets: Path) -> None:
+def test_a_file_without_a_token_is_reported(run: Run, logged_in: Sandbox, secrets: Path) -> None:
     (secrets / "cave-secret.json").write_text('{"other": "0123456789abcdef"}')
     assert level_of(told(run), "has no token under the key 'token'") == "note"
 
 
 @posix_only  # modes
-def test_other_services_secrets_are_none_of_our_business(
-    run: Run, logged_in: Sandbox, secrets: Path
-) -> None:
+def test_secrets_of_other_services_are_ignored(run: Run, logged_in: Sandbox, secrets: Path) -> None:
     path = secrets / "google-secret.json"
     path.write_text("{")
     path.chmod(0o644)
@@ -104,7 +104,9 @@ def test_other_services_secrets_are_none_of_our_business(
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
-def test_the_deprecated_name(run: Run, logged_in: Sandbox, secrets: Path) -> None:
+def test_the_deprecated_file_name_is_found_and_fixed(
+    run: Run, logged_in: Sandbox, secrets: Path
+) -> None:
     (secrets / "cave-secret.json").unlink()
     old = secrets / "chunkedgraph-secret.json"
     old.write_text(json.dumps({"token": TOKEN}))
@@ -130,14 +132,14 @@ def test_the_deprecated_name(run: Run, logged_in: Sandbox, secrets: Path) -> Non
         ("global.daf-apis.com_auth", "rename it to global.daf-apis.com-cave-secret.json"),
     ],
 )
-def test_names_that_nobody_reads(
+def test_files_that_no_tool_reads_are_noted(
     run: Run, logged_in: Sandbox, secrets: Path, name: str, said: str
 ) -> None:
     (secrets / f"{name}-cave-secret.json").write_text(json.dumps({"token": TOKEN}))
     assert level_of(told(run), said) == "note"
 
 
-def test_conflicting_files(
+def test_conflicting_files_are_reported(
     run: Run, stub_server: StubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cave_auth_adapter.diagnose.doctor._servers", lambda store: [])
@@ -149,7 +151,9 @@ def test_conflicting_files(
     assert level_of(told(run), "minnie.microns-daf.com gets the former") == "note"
 
 
-def test_variables(run: Run, logged_in: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_are_reported(
+    run: Run, logged_in: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CAVE_TOKEN", TOKEN)
     assert level_of(told(run), "CAVE_TOKEN is set") == "note"
     monkeypatch.setenv("CAVE_TOKEN", f"'{TOKEN}'")
@@ -169,7 +173,7 @@ def test_variables(run: Run, logged_in: Sandbox, monkeypatch: pytest.MonkeyPatch
     ("date", "said"),
     [(7200, "120 minutes slow"), (-7200, "120 minutes fast"), (60, None), (None, None)],
 )
-def test_the_clock(date: int | None, said: str | None) -> None:
+def test_a_wrong_clock_is_reported(date: int | None, said: str | None) -> None:
     from cave_auth_adapter.diagnose.doctor import _clock
 
     now = time.time()
@@ -179,12 +183,12 @@ def test_the_clock(date: int | None, said: str | None) -> None:
     assert list(_clock("cave.example.org", "nonsense", now)) == []
 
 
-def test_a_server_that_does_not_answer(run: Run) -> None:
+def test_a_server_that_is_down_is_a_problem(run: Run) -> None:
     TokenStore().save(TOKEN, "localhost:1")
     assert level_of(told(run), "localhost:1 can't be reached") == "problem"
 
 
-def test_a_certificate_that_nobody_vouches_for(
+def test_an_untrusted_certificate_is_a_problem(
     run: Run, logged_in: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
@@ -192,7 +196,7 @@ def test_a_certificate_that_nobody_vouches_for(
     assert level_of(told(run), "certificate does not check out") == "problem"
 
 
-def test_whether_enable_is_on(
+def test_an_enabled_environment_is_reported(
     run: Run, logged_in: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hook = tmp_path / "hook.pth"
@@ -202,13 +206,15 @@ def test_whether_enable_is_on(
     assert level_of(told(run), "cave-auth enable: on") == "ok"
 
 
-def test_old_requests(run: Run, logged_in: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_requests_is_reported(
+    run: Run, logged_in: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("cave_auth_adapter.diagnose.doctor.metadata.version", lambda name: "2.31.0")
     assert level_of(told(run), "requests is too old") == "problem"
 
 
 @posix_only
-def test_a_directory_that_is_a_file(
+def test_a_file_in_place_of_the_directory_is_a_problem(
     run: Run, stub_server: StubServer, secrets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cave_auth_adapter.diagnose.doctor.DEFAULT_SERVER", stub_server.address)
@@ -235,7 +241,7 @@ def mode(path: Path) -> int:
 @posix_only
 @pytest.mark.parametrize("name", ["x.example-cave-secret.json", "cave-secret.json"])
 @pytest.mark.parametrize("kind", ["file", "directory", "hard link", "link to a link"])
-def test_what_a_link_leads_to_keeps_its_mode(
+def test_a_fix_does_not_change_the_target_of_a_link(
     run: Run, secrets: Path, tmp_path: Path, name: str, kind: str
 ) -> None:
     secrets.mkdir(parents=True, mode=0o700)
@@ -259,7 +265,7 @@ def test_what_a_link_leads_to_keeps_its_mode(
 
 @pytest.mark.usefixtures("quiet")
 @posix_only
-def test_links_within_the_directory_are_followed(run: Run, secrets: Path) -> None:
+def test_a_fix_follows_links_within_the_directory(run: Run, secrets: Path) -> None:
     path = TokenStore().save(TOKEN, "x.example")
     path.chmod(0o644)
     (secrets / "y.example-cave-secret.json").symlink_to(path.name)
@@ -269,7 +275,7 @@ def test_links_within_the_directory_are_followed(run: Run, secrets: Path) -> Non
 
 @pytest.mark.usefixtures("quiet")
 @posix_only
-def test_a_directory_that_is_a_link_keeps_its_mode(run: Run, secrets: Path, tmp_path: Path) -> None:
+def test_a_fix_does_not_change_a_linked_directory(run: Run, secrets: Path, tmp_path: Path) -> None:
     public = tmp_path / "public_html"
     public.mkdir(mode=0o755)
     public.chmod(0o755)
@@ -281,7 +287,7 @@ def test_a_directory_that_is_a_link_keeps_its_mode(run: Run, secrets: Path, tmp_
 
 @pytest.mark.usefixtures("quiet")
 @posix_only
-def test_the_name_of_a_file_does_nothing_to_the_terminal(secrets: Path) -> None:
+def test_control_characters_in_a_file_name_are_not_printed(secrets: Path) -> None:
     secrets.mkdir(parents=True)
     (secrets / "\x1b]0;owned\x07\x1b[2J-cave-secret.json").write_text("{}")
     result = CliRunner().invoke(main, ["doctor"], color=True)
@@ -305,14 +311,14 @@ def test_the_name_of_a_file_does_nothing_to_the_terminal(secrets: Path) -> None:
         ("cave.my-lab.org_sticky_auth-cave-secret.json", "cave.my-lab.org-cave-secret.json"),
     ],
 )
-def test_a_name_that_is_nearly_right(run: Run, secrets: Path, name: str, better: str) -> None:
+def test_a_misspelt_file_name_is_noted(run: Run, secrets: Path, name: str, better: str) -> None:
     secrets.mkdir(parents=True)
     (secrets / name).write_text("{}")
     assert level_of(told(run), f"never read. To use it, rename it to {better}.") == "note"
 
 
 @pytest.mark.usefixtures("quiet")
-def test_files_in_another_directory(
+def test_files_in_another_directory_are_noted(
     run: Run, secrets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     TokenStore().save(TOKEN)
@@ -324,14 +330,14 @@ def test_files_in_another_directory(
 
 
 @pytest.mark.usefixtures("quiet")
-def test_a_relative_directory(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_directory_is_a_problem(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLOUD_VOLUME_DIR", "somewhere")
     assert level_of(told(run), "a relative path in the variable CLOUD_VOLUME_DIR") == "problem"
 
 
 @pytest.mark.usefixtures("quiet")
 @posix_only
-def test_a_file_that_anybody_may_have_made(run: Run, secrets: Path) -> None:
+def test_a_world_writable_directory_is_a_problem(run: Run, secrets: Path) -> None:
     TokenStore().save(TOKEN, "x.example")
     secrets.chmod(0o777)
     found = told(run)
@@ -340,13 +346,15 @@ def test_a_file_that_anybody_may_have_made(run: Run, secrets: Path) -> None:
 
 
 @pytest.mark.usefixtures("quiet")
-def test_a_default_file_of_which_nobody_knows_whose_it_is(run: Run) -> None:
+def test_a_default_file_of_unknown_origin_is_noted(run: Run) -> None:
     TokenStore().save(TOKEN)
     assert level_of(told(run), "every trusted host gets it, as with CAVEclient") == "note"
 
 
 @pytest.mark.usefixtures("quiet")
-def test_a_stale_default_file(run: Run, secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stale_default_file_is_found_and_fixed(
+    run: Run, secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = TokenStore()
     store.save("0" * 32)
     store.save(TOKEN, "global.daf-apis.com")
@@ -365,7 +373,7 @@ def test_a_stale_default_file(run: Run, secrets: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.usefixtures("quiet")
-def test_a_token_of_another_deployment_is_told_and_not_taken(run: Run, secrets: Path) -> None:
+def test_a_default_file_of_another_deployment_is_left_alone(run: Run, secrets: Path) -> None:
     store = TokenStore()
     store.save("0" * 32)
     store.save("0" * 32, "proofreading.zetta.ai")
@@ -378,13 +386,13 @@ def test_a_token_of_another_deployment_is_told_and_not_taken(run: Run, secrets: 
 # --- Whether the token works ---------------------------------------------------------------
 
 
-def test_a_dead_token(run: Run, logged_in: Sandbox) -> None:
+def test_a_dead_token_is_a_problem(run: Run, logged_in: Sandbox) -> None:
     for server in (None, logged_in.auth_server, logged_in.data_server):
         TokenStore().save("0" * 32, server, overwrite=True)
     assert level_of(told(run), "it is invalid or has expired") == "problem"
 
 
-def test_terms_that_are_missing(run: Run, sandbox: Sandbox) -> None:
+def test_missing_terms_are_noted(run: Run, sandbox: Sandbox) -> None:
     user = sandbox.create_user("A Reader", permissions={"sandbox_terms": ["view"]})
     TokenStore().save(sandbox.create_token(user), sandbox.auth_server)
     found = told(run)
@@ -397,7 +405,9 @@ def test_terms_that_are_missing(run: Run, sandbox: Sandbox) -> None:
 
 @pytest.mark.usefixtures("quiet")
 @pytest.mark.parametrize("hosts", ["a.example b.example", "a.example;b.example"])
-def test_hosts_without_commas(run: Run, monkeypatch: pytest.MonkeyPatch, hosts: str) -> None:
+def test_hosts_without_commas_are_a_problem(
+    run: Run, monkeypatch: pytest.MonkeyPatch, hosts: str
+) -> None:
     monkeypatch.setenv("CAVE_AUTH_HOSTS", hosts)
     assert level_of(told(run), assignment("CAVE_AUTH_HOSTS", "a.example,b.example")) == "problem"
     monkeypatch.setenv("CAVE_AUTH_HOSTS", " a.example , b.example,")
@@ -405,7 +415,9 @@ def test_hosts_without_commas(run: Run, monkeypatch: pytest.MonkeyPatch, hosts: 
 
 
 @pytest.mark.usefixtures("quiet")
-def test_passwords_in_netrc(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_netrc_entries_for_cave_hosts_are_noted(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "netrc"
     monkeypatch.setenv("NETRC", str(path))
     path.write_text(
@@ -422,7 +434,7 @@ def test_passwords_in_netrc(run: Run, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.usefixtures("quiet")
-def test_a_socks_proxy_without_its_package(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_socks_package_is_a_problem(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "socks5h://127.0.0.1:9")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert level_of(told(run), 'pip install "requests[socks]"') == "problem"

@@ -174,7 +174,7 @@ def try_(run: Run, services: Services, secrets: Path) -> Callable[[Command], Res
 
 
 @pytest.mark.parametrize(("command", "asked"), CASES)
-def test_an_odd_answer_is_one_line(
+def test_an_odd_answer_is_reported_in_one_line(
     services: Services, try_: Callable[[Command], Result], command: Command, asked: str
 ) -> None:
     place = asked if asked[0] in "/P" else f"/auth/api/v1/{asked}"
@@ -204,7 +204,7 @@ def test_proper_answers_are_understood(
     assert expected <= asked
 
 
-def test_what_is_not_known_is_not_claimed(
+def test_an_unknown_kind_of_token_is_not_called_a_key(
     services: Services, try_: Callable[[Command], Result]
 ) -> None:
     services.odd = f"/auth/api/v1/{KEYS}", b"7"

@@ -1,4 +1,4 @@
-"""``cave-auth permissions`` and ``cave-auth terms``."""
+"""``cave-auth permissions`` and ``cave-auth terms``, against the sandbox."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .conftest import Run, host, parsed
 FORM = "{0}/sticky_auth/api/v1/tos/1/accept?redirect={0}/sticky_auth/settings/tokens"
 
 
-def test_permissions(run: Run, logged_in: Sandbox) -> None:
+def test_permissions_are_listed(run: Run, logged_in: Sandbox) -> None:
     result = run("permissions")
     assert result.exit_code == 0
     assert f"Sandbox User <sandbox.user@sandbox.example> at {host(logged_in.auth_server)}" in (
@@ -35,7 +35,9 @@ def test_permissions(run: Run, logged_in: Sandbox) -> None:
     ("dataset", "code"),
     [("sandbox", 0), ("sandbox_terms", 4), ("sandbox_restricted", 4), ("none\x1b[2J", 4)],
 )
-def test_permissions_on_one_dataset(run: Run, logged_in: Sandbox, dataset: str, code: int) -> None:
+def test_permissions_on_one_dataset_are_listed(
+    run: Run, logged_in: Sandbox, dataset: str, code: int
+) -> None:
     result = run("permissions", dataset)
     assert result.exit_code == code
     assert dataset.partition("\x1b")[0] in result.output
@@ -45,7 +47,7 @@ def test_permissions_on_one_dataset(run: Run, logged_in: Sandbox, dataset: str, 
     assert {row["dataset"] for row in parsed(told)["datasets"]} <= {dataset}
 
 
-def test_permissions_in_json(run: Run, sandbox: Sandbox) -> None:
+def test_permissions_are_printed_as_json(run: Run, sandbox: Sandbox) -> None:
     parent = sandbox.create_user("Parent", groups=["lab"])
     robot = sandbox.create_user("Robot", parent=parent, permissions={"sandbox": ["view"]})
     TokenStore().save(sandbox.create_token(robot), sandbox.auth_server)
@@ -64,7 +66,7 @@ def test_permissions_in_json(run: Run, sandbox: Sandbox) -> None:
     assert f"a service account of the user with the id {parent}" in shown
 
 
-def test_terms(run: Run, logged_in: Sandbox) -> None:
+def test_terms_are_listed(run: Run, logged_in: Sandbox) -> None:
     result = run("terms")
     assert result.exit_code == 0
     assert "Sandbox Terms of Service" in result.stdout
@@ -76,7 +78,7 @@ def test_terms(run: Run, logged_in: Sandbox) -> None:
     assert told["text"]
 
 
-def test_no_terms_are_missing(run: Run, sandbox: Sandbox) -> None:
+def test_terms_says_when_none_are_missing(run: Run, sandbox: Sandbox) -> None:
     user = sandbox.create_user("Alice", permissions={"sandbox": ["view"]})
     TokenStore().save(sandbox.create_token(user), sandbox.auth_server)
     assert "no terms of service" in run("terms").stdout
@@ -97,7 +99,9 @@ def test_no_terms_are_missing(run: Run, sandbox: Sandbox) -> None:
         None,
     ],
 )
-def test_other_shapes(run: Run, stub_server: StubServer, command: str, answer: object) -> None:
+def test_answers_of_other_shapes_are_reported(
+    run: Run, stub_server: StubServer, command: str, answer: object
+) -> None:
     TokenStore().save("0123456789abcdef", host(stub_server.address))
     stub_server.answer = Answer(body=json.dumps(answer).encode())
     result = run(command)
@@ -107,5 +111,5 @@ def test_other_shapes(run: Run, stub_server: StubServer, command: str, answer: o
 
 
 @pytest.mark.parametrize("command", ["terms", "permissions"])
-def test_nobody_is_logged_in(run: Run, command: str) -> None:
+def test_without_a_token_the_next_step_is_a_login(run: Run, command: str) -> None:
     assert run(command).exit_code == 3

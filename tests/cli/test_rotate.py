@@ -1,4 +1,4 @@
-"""``cave-auth keys rotate``: a new key in place of one that somebody may have seen."""
+"""``cave-auth keys rotate``: a new key replaces one that somebody may have seen."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def old(sandbox: Sandbox) -> str:
     return token
 
 
-def test_the_new_key_is_where_the_old_one_was(
+def test_the_new_key_replaces_the_old_one_in_every_file(
     run: Run, sandbox: Sandbox, secrets: Path, old: str
 ) -> None:
     TokenStore().save(old, sandbox.auth_server, "work")
@@ -45,7 +45,7 @@ def test_the_new_key_is_where_the_old_one_was(
     assert not {old, new} & set(result.output.split())
 
 
-def test_without_a_word_the_old_key_is_not_ended(run: Run, sandbox: Sandbox, old: str) -> None:
+def test_without_yes_the_old_key_is_not_revoked(run: Run, sandbox: Sandbox, old: str) -> None:
     result = run("keys", "rotate")
     assert result.exit_code == 0
     assert is_alive(sandbox, old)
@@ -54,7 +54,7 @@ def test_without_a_word_the_old_key_is_not_ended(run: Run, sandbox: Sandbox, old
     assert not is_alive(sandbox, old)
 
 
-def test_a_key_that_cant_be_saved_replaces_none(
+def test_a_key_that_cannot_be_saved_replaces_nothing(
     run: Run, sandbox: Sandbox, secrets: Path, old: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = keys_of(sandbox, old)
@@ -70,7 +70,7 @@ def test_a_key_that_cant_be_saved_replaces_none(
     assert keys_of(sandbox, old) == keys
 
 
-def test_a_server_that_fails_in_the_middle(
+def test_a_server_that_fails_before_the_old_key_is_revoked_is_reported(
     run: Run, sandbox: Sandbox, old: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gone(server: AuthServer, key_id: int) -> None:
@@ -85,7 +85,7 @@ def test_a_server_that_fails_in_the_middle(
     assert is_alive(sandbox, str(new))
 
 
-def test_what_cant_be_rotated(
+def test_login_tokens_and_variables_cannot_be_rotated(
     run: Run, sandbox: Sandbox, old: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     TokenStore().save(sandbox.create_token(ttl=60), sandbox.auth_server, overwrite=True)
@@ -111,7 +111,7 @@ def elsewhere(old: str) -> list[Path]:
     return copies
 
 
-def test_a_file_that_keeps_the_old_key_is_told_and_goes_on_working(
+def test_the_old_key_is_kept_while_another_file_holds_it(
     run: Run, sandbox: Sandbox, old: str, elsewhere: list[Path]
 ) -> None:
     before = [path.read_text() for path in elsewhere]
@@ -127,7 +127,7 @@ def test_a_file_that_keeps_the_old_key_is_told_and_goes_on_working(
 
 
 @pytest.mark.parametrize("word", ["y", "n"])
-def test_a_person_may_end_it_all_the_same(
+def test_a_person_may_revoke_the_old_key_anyway(
     run: Run,
     sandbox: Sandbox,
     old: str,
@@ -147,7 +147,9 @@ def test_a_person_may_end_it_all_the_same(
     assert is_alive(sandbox, old) is (word == "n")
 
 
-def test_cave_secret_json_follows_under_each_key(run: Run, sandbox: Sandbox, old: str) -> None:
+def test_cave_secret_json_gets_the_new_key_under_each_name(
+    run: Run, sandbox: Sandbox, old: str
+) -> None:
     TokenStore().save(old)
     TokenStore().save(old, key="work")
     assert run("keys", "rotate", "--server", host(sandbox.auth_server), "--yes").exit_code == 0

@@ -24,7 +24,9 @@ def content(sandbox: Sandbox) -> dict[str, str]:
     return json.loads(TokenStore().path_for(sandbox.auth_server).read_text())
 
 
-def test_a_second_account(run: Run, sandbox: Sandbox, bob: str, secrets: Path) -> None:
+def test_a_second_account_can_be_added_and_used(
+    run: Run, sandbox: Sandbox, bob: str, secrets: Path
+) -> None:
     for server in (sandbox.auth_server, sandbox.data_server):
         TokenStore().save(sandbox.token, server)
     result = run("login", sandbox.auth_server, "--as", "bob", "--token-stdin", input=bob)
@@ -46,7 +48,7 @@ def test_a_second_account(run: Run, sandbox: Sandbox, bob: str, secrets: Path) -
     assert not {bob, sandbox.token} & set(result.output.split())
 
 
-def test_the_first_account_with_a_name_is_in_use(
+def test_the_first_named_account_is_in_use(
     run: Run, sandbox: Sandbox, bob: str, secrets: Path
 ) -> None:
     assert (
@@ -57,12 +59,12 @@ def test_the_first_account_with_a_name_is_in_use(
     assert "already" in result.stdout
 
 
-def test_login_returns_a_client_of_that_account(sandbox: Sandbox, bob: str) -> None:
+def test_login_returns_a_client_of_the_named_account(sandbox: Sandbox, bob: str) -> None:
     TokenStore().save(sandbox.token, sandbox.auth_server)
     assert login(sandbox.auth_server, account="bob", token=bob).token == bob
 
 
-def test_accounts(run: Run, sandbox: Sandbox, bob: str) -> None:
+def test_accounts_are_listed(run: Run, sandbox: Sandbox, bob: str) -> None:
     TokenStore().save(sandbox.token, sandbox.auth_server)
     TokenStore().save(sandbox.token, sandbox.data_server)
     TokenStore().save(bob, sandbox.auth_server, "bob")
@@ -79,7 +81,7 @@ def test_accounts(run: Run, sandbox: Sandbox, bob: str) -> None:
     assert "refuses" in lines[3]
 
 
-def test_no_token_is_dropped(run: Run, sandbox: Sandbox, bob: str) -> None:
+def test_switch_keeps_every_token(run: Run, sandbox: Sandbox, bob: str) -> None:
     """Not even a dead one, whose account nobody can tell."""
     TokenStore().save("0123456789abcdef", sandbox.auth_server)
     TokenStore().save("fedcba9876543210", sandbox.auth_server, "previous")
@@ -93,7 +95,7 @@ def test_no_token_is_dropped(run: Run, sandbox: Sandbox, bob: str) -> None:
     }
 
 
-def test_a_variable_is_told(
+def test_switch_warns_of_a_variable_that_takes_precedence(
     run: Run, sandbox: Sandbox, bob: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     TokenStore().save(bob, sandbox.auth_server, "bob")
@@ -104,14 +106,16 @@ def test_a_variable_is_told(
 
 
 @pytest.mark.parametrize("name", ["", " ", "token", "description", "a\nb", "x" * 61])
-def test_what_is_no_name(run: Run, sandbox: Sandbox, bob: str, secrets: Path, name: str) -> None:
+def test_a_malformed_account_name_is_refused(
+    run: Run, sandbox: Sandbox, bob: str, secrets: Path, name: str
+) -> None:
     result = run("login", sandbox.auth_server, "--as", name, "--token-stdin", input=bob)
     assert result.exit_code == 3
     assert "name of an account" in result.stderr
     assert not secrets.exists()
 
 
-def test_what_cant_be_switched_to(run: Run, sandbox: Sandbox, bob: str) -> None:
+def test_an_unknown_or_ambiguous_account_is_refused(run: Run, sandbox: Sandbox, bob: str) -> None:
     assert run("switch", "bob").exit_code == 3
     assert run("accounts").exit_code == 3
     for server in (sandbox.auth_server, "cave.my-lab.org"):

@@ -1,4 +1,4 @@
-"""``cave-auth trust``: another host gets a deployment's token, if the person says so."""
+"""``cave-auth trust``: another host gets a deployment's token after the person agrees."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def home(sandbox: Sandbox) -> Sandbox:
 
 
 @pytest.mark.parametrize("how", ["--yes", "yes", "no"])
-def test_a_data_server(run: Run, home: Sandbox, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_data_server_is_trusted_after_a_yes(
+    run: Run, home: Sandbox, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Dialogue, "confirm", lambda self, question: how == "yes")
     data = host(home.data_server)
     result = run("trust", data, "--server", host(home.auth_server), *["--yes"] * (how == "--yes"))
@@ -39,7 +41,7 @@ def test_a_data_server(run: Run, home: Sandbox, how: str, monkeypatch: pytest.Mo
         assert run(*undo).exit_code == 3
 
 
-def test_to_undo_it_changes_no_other_file(run: Run, home: Sandbox, secrets: Path) -> None:
+def test_undo_changes_no_other_file(run: Run, home: Sandbox, secrets: Path) -> None:
     """The auth server's file holds the same token, and cave-secret.json may."""
     store = TokenStore()
     store.save(home.token)
@@ -53,7 +55,7 @@ def test_to_undo_it_changes_no_other_file(run: Run, home: Sandbox, secrets: Path
     assert saved(secrets) == before
 
 
-def test_nothing_is_saved_unasked(run: Run, home: Sandbox, secrets: Path) -> None:
+def test_without_a_yes_nothing_is_saved(run: Run, home: Sandbox, secrets: Path) -> None:
     before = saved(secrets)
     result = run("trust", home.data_server)
     assert result.exit_code == 1
@@ -61,7 +63,7 @@ def test_nothing_is_saved_unasked(run: Run, home: Sandbox, secrets: Path) -> Non
     assert saved(secrets) == before
 
 
-def test_another_token_is_replaced_and_that_is_told(run: Run, home: Sandbox) -> None:
+def test_replacing_another_token_is_announced(run: Run, home: Sandbox) -> None:
     TokenStore().save("0123456789abcdef", home.data_server)
     server = host(home.auth_server)
     result = run("trust", home.data_server, "--server", server, "--yes")
@@ -69,7 +71,7 @@ def test_another_token_is_replaced_and_that_is_told(run: Run, home: Sandbox) -> 
     assert TokenStore().load(home.data_server) == home.token
 
 
-def test_a_dead_token_is_not_passed_on(run: Run, sandbox: Sandbox) -> None:
+def test_a_dead_token_is_not_saved_for_another_host(run: Run, sandbox: Sandbox) -> None:
     TokenStore().save("0123456789abcdef", sandbox.auth_server)
     result = run("trust", sandbox.data_server, "--yes")
     assert result.exit_code == 3
@@ -93,13 +95,13 @@ def test_a_dead_token_is_not_passed_on(run: Run, sandbox: Sandbox) -> None:
         (["0123456789abcdef" * 2], 2, "That is a token"),
     ],
 )
-def test_what_cant_be_trusted(run: Run, arguments: list[str], code: int, said: str) -> None:
+def test_unsuitable_hosts_are_refused(run: Run, arguments: list[str], code: int, said: str) -> None:
     result = run("trust", *arguments, "--yes")
     assert result.exit_code == code
     assert said in " ".join(result.stderr.split())
 
 
-def test_which_servers_token(run: Run, home: Sandbox) -> None:
+def test_with_several_servers_one_must_be_named(run: Run, home: Sandbox) -> None:
     TokenStore().save("0123456789abcdef", "cave.my-lab.org")
     result = run("trust", home.data_server, "--yes")
     assert result.exit_code == 2

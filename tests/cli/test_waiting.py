@@ -1,4 +1,4 @@
-"""A command that waits for a server says so on a terminal, and is silent anywhere else."""
+"""A command that waits for a server says so on a terminal only."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def silent() -> Iterator[str]:
         "logout --revoke",
     ],
 )
-def test_a_server_that_says_nothing(silent: str, command: str) -> None:
+def test_a_silent_server_is_announced(silent: str, command: str) -> None:
     TokenStore().save("0123456789abcdef", silent)
     arguments = ["-m", "cave_auth_adapter", *command.replace("SERVER", silent).split()]
     child = pexpect.spawn(sys.executable, arguments, timeout=20, encoding="utf-8")
@@ -56,7 +56,7 @@ def test_a_server_that_says_nothing(silent: str, command: str) -> None:
     assert child.exitstatus == 130
 
 
-def test_what_was_shown_is_taken_away(stub_server: StubServer) -> None:
+def test_the_announcement_is_removed_again(stub_server: StubServer) -> None:
     stub_server.answer = Answer(delay=1.8)
     server = host(stub_server.address)
     TokenStore().save("0123456789abcdef", server)
@@ -67,7 +67,7 @@ def test_what_was_shown_is_taken_away(stub_server: StubServer) -> None:
     assert "1. trusted?" in out
 
 
-def test_nothing_where_stderr_is_no_terminal(stub_server: StubServer) -> None:
+def test_nothing_is_announced_where_stderr_is_no_terminal(stub_server: StubServer) -> None:
     stub_server.answer = Answer(delay=1.8)
     TokenStore().save("0123456789abcdef", host(stub_server.address))
     done = subprocess.run(
@@ -80,7 +80,7 @@ def test_nothing_where_stderr_is_no_terminal(stub_server: StubServer) -> None:
     assert done.stderr == ""
 
 
-def test_nothing_in_a_library(
+def test_nothing_is_announced_in_a_library(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
@@ -92,7 +92,7 @@ def test_nothing_in_a_library(
     assert "Waiting for cave.my-lab.org" in capsys.readouterr().err
 
 
-def test_an_error_of_the_work_comes_through() -> None:
+def test_an_error_passes_through() -> None:
     def fail() -> None:
         raise TimeoutError("its own")
 

@@ -1,4 +1,4 @@
-"""Where a token is not, while workers of Dask and Ray use it."""
+"""Workers of a real Dask and a real Ray use a token, and it is nowhere that others may look."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's"
 
 
 @on_linux
-def test_what_is_searched_for_is_found(tmp_path: Path) -> None:
+def test_the_search_finds_a_token(tmp_path: Path) -> None:
     token = secrets.token_hex(16)
     tmp_path.joinpath("file").write_bytes(forms(token)[1])
     assert files_with(token, tmp_path)
@@ -69,7 +69,9 @@ def test_what_is_searched_for_is_found(tmp_path: Path) -> None:
 
 
 @on_linux
-def test_dask(driver: Driver, start: Start, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_dask_keeps_the_token_to_its_workers(
+    driver: Driver, start: Start, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     engine = start(Dask)
     assert isinstance(engine, Dask)
     assert {each.status for each in engine.run(driver.url, TASKS)} == {200}
@@ -95,7 +97,9 @@ def test_dask(driver: Driver, start: Start, tmp_path_factory: pytest.TempPathFac
 
 
 @on_linux
-def test_ray(driver: Driver, start: Start, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_ray_keeps_the_token_to_its_workers(
+    driver: Driver, start: Start, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     import ray
     from ray.util import state
 

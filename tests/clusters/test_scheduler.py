@@ -87,7 +87,7 @@ def test_the_token_is_not_on_the_wire_with_tls(
     assert (driver.tokens[0].encode() in engine.tap.heard) is is_heard
 
 
-def test_where_the_scheduler_goes_away_the_next_source_is_asked(
+def test_without_a_scheduler_the_next_source_is_used(
     driver: Driver, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     from cave_auth_adapter.integrations.dask import _Source

@@ -107,7 +107,7 @@ def test_the_tutorial_shows_what_it_saved(reader: Reader, world: World) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_what_is_not_run_is_well_formed(page: Path) -> None:
+def test_blocks_that_are_not_run_are_well_formed(page: Path) -> None:
     for block in blocks_of(page):
         assert block.language in LANGUAGES, f"{page.name}, line {block.line}"
         assert block.action != "unknown", f"{page.name}, line {block.line}: not run, and no reason"
@@ -124,7 +124,7 @@ def parse(block: Block) -> None:
         subprocess.run(["bash", "-n"], input=block.code, text=True, check=True, timeout=10)
 
 
-def test_few_blocks_are_not_run() -> None:
+def test_only_a_few_blocks_are_not_run() -> None:
     skipped = [
         (page.name, block.line, block.reason)
         for page in PAGES
@@ -134,26 +134,26 @@ def test_few_blocks_are_not_run() -> None:
     assert len(skipped) == NOT_RUN, skipped
 
 
-def test_no_block_is_missed() -> None:
+def test_every_block_is_found() -> None:
     for page in PAGES:
         fences = re.findall(r"^\s*(?:```|~~~)", page.read_text("utf-8"), re.MULTILINE)
         assert len(fences) == 2 * len(blocks_of(page)), page.name
 
 
-def test_what_runs_elsewhere_does() -> None:
+def test_blocks_run_by_other_tests_are_named_there() -> None:
     for name, test in RUN_ELSEWHERE.items():
         if (ROOT / "docs" / name).exists():
             assert f'"{name}"' in (ROOT / test).read_text("utf-8")
 
 
-def test_the_links_of_the_readme_lead_somewhere() -> None:
+def test_the_links_of_the_readme_work() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     links = [link for link in re.findall(r"\]\(([^)]+)\)", readme) if "://" not in link]
     assert len(links) > 20
     assert [link for link in links if not (ROOT / link).is_file()] == []
 
 
-def test_the_readme_leads_to_each_page() -> None:
+def test_the_readme_links_to_every_page() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     for page in DOCS:
         # The site is built from docstrings, and from SECURITY.md, for these.

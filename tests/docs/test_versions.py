@@ -34,7 +34,7 @@ def commands() -> list[str]:
     return [step["run"] for job in jobs().values() for step in job["steps"] if "run" in step]
 
 
-def test_the_pythons() -> None:
+def test_the_python_versions_agree() -> None:
     classifiers = SETUP["metadata"]["classifiers"]
     pythons = re.findall(r"Python :: (3\.\d+)", classifiers)
     assert len(pythons) >= 5
@@ -45,7 +45,7 @@ def test_the_pythons() -> None:
     assert f'python_version = "{pythons[0]}"' in (ROOT / "pyproject.toml").read_text("utf-8")
 
 
-def test_the_systems() -> None:
+def test_the_operating_systems_agree() -> None:
     systems = jobs()["test"]["strategy"]["matrix"]["os"]
     assert systems == ["ubuntu-latest", "macos-latest", "windows-latest"]
 
@@ -57,7 +57,7 @@ def test_the_newest_release_in_the_changelog_is_the_version() -> None:
     assert re.fullmatch(rf"{re.escape(__version__)} \(\d{{4}}-\d\d-\d\d\)", newest)
 
 
-def test_the_oldest_versions() -> None:
+def test_the_oldest_versions_agree() -> None:
     """Those of the page are those of setup.cfg, and those that `make lowest` installs."""
     bounds = dict(re.findall(r"^([a-z0-9-]+)>=([\d.]+)", _requirements(), re.MULTILINE))
     told = re.findall(r"^\| `?([\w-]+)`? \| ([\d.]+) \|", PAGE, re.MULTILINE)
@@ -74,7 +74,7 @@ def _requirements() -> str:
 
 
 @pytest.mark.parametrize("command", commands() if WORKFLOWS else [])
-def test_a_command_of_a_workflow_is_there(command: str) -> None:
+def test_the_commands_of_the_workflow_exist(command: str) -> None:
     program, *words = command.split()
     if program != "make":
         assert os.access(ROOT / program, os.X_OK)

@@ -1,4 +1,4 @@
-"""A clock that jumps, and files that come from another time."""
+"""The clock jumps, and files have time stamps from the future or the past; all is simulated."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ doors = pytest.mark.parametrize("door", DOORS)
 
 @doors
 @pytest.mark.parametrize("jump", JUMPS.values(), ids=JUMPS)
-def test_a_new_token_is_noticed_though_the_clock_jumps(
+def test_a_new_token_is_noticed_when_the_clock_jumps(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, door: str, jump: float
 ) -> None:
     monkeypatch.setattr(watch, "LOOK_INTERVAL", 0.05)
@@ -45,7 +45,7 @@ def test_a_new_token_is_noticed_though_the_clock_jumps(
 
 
 @pytest.mark.parametrize("jump", JUMPS.values(), ids=JUMPS)
-def test_a_refused_token_is_left_in_peace_for_no_longer_though_the_clock_jumps(
+def test_a_clock_jump_does_not_lengthen_the_pause_after_a_refusal(
     monkeypatch: pytest.MonkeyPatch, jump: float
 ) -> None:
     monkeypatch.setattr(memory, "_QUIET", 0.05)
@@ -74,7 +74,7 @@ def test_a_refused_token_is_left_in_peace_for_no_longer_though_the_clock_jumps(
 
 @doors
 @pytest.mark.parametrize("mtime", [1.0, 1e9, 4e9], ids=["1970", "2001", "2096"])
-def test_a_file_from_another_time_is_read_and_its_change_noticed(
+def test_a_file_with_any_time_stamp_is_read_and_its_change_noticed(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, door: str, mtime: float
 ) -> None:
     """As a backup, an archive or a file server with a clock of its own leaves them."""

@@ -1,4 +1,4 @@
-"""A disk that is full, a file too large, a place that is made read-only while we work."""
+"""A real full disk, file size limit and read-only mount while a token is saved."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def old_content_stands(directory: Path) -> bool:
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_a_full_disk_is_said_and_loses_nothing(
+def test_a_full_disk_is_an_error_and_loses_nothing(
     small_disk: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch, door: str
 ) -> None:
     monkeypatch.setenv("CLOUD_VOLUME_DIR", str(small_disk))
@@ -81,7 +81,7 @@ def test_a_full_disk_is_said_and_loses_nothing(
     assert json.loads(path.read_text()) == {"token": OTHER, **KEYS}
 
 
-def test_a_disk_that_becomes_read_only_is_said_and_loses_nothing(small_disk: Path) -> None:
+def test_a_read_only_disk_is_an_error_and_loses_nothing(small_disk: Path) -> None:
     store = TokenStore(small_disk / "secrets")
     path = store.save(TOKEN)
     path.write_text(json.dumps({"token": TOKEN, **KEYS}))
@@ -155,7 +155,7 @@ print("to the end")
 """
 
 
-def test_a_file_that_may_not_grow_is_said_and_loses_nothing(run_as_nobody: Run) -> None:
+def test_a_file_size_limit_is_an_error_and_loses_nothing(run_as_nobody: Run) -> None:
     """As on a full disk, part of it is written; and no file system need be mounted for it."""
     run_as_nobody(TOO_LARGE)
 
@@ -195,5 +195,5 @@ print("to the end")
 """
 
 
-def test_permissions_that_change_under_way_are_said_and_lose_nothing(run_as_nobody: Run) -> None:
+def test_permissions_that_change_are_an_error_and_lose_nothing(run_as_nobody: Run) -> None:
     run_as_nobody(PERMISSIONS)

@@ -1,4 +1,4 @@
-"""A fork in the middle of things: the child goes its own way, and the parent on with its."""
+"""A fork at any moment: both the child and the parent continue."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def works(session: requests.Session, url: str) -> None:
 
 @doors
 @pytest.mark.parametrize("whose", ["the same session", "a new session"])
-def test_a_fork_in_the_middle_of_a_request(serve: Serve, door: str, whose: str) -> None:
+def test_a_fork_during_a_request_harms_neither_process(serve: Serve, door: str, whose: str) -> None:
     held, answers = Held(serve), []
     auth = CaveAuth(TOKEN, hosts=[held.server.host])
     session = session_through(door, auth)
@@ -92,7 +92,7 @@ def test_a_fork_in_the_middle_of_a_request(serve: Serve, door: str, whose: str) 
 
 
 @doors
-def test_a_fork_while_a_token_is_looked_up(
+def test_a_fork_during_a_lookup_harms_neither_process(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, door: str
 ) -> None:
     """The thread that looks holds a lock, which nobody would release in the child."""
@@ -119,7 +119,7 @@ def test_a_fork_while_a_token_is_looked_up(
 
 
 @doors
-def test_a_fork_while_a_new_token_is_looked_for(
+def test_a_fork_after_a_refusal_harms_neither_process(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, door: str
 ) -> None:
     server = serve(lambda seen: GOOD if OTHER in seen.headers["authorization"] else REFUSAL)
@@ -167,7 +167,7 @@ def test_a_child_and_its_parent_share_no_connection(serve: Serve) -> None:
     assert connections == {"/begun": [0], "/before": [1], "/child": [2, 2], "/after": [1]}
 
 
-def test_a_fork_while_a_token_is_saved(secrets: Path) -> None:
+def test_a_fork_during_a_save_harms_neither_process(secrets: Path) -> None:
     """The lock of the file belongs to the parent; the child waits for it, and saves then."""
     for number in range(5):
         saver = threading.Thread(target=save_many, args=(number,))

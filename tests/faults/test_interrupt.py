@@ -1,4 +1,4 @@
-"""Ctrl-C at any instant: of a request through each door, and of the saving of a token."""
+"""Ctrl-C at any instant of a request, through each way to sign, and of saving a token."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def no_patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @needs_proc
 @doors
-def test_a_request_that_is_interrupted_at_each_step(serve: Serve, door: str) -> None:
+def test_a_request_may_be_interrupted_at_any_step(serve: Serve, door: str) -> None:
     before, bench, step = settled_sockets(), Bench(serve, door), 1
     while interrupted_at(step, bench.work):
         bench.check()
@@ -189,7 +189,7 @@ def test_a_request_that_is_interrupted_at_each_step(serve: Serve, door: str) -> 
 
 @needs_proc
 @doors
-def test_a_request_that_is_interrupted_at_a_random_instant(serve: Serve, door: str) -> None:
+def test_a_request_may_be_interrupted_at_a_random_instant(serve: Serve, door: str) -> None:
     assert threading.current_thread() is threading.main_thread()
     before, bench, chance = settled_sockets(), Bench(serve, door), random.Random(door)
     hits = 0
@@ -204,7 +204,7 @@ def test_a_request_that_is_interrupted_at_a_random_instant(serve: Serve, door: s
     assert settled_sockets(before) == before
 
 
-def test_the_shared_transport_can_be_interrupted_where_a_queue_takes_its_lock(
+def test_the_shared_transport_may_be_interrupted_within_a_queue_lock(
     serve: Serve,
 ) -> None:
     """It serves all sessions: a lock that is left in it would stop every request after."""
@@ -251,7 +251,7 @@ class Saving:
         self.new = old
 
 
-def test_a_save_that_is_interrupted_at_each_step() -> None:
+def test_a_save_may_be_interrupted_at_any_step() -> None:
     saving, step = Saving(), 1
     while interrupted_at(step, saving.work):
         saving.check()
@@ -259,7 +259,7 @@ def test_a_save_that_is_interrupted_at_each_step() -> None:
     assert step > 40
 
 
-def test_a_save_that_is_interrupted_at_a_random_instant() -> None:
+def test_a_save_may_be_interrupted_at_a_random_instant() -> None:
     saving, chance, hits = Saving(), random.Random("save"), 0
     for _ in range(3 * INSTANTS):
         hits += interrupted_after(chance.uniform(0, 0.002), saving.work)

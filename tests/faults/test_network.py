@@ -1,4 +1,4 @@
-"""Each fault of a server, through each door: what plain requests makes of it, no socket more."""
+"""Network faults made by a server on loopback raise as in plain requests, and leave no socket."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def auth_for(server: FaultyServer, token: str | None) -> CaveAuth:
     ids=["signed", "signed stream", "no token stream"],
 )
 @each_fault
-def test_a_fault_is_what_it_is_without_us(
+def test_a_fault_raises_as_without_us(
     serve: Serve, fault: Fault, door: str, token: str | None, stream: bool
 ) -> None:
     server = serve(lambda seen: fault)
@@ -63,7 +63,7 @@ def test_a_fault_is_what_it_is_without_us(
 
 @doors
 @pytest.mark.parametrize("name", ["closes before the answer", "stalls within the body"])
-def test_a_fault_under_a_post_is_what_it_is_without_us(serve: Serve, name: str, door: str) -> None:
+def test_a_fault_during_a_post_raises_as_without_us(serve: Serve, name: str, door: str) -> None:
     fault = FAULTS[name]
     server = serve(lambda seen: fault)
     expected, asked = plain_fate(server, fault, False, "POST")
@@ -75,7 +75,7 @@ def test_a_fault_under_a_post_is_what_it_is_without_us(serve: Serve, name: str, 
 @doors
 @signed
 @pytest.mark.parametrize("fault", HANDSHAKES.values(), ids=HANDSHAKES)
-def test_a_fault_of_the_handshake_is_what_it_is_without_us(
+def test_a_failed_handshake_raises_as_without_us(
     serve: Serve, fault: Fault, door: str, token: str | None
 ) -> None:
     server = serve(lambda seen: GOOD, handshake=fault)
@@ -91,7 +91,7 @@ def test_a_fault_of_the_handshake_is_what_it_is_without_us(
 
 @doors
 @signed
-def test_a_server_that_is_gone_is_what_it_is_without_us(
+def test_a_server_that_is_gone_raises_as_without_us(
     serve: Serve, door: str, token: str | None
 ) -> None:
     server = serve(lambda seen: GOOD)
@@ -106,7 +106,7 @@ def test_a_server_that_is_gone_is_what_it_is_without_us(
         assert still_works(door, auth, session, server.url)
 
 
-def test_the_faults_are_of_many_kinds(serve: Serve) -> None:
+def test_the_faults_raise_errors_of_many_kinds(serve: Serve) -> None:
     """The comparison above is worth as much as the ways to fail that it meets."""
     server = serve(lambda seen: GOOD)
     fates: set[Fate] = set()
@@ -134,7 +134,7 @@ def rounds(server: FaultyServer, fault: Fault, door: str) -> None:
 @needs_proc
 @doors
 @each_fault_but_stalls
-def test_20_rounds_of_a_fault_leave_no_socket(
+def test_20_faults_leave_no_open_socket(
     serve: Serve, fault: Fault, door: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     # What urllib3 logs of odd headers has a traceback, and that holds a socket.
@@ -148,7 +148,7 @@ def test_20_rounds_of_a_fault_leave_no_socket(
 
 @needs_proc
 @doors
-def test_a_socket_that_is_left_is_counted(serve: Serve, door: str) -> None:
+def test_the_count_finds_an_open_socket(serve: Serve, door: str) -> None:
     before = settled_sockets()
     server = serve(lambda seen: GOOD)
     held = session_through(door, auth_for(server, TOKEN)).get(server.url, stream=True)

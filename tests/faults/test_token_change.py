@@ -1,4 +1,4 @@
-"""A server that breaks off while a token changes: its refusal, or its answer to the repeat."""
+"""A server that fails while a token changes, in its refusal or in its second answer."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ class Changing:
 
 @doors
 @each_fault
-def test_a_repeat_fails_as_a_first_request_does(serve: Serve, fault: Fault, door: str) -> None:
+def test_a_failed_repeat_raises_as_a_first_request_does(
+    serve: Serve, fault: Fault, door: str
+) -> None:
     changing = Changing(serve, REFUSAL, fault)
     expected, url = changing.plain_fate(), changing.server.url
     with session_through(door, changing.auth) as session:
@@ -67,7 +69,7 @@ def test_a_repeat_fails_as_a_first_request_does(serve: Serve, fault: Fault, door
 
 @doors
 @pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS)
-def test_a_refusal_that_breaks_off_is_no_failure_once_there_is_a_new_token(
+def test_a_truncated_refusal_does_not_matter_with_a_new_token(
     serve: Serve, refusal: Fault, door: str
 ) -> None:
     changing = Changing(serve, refusal, GOOD)
@@ -79,7 +81,7 @@ def test_a_refusal_that_breaks_off_is_no_failure_once_there_is_a_new_token(
 
 @pytest.mark.parametrize("door", ["auth", "mount"])
 @pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS)
-def test_a_refusal_gives_its_connection_back_before_the_repeat(
+def test_a_refusal_returns_its_connection_before_the_repeat(
     serve: Serve, refusal: Fault, door: str
 ) -> None:
     """In a pool of one connection, the repeat would wait for it for ever."""
@@ -96,9 +98,7 @@ def test_a_refusal_gives_its_connection_back_before_the_repeat(
 
 @doors
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_repeat_meets_no_close_that_follows_the_refusal(
-    serve: Serve, door: str, method: str
-) -> None:
+def test_a_repeat_survives_a_close_after_the_refusal(serve: Serve, door: str, method: str) -> None:
     """A close may be on its way when all of the refusal has come, and be noticed by nobody yet."""
     refused: set[int] = set()
 

@@ -1,4 +1,4 @@
-"""Libraries that keep answers: requests-cache and CacheControl. No token is kept with them."""
+"""The real requests-cache and CacheControl store answers, and no token with them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ orders = pytest.mark.parametrize("order", ["ours first", "theirs first"])
 
 @pytest.mark.parametrize("backend", ["sqlite", "filesystem"])
 @pytest.mark.parametrize("make", ["install", "mount", "auth"])
-def test_a_cached_session_asks_once_and_keeps_no_token(
+def test_a_cached_session_requests_once_and_stores_no_token(
     url: str, sandbox: Sandbox, tokens: Tokens, cache: Path, backend: str, make: str
 ) -> None:
     session = requests_cache.CachedSession(str(cache / "name"), backend=backend)
@@ -74,7 +74,7 @@ def test_a_cached_session_asks_once_and_keeps_no_token(
     assert not any(token.encode() in bytes_below(cache) for token in tokens)
 
 
-def test_a_cache_keeps_no_login_page_of_a_token_that_cant_be_used(
+def test_a_cache_stores_no_login_page_for_an_unusable_token(
     url: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, on: None
 ) -> None:
     session = requests_cache.CachedSession(backend="memory")
@@ -88,7 +88,7 @@ def test_a_cache_keeps_no_login_page_of_a_token_that_cant_be_used(
 
 
 @pytest.mark.parametrize("match", [False, True, ["Authorization"]])
-def test_a_cached_session_that_matches_headers_hits(
+def test_a_cached_session_that_matches_headers_finds_its_entry(
     url: str, cache: Path, on: None, match: bool | list[str]
 ) -> None:
     session = requests_cache.CachedSession(str(cache / "name"), match_headers=match)
@@ -128,7 +128,7 @@ def test_a_session_made_before_the_installed_cache_is_signed(url: str, uncached:
 
 
 @pytest.mark.parametrize("kind", ["before.get", "requests.get", "Original().get"])
-def test_a_first_import_of_us_under_an_installed_cache_signs_every_session(
+def test_every_session_signs_after_a_first_import_under_an_installed_cache(
     url: str, python: Python, kind: str
 ) -> None:
     """`requests.Session` is then the cache's subclass, and not the class of all sessions."""
@@ -170,7 +170,7 @@ def with_cachecontrol(how: str, auth: CaveAuth | None, cache: Path) -> requests.
 
 
 @pytest.mark.parametrize("how", CACHING)
-def test_cachecontrol_asks_once_and_keeps_no_token(
+def test_cachecontrol_requests_once_and_stores_no_token(
     serve: MakeServer, tmp_path: Path, how: str
 ) -> None:
     server = serve(headers=("Cache-Control: max-age=600",))
@@ -187,7 +187,7 @@ def test_cachecontrol_asks_once_and_keeps_no_token(
     strict=True, reason="RFC 9111 has a cache keep the headers that an answer varies by; see docs"
 )
 @pytest.mark.parametrize("name", ["Authorization", "Cookie", "Accept, Cookie"])
-def test_cachecontrol_keeps_no_token_where_the_answer_varies_by_it(
+def test_cachecontrol_stores_no_token_where_the_answer_varies_by_it(
     serve: MakeServer, tmp_path: Path, name: str
 ) -> None:
     server = serve(headers=("Cache-Control: max-age=600", f"Vary: {name}"))
@@ -202,9 +202,7 @@ def test_cachecontrol_keeps_no_token_where_the_answer_varies_by_it(
 
 @pytest.mark.parametrize("known", [True, False], ids=["token", "no token"])
 @pytest.mark.parametrize("how", CACHING)
-def test_cachecontrol_revalidates_and_its_answers_tell_of_it(
-    serve: MakeServer, tmp_path: Path, how: str, known: bool
-) -> None:
+def test_cachecontrol_revalidates(serve: MakeServer, tmp_path: Path, how: str, known: bool) -> None:
     server = serve(headers=("Cache-Control: max-age=0", 'ETag: "1"'))
     auth = CaveAuth(TOKEN if known else None, hosts=[server.host])
 

@@ -1,4 +1,4 @@
-"""CAVEclient keeps its token as a cookie without a domain, which any redirect takes anywhere."""
+"""The real CAVEclient has its token in a cookie without a domain; a redirect must not carry it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_without_us_the_token_leaks(
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("server", ["foreign_server", "plain_server"])
-def test_with_us_it_does_not(
+def test_with_us_the_token_does_not_leak(
     sandbox: Sandbox,
     tokens: Tokens,
     client_session: MakeSession,
@@ -82,7 +82,7 @@ def test_with_us_it_does_not(
     assert received.header("Authorization") is None
 
 
-def test_over_two_hops_it_does_not(
+def test_over_two_hops_the_token_does_not_leak(
     sandbox: Sandbox, tokens: Tokens, client_session: MakeSession, on: None
 ) -> None:
     second = f"{sandbox.foreign_server}/redirect?to={sandbox.foreign_server}/y"
@@ -93,7 +93,7 @@ def test_over_two_hops_it_does_not(
     assert not tokens.found_in(received)
 
 
-def test_where_a_stranger_leads_it_is_not_signed(
+def test_a_redirect_from_a_foreign_host_is_not_signed(
     sandbox: Sandbox, tokens: Tokens, client_session: MakeSession, on: None
 ) -> None:
     back = f"{sandbox.foreign_server}/redirect?to={sandbox.other_data_server}/echo"
@@ -104,7 +104,7 @@ def test_where_a_stranger_leads_it_is_not_signed(
     assert not tokens.found_in(sandbox.requests(sandbox.other_data_server))
 
 
-def test_a_token_that_is_not_in_our_files_does_not_leak_either(
+def test_a_token_unknown_to_us_does_not_leak(
     sandbox: Sandbox, tokens: Tokens, client_session: MakeSession, on: None
 ) -> None:
     own = sandbox.create_token()
@@ -113,7 +113,7 @@ def test_a_token_that_is_not_in_our_files_does_not_leak_either(
     assert own not in repr(sandbox.requests(sandbox.foreign_server))
 
 
-def test_another_cookie_goes_along_as_without_us(
+def test_other_cookies_follow_as_without_us(
     sandbox: Sandbox, tokens: Tokens, client_session: MakeSession, on: None
 ) -> None:
     session = client_session(tokens.data)
@@ -156,7 +156,7 @@ def test_a_redirect_within_an_unknown_host_keeps_the_cookie(
     ] * 2
 
 
-def test_a_redirect_from_an_unknown_host_to_another_takes_nothing_along(
+def test_a_redirect_between_unknown_hosts_carries_nothing(
     sandbox: Sandbox, tokens: Tokens, client_session: MakeSession, on: None
 ) -> None:
     url = f"{sandbox.foreign_server}/redirect?to={sandbox.plain_server}/x"
@@ -182,7 +182,7 @@ def test_an_info_client_works_as_without_us(
     ]
 
 
-def test_its_retries_are_kept(
+def test_the_retries_of_the_client_are_kept(
     sandbox: Sandbox, tokens: Tokens, client_session: MakeSession, on: None
 ) -> None:
     session = client_session(tokens.data)

@@ -1,4 +1,4 @@
-"""Threads, processes and greenlets: each request gets its own answer, and each is signed."""
+"""Threads, processes and greenlets: each request gets its own answer and its own signature."""
 
 from __future__ import annotations
 
@@ -62,9 +62,7 @@ def test_64_threads_each_get_their_own_answer(url: str, tokens: Tokens, kind: st
     assert {token for *_, token in seen} == {tokens.data}
 
 
-def test_threads_at_different_servers_carry_each_its_token(
-    sandbox: Sandbox, tokens: Tokens, on: None
-) -> None:
+def test_threads_send_each_server_its_own_token(sandbox: Sandbox, tokens: Tokens, on: None) -> None:
     servers = {
         sandbox.data_server: tokens.data,
         sandbox.other_data_server: tokens.other,
@@ -89,7 +87,7 @@ def test_a_pool_of_processes_is_signed(url: str, tokens: Tokens, method: str, on
     assert seen == [{"middle_auth_token": tokens.data}] * 6
 
 
-def test_a_forked_child_of_a_thread_that_installs_is_not_stuck(url: str, tokens: Tokens) -> None:
+def test_a_child_forked_during_install_does_not_hang(url: str, tokens: Tokens) -> None:
     """The lock of install() may be held by another thread at the moment of the fork."""
     from cave_auth_adapter.install import _lock
 
@@ -174,7 +172,7 @@ def test_after_a_fork_with_idle_connections_no_answer_is_swapped(
         assert child.get(TIMEOUT) == []
 
 
-def test_a_fork_within_a_crowd_of_threads_is_not_stuck(url: str, on: None) -> None:
+def test_a_fork_among_many_threads_does_not_hang(url: str, on: None) -> None:
     stop, warm = threading.Event(), threading.Barrier(5)
 
     def hammer(number: int) -> list[str]:
@@ -241,7 +239,7 @@ def test_50_greenlets_each_get_their_own_answer(
 
 
 @pytest.mark.parametrize("ours", [[OURS, PATCH], [PATCH, OURS]], ids="; ".join)
-def test_requests_imported_before_the_patch_does_as_without_us(
+def test_requests_imported_before_gevents_patch_behaves_as_without_us(
     url: str, tokens: Tokens, python: Python, ours: list[str]
 ) -> None:
     """gevent warns of this order; with TLS, requests itself fails with a RecursionError."""

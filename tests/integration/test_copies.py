@@ -1,4 +1,4 @@
-"""Sessions, adapters and auth objects are pickled (dask, joblib, multiprocessing) and copied."""
+"""Copies and pickles of sessions, adapters and auth objects, as dask and joblib make them."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def with_install() -> requests.Session:
 
 @duplicate
 @pytest.mark.parametrize("make", [with_auth, with_adapter, with_mount, with_install])
-def test_a_duplicate_of_a_session_is_signed(
+def test_a_copy_of_a_session_signs(
     sandbox: Sandbox, tokens: Tokens, make: Callable[[], requests.Session], duplicate: Duplicate
 ) -> None:
     twin = duplicate(make())
@@ -101,7 +101,7 @@ def test_a_session_pickled_under_install_holds_nothing_of_ours(on: None) -> None
     assert b"cave_auth" not in pickle.dumps(session)
 
 
-def test_a_session_pickled_under_install_works_where_it_is_not(on: None) -> None:
+def test_a_session_pickled_under_install_works_without_install(on: None) -> None:
     data = pickle.dumps(requests.Session())
     uninstall()
 
@@ -109,7 +109,7 @@ def test_a_session_pickled_under_install_works_where_it_is_not(on: None) -> None
 
 
 @duplicate
-def test_a_duplicate_of_an_adapter_keeps_its_settings(duplicate: Duplicate) -> None:
+def test_a_copy_of_an_adapter_keeps_its_settings(duplicate: Duplicate) -> None:
     adapter = CaveAdapter(CaveAuth(TOKEN, hosts=["a.example"]), max_retries=5, pool_maxsize=3)
 
     twin = duplicate(adapter)
@@ -120,7 +120,7 @@ def test_a_duplicate_of_an_adapter_keeps_its_settings(duplicate: Duplicate) -> N
 
 
 @duplicate
-def test_a_duplicate_of_a_wrapping_adapter_keeps_what_it_wraps(duplicate: Duplicate) -> None:
+def test_a_copy_of_a_wrapping_adapter_keeps_the_wrapped_one(duplicate: Duplicate) -> None:
     adapter = CaveAdapter(CaveAuth(TOKEN, hosts=["a.example"]), wrapped=HTTPAdapter(max_retries=5))
 
     twin = duplicate(adapter)
@@ -136,14 +136,14 @@ class Subclass(CaveAdapter):
 
 @duplicate
 @pytest.mark.parametrize("wrapped", [None, HTTPAdapter()])
-def test_a_duplicate_of_a_subclass_is_of_the_subclass(
+def test_a_copy_of_a_subclass_keeps_its_class(
     duplicate: Duplicate, wrapped: HTTPAdapter | None
 ) -> None:
     assert type(duplicate(Subclass(wrapped=wrapped))) is Subclass
 
 
 @duplicate
-def test_a_deeper_wrapping_survives(duplicate: Duplicate) -> None:
+def test_nested_adapters_survive_copying(duplicate: Duplicate) -> None:
     adapter = CaveAdapter(wrapped=CaveAdapter(wrapped=HTTPAdapter(max_retries=4)))
 
     assert duplicate(adapter).wrapped.wrapped.max_retries.total == 4
@@ -160,7 +160,7 @@ def test_a_deeper_wrapping_survives(duplicate: Duplicate) -> None:
     ],
     ids=repr,
 )
-def test_a_duplicate_of_an_auth_is_equal_to_it(duplicate: Duplicate, auth: CaveAuth) -> None:
+def test_a_copy_of_an_auth_is_equal(duplicate: Duplicate, auth: CaveAuth) -> None:
     twin = duplicate(auth)
 
     assert twin == auth
@@ -179,7 +179,7 @@ def test_an_auth_without_a_given_token_pickles_without_one(
 
 
 @duplicate
-def test_a_duplicate_of_a_prepared_request_can_be_sent(
+def test_a_copy_of_a_prepared_request_can_be_sent(
     sandbox: Sandbox, tokens: Tokens, duplicate: Duplicate
 ) -> None:
     session = requests.Session()

@@ -1,4 +1,4 @@
-"""The three doors against real protected services over TLS."""
+"""The three ways to sign, against real protected services over TLS on loopback."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ..support.doors import Door
 from ..support.sandbox import Tokens
 
 
-def test_without_a_door_the_service_refuses(sandbox: Sandbox, tokens: Tokens) -> None:
+def test_without_us_the_service_refuses(sandbox: Sandbox, tokens: Tokens) -> None:
     answer = requests.get(f"{sandbox.data_server}/echo")
 
     assert answer.url.startswith(sandbox.identity_provider)
     assert answer.history[0].status_code == 302
 
 
-def test_header_and_cookie_arrive_at_a_cave_host(
+def test_a_cave_host_receives_header_and_cookie(
     sandbox: Sandbox, tokens: Tokens, door: Door
 ) -> None:
     echo = door().get(f"{sandbox.data_server}/echo", cookies={"mine": "1"}).json()
@@ -40,7 +40,7 @@ def test_a_post_arrives_signed_with_its_body(sandbox: Sandbox, tokens: Tokens, d
     assert dict(echo["headers"])["Authorization"] == f"Bearer {tokens.data}"
 
 
-def test_nothing_arrives_at_another_host(sandbox: Sandbox, tokens: Tokens, door: Door) -> None:
+def test_another_host_receives_no_token(sandbox: Sandbox, tokens: Tokens, door: Door) -> None:
     session = door()
     session.get(f"{sandbox.foreign_server}/x").raise_for_status()
     session.get(f"{sandbox.plain_server}/x").raise_for_status()
@@ -77,7 +77,7 @@ def test_without_a_token_the_service_answers_in_json(sandbox: Sandbox, door: Doo
     assert answer.json()["error"] == "no_token"
 
 
-def test_a_redirect_to_another_cave_host_arrives_signed_with_its_token(
+def test_a_redirect_to_another_cave_host_carries_its_token(
     sandbox: Sandbox, tokens: Tokens, door: Door
 ) -> None:
     target = f"{sandbox.other_data_server}/echo"
@@ -91,7 +91,7 @@ def test_a_redirect_to_another_cave_host_arrives_signed_with_its_token(
 
 
 @pytest.mark.parametrize("status", [307, 308])
-def test_a_post_that_is_redirected_keeps_its_body(
+def test_a_redirected_post_keeps_its_body(
     sandbox: Sandbox, tokens: Tokens, door: Door, status: int
 ) -> None:
     target = f"{sandbox.other_data_server}/echo"
@@ -106,7 +106,7 @@ def test_a_post_that_is_redirected_keeps_its_body(
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("where", ["foreign host", "plain http", "other port"])
-def test_a_redirect_that_leaves_cave_arrives_bare(
+def test_a_redirect_to_a_foreign_host_is_unsigned(
     sandbox: Sandbox, tokens: Tokens, door: Door, where: str, status: int
 ) -> None:
     server = {
@@ -141,9 +141,7 @@ def test_a_session_that_keeps_auth_on_redirects_leaks_nothing(
     assert not tokens.found_in(received)
 
 
-def test_the_adapter_does_not_trust_the_prefix_it_is_mounted_on(
-    sandbox: Sandbox, tokens: Tokens
-) -> None:
+def test_mounting_on_a_prefix_does_not_trust_it(sandbox: Sandbox, tokens: Tokens) -> None:
     session = requests.Session()
     session.mount("https://127.0.0.1", CaveAdapter(CaveAuth(tokens.data)))
     session.get(f"{sandbox.foreign_server}/x").raise_for_status()
@@ -151,9 +149,7 @@ def test_the_adapter_does_not_trust_the_prefix_it_is_mounted_on(
     assert not tokens.found_in(sandbox.requests(sandbox.foreign_server))
 
 
-def test_the_retries_of_a_wrapped_adapter_happen_and_each_is_signed(
-    sandbox: Sandbox, tokens: Tokens
-) -> None:
+def test_each_retry_of_a_wrapped_adapter_is_signed(sandbox: Sandbox, tokens: Tokens) -> None:
     session = requests.Session()
     retries = Retry(total=3, status_forcelist=[503], backoff_factor=0)
     session.mount("https://", CaveAdapter(wrapped=HTTPAdapter(max_retries=retries)))
@@ -176,7 +172,7 @@ def test_responses_hold_no_token_and_no_added_history(
     assert not any(token.encode() in pickle.dumps(answer) for token in tokens)
 
 
-def test_the_callers_request_is_the_one_in_the_response(sandbox: Sandbox, tokens: Tokens) -> None:
+def test_response_request_is_the_callers_request(sandbox: Sandbox, tokens: Tokens) -> None:
     session = mount(requests.Session())
     request = session.prepare_request(requests.Request("GET", f"{sandbox.data_server}/echo"))
 
@@ -216,7 +212,7 @@ def test_install_signs_sessions_made_before_it_and_uninstall_ends_that(
     assert not tokens.found_in(sandbox.requests())
 
 
-def test_errors_of_the_transport_are_those_of_requests(tokens: Tokens, door: Door) -> None:
+def test_transport_errors_are_those_of_requests(tokens: Tokens, door: Door) -> None:
     session = door(CaveAuth(tokens.data, hosts=["localhost:1"]))
     with pytest.raises(requests.ConnectionError) as caught:
         session.get("https://localhost:1/x")

@@ -1,4 +1,4 @@
-"""gevent that is patched after install(): nothing waits for ever."""
+"""gevent patches the process after ``install()``: nothing waits for ever."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ print(*tokens_of_greenlets())
 """
 
 
-def test_greenlets_look_once_and_wait_for_no_lock(tmp_path: Path) -> None:
+def test_greenlets_read_the_token_once_without_a_deadlock(tmp_path: Path) -> None:
     TokenStore().save("cd")
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)

@@ -23,7 +23,7 @@ def shell() -> InteractiveShell:
     return InteractiveShell()
 
 
-def test_loading_signs_and_unloading_ends_that(
+def test_loading_starts_signing_and_unloading_ends_it(
     shell: InteractiveShell, sandbox: Sandbox, tokens: Tokens
 ) -> None:
     url = f"{sandbox.data_server}/echo"
@@ -56,30 +56,30 @@ def loaded(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> Loade
     return load
 
 
-def test_without_a_token(loaded: Loaded) -> None:
+def test_without_a_token_the_next_step_is_shown(loaded: Loaded) -> None:
     assert "once you log in: from cave_auth_adapter import login; login()" in loaded()
 
 
-def test_the_file_of_the_token_and_the_number_of_hosts(loaded: Loaded, secrets: Path) -> None:
+def test_the_token_file_and_the_number_of_hosts_are_shown(loaded: Loaded, secrets: Path) -> None:
     TokenStore().save(TOKEN, "cave.my-lab.org")
     told = loaded()
     assert "12 trusted hosts and domains are signed, with the token from ~" in told
     assert "cave.my-lab.org-cave-secret.json." in told
 
 
-def test_several_files(loaded: Loaded) -> None:
+def test_several_files_are_summed_up(loaded: Loaded) -> None:
     for number in range(4):
         TokenStore().save(f"{TOKEN}{number}", f"cave{number}.my-lab.org")
     assert "and from" in (told := loaded())
     assert "and 2 more; see status()" in told
 
 
-def test_a_variable(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_in_a_variable_is_named(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAVE_TOKEN", TOKEN)
     assert "from the variable CAVE_TOKEN." in loaded()
 
 
-def test_no_program_and_no_function_is_asked(
+def test_no_command_and_no_source_is_called(
     loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The server is the command's last argument: where it runs, it makes a file of that name, too.
@@ -96,18 +96,18 @@ def test_no_program_and_no_function_is_asked(
     assert not (tmp_path / "asked").exists()
 
 
-def test_no_server_is_asked(loaded: Loaded, sandbox: Sandbox, tokens: Tokens) -> None:
+def test_no_server_is_contacted(loaded: Loaded, sandbox: Sandbox, tokens: Tokens) -> None:
     loaded()
     assert sandbox.requests() == []
 
 
 @pytest.mark.parametrize("content", ["{", '{"token": "two words"}'])
-def test_a_file_that_is_broken(loaded: Loaded, secrets: Path, content: str) -> None:
+def test_a_broken_file_is_named(loaded: Loaded, secrets: Path, content: str) -> None:
     path = TokenStore().save(TOKEN)
     path.write_text(content)
     assert f"{path}: " in loaded()
 
 
-def test_the_switch(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cave_auth_disable_is_reported(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAVE_AUTH_DISABLE", "1")
     assert "CAVE_AUTH_DISABLE is set, so no request is signed." in loaded()

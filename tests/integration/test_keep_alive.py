@@ -1,4 +1,4 @@
-"""Shared connections: as fast as one session, and never in the way."""
+"""Shared connections are as fast as one session, and never get in the way."""
 
 from __future__ import annotations
 
@@ -84,14 +84,14 @@ def test_a_streamed_answer_can_be_read_after_its_session_is_closed(url: str, on:
     assert answer.content.startswith(b"chunk 0")
 
 
-def test_an_answer_that_was_not_read_is_mixed_into_no_other(url: str, on: None) -> None:
+def test_an_unread_answer_is_mixed_into_no_other(url: str, on: None) -> None:
     held = [requests.get(url.replace("/echo", "/stream"), stream=True) for _ in range(5)]
 
     assert requests.post(url, data="body").json()["body"] == "body"
     assert all(answer.content.count(b"chunk") == 10 for answer in held)
 
 
-def test_an_answer_that_was_dropped_half_read_is_mixed_into_no_other(url: str, on: None) -> None:
+def test_a_half_read_answer_is_mixed_into_no_other(url: str, on: None) -> None:
     for number in range(5):
         answer = requests.get(url.replace("/echo", "/stream?chunks=5000"), stream=True)
         next(answer.iter_content(10))
@@ -108,9 +108,7 @@ def test_without_keep_alive_each_call_opens_its_own(
     assert opened() == 5
 
 
-def test_another_host_gets_a_connection_for_each_call_as_without_us(
-    sandbox: Sandbox, on: None
-) -> None:
+def test_another_host_gets_a_new_connection_for_each_call(sandbox: Sandbox, on: None) -> None:
     before = sandbox.connections(sandbox.foreign_server)
     for _ in range(5):
         requests.get(sandbox.foreign_server)
@@ -119,7 +117,7 @@ def test_another_host_gets_a_connection_for_each_call_as_without_us(
 
 @shares
 @pytest.mark.parametrize("close", [True, False])
-def test_a_caller_who_asks_to_close_is_obeyed(
+def test_a_request_for_connection_close_is_honoured(
     url: str, on: None, opened: Callable[[], int], close: bool
 ) -> None:
     for _ in range(3):
@@ -130,7 +128,7 @@ def test_a_caller_who_asks_to_close_is_obeyed(
 # Not shared over different TLS settings
 
 
-def test_a_connection_without_verification_serves_no_call_with_it(
+def test_an_unverified_connection_serves_no_verified_call(
     authority: Authority, serve: MakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = serve()
@@ -154,7 +152,7 @@ def test_each_unverified_call_warns_as_without_us(serve: MakeServer) -> None:
 
 
 @shares
-def test_a_bundle_that_does_not_accept_the_server_fails_beside_one_that_does(
+def test_a_bundle_that_rejects_the_server_fails_beside_one_that_accepts_it(
     serve: MakeServer, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = serve()
@@ -179,7 +177,7 @@ def test_a_bundle_that_does_not_exist_fails_as_without_us(serve: MakeServer) -> 
 
 
 @shares
-def test_client_certificates_do_not_share(
+def test_calls_with_different_client_certificates_share_no_connection(
     authority: Authority, serve: MakeServer, tmp_path: Path
 ) -> None:
     server = serve(client_certificates=True)
@@ -273,7 +271,7 @@ def tightened() -> HTTPAdapter:
         tightened,
     ],
 )
-def test_an_adapter_that_was_set_up_keeps_its_own_connections(
+def test_a_configured_adapter_keeps_its_own_connections(
     url: str, on: None, opened: Callable[[], int], make: Callable[[], HTTPAdapter]
 ) -> None:
     session, adapter = requests.Session(), make()
@@ -285,7 +283,7 @@ def test_an_adapter_that_was_set_up_keeps_its_own_connections(
     assert len(adapter.poolmanager.pools) == 1
 
 
-def test_an_adapter_whose_send_was_replaced_is_left_to_that(url: str, on: None) -> None:
+def test_an_adapter_with_a_replaced_send_is_left_alone(url: str, on: None) -> None:
     session, calls = requests.Session(), []
     adapter = session.adapters["https://"]
     send = adapter.send
@@ -299,7 +297,7 @@ def test_an_adapter_whose_send_was_replaced_is_left_to_that(url: str, on: None) 
     assert calls == [1]
 
 
-def test_an_adapter_class_whose_pool_manager_is_patched_is_left_to_that(
+def test_an_adapter_class_with_a_patched_pool_manager_is_left_alone(
     url: str, on: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Libraries that bring other certificates patch HTTPAdapter.init_poolmanager."""
@@ -331,9 +329,7 @@ def at_the_second(action: Do) -> Callable[[Seen, int], Do]:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH"])
-def test_a_server_that_closes_idle_connections_is_not_noticed(
-    serve: MakeServer, method: str
-) -> None:
+def test_a_server_may_close_idle_connections(serve: MakeServer, method: str) -> None:
     server = serve(close_after_first)
     trust(server)
     for number in range(3):
@@ -346,7 +342,7 @@ def test_a_server_that_closes_idle_connections_is_not_noticed(
 
 @pytest.mark.parametrize("action", [Do.CLOSE, Do.RESET])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
-def test_a_server_that_closes_under_a_safe_request_is_not_noticed(
+def test_a_server_may_close_during_a_safe_request(
     serve: MakeServer, method: str, action: Do
 ) -> None:
     server = serve(at_the_second(action))
@@ -358,7 +354,7 @@ def test_a_server_that_closes_under_a_safe_request_is_not_noticed(
 
 @shares
 @pytest.mark.parametrize("error", [BrokenPipeError, ConnectionResetError])
-def test_a_server_that_closes_while_a_body_is_sent_is_not_noticed(
+def test_a_server_may_close_while_a_body_is_sent(
     serve: MakeServer, monkeypatch: pytest.MonkeyPatch, error: type[OSError]
 ) -> None:
     """Of a long body, not all has left when the close arrives, and sending the rest fails."""
@@ -387,9 +383,7 @@ class BrokenSocket:
 
 @pytest.mark.parametrize("action", [Do.CLOSE, Do.RESET])
 @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
-def test_what_may_not_be_repeated_is_never_sent_twice(
-    serve: MakeServer, method: str, action: Do
-) -> None:
+def test_an_unsafe_request_is_never_sent_twice(serve: MakeServer, method: str, action: Do) -> None:
     server = serve(at_the_second(action))
     trust(server)
     for number in range(4):
@@ -405,7 +399,7 @@ def test_what_may_not_be_repeated_is_never_sent_twice(
 @shares
 @pytest.mark.parametrize("action", [Do.CLOSE, Do.RESET])
 @pytest.mark.parametrize("installed", [True, False])
-def test_a_post_that_meets_a_close_fails_as_on_any_kept_connection(
+def test_a_post_on_a_closed_connection_fails_as_without_us(
     serve: MakeServer, action: Do, installed: bool
 ) -> None:
     """It may have been carried out, so nobody may send it twice (RFC 9110, section 9.2.2)."""
@@ -446,7 +440,7 @@ def test_a_file_as_body_succeeds_where_it_does_without_us(
             assert requests.put(f"{server.url}/x", data=file).text == "PUT /x body"
 
 
-def test_a_get_after_a_post_that_opened_anew_is_repeatable(
+def test_a_get_after_a_post_on_a_new_connection_is_repeatable(
     serve: MakeServer, clock: Callable[[float], None]
 ) -> None:
     server = serve(at_the_second(Do.CLOSE))
@@ -467,7 +461,7 @@ def test_a_get_after_a_get_that_was_repeated_is_repeatable(serve: MakeServer) ->
     ]
 
 
-def test_a_get_meets_no_connection_that_was_idle_for_minutes(
+def test_a_get_uses_no_connection_idle_for_minutes(
     serve: MakeServer, clock: Callable[[float], None]
 ) -> None:
     """A firewall forgets it without a word: a request on it waits for ever, a new one does not."""
@@ -489,7 +483,7 @@ def test_a_server_that_never_answers_fails_as_without_us(serve: MakeServer) -> N
     assert len(server.requests) == 1
 
 
-def test_a_server_that_comes_back_at_the_same_port_is_found(serve: MakeServer) -> None:
+def test_a_server_restarted_on_the_same_port_is_found(serve: MakeServer) -> None:
     server = serve()
     trust(server)
     assert requests.get(f"{server.url}/x").ok

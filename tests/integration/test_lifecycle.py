@@ -1,4 +1,4 @@
-"""install(), uninstall() and installed(): any number, in any order, from any thread."""
+"""``install()``, ``uninstall()`` and ``installed()`` in any number and order, from any thread."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_installing_many_times_adds_no_layer() -> None:
     assert requests.Session().get_adapter("https://global.daf-apis.com") is not None
 
 
-def test_nested_contexts_restore_what_was(url: str, sandbox: Sandbox) -> None:
+def test_nested_blocks_restore_the_former_state(url: str, sandbox: Sandbox) -> None:
     outer, inner = sandbox.create_token(), sandbox.create_token()
     hosts = [sandbox.data_server]
     with installed(CaveAuth(outer, hosts=hosts)):
@@ -103,13 +103,13 @@ def test_an_exception_within_a_context_ends_it() -> None:
     assert_untouched()
 
 
-def test_uninstalling_within_a_context_ends_as_before_it() -> None:
+def test_uninstalling_within_a_block_restores_the_state_before_it() -> None:
     with installed():
         uninstall()
     assert_untouched()
 
 
-def test_a_session_is_followed_over_install_and_uninstall(url: str, tokens: Tokens) -> None:
+def test_a_session_signs_only_while_installed(url: str, tokens: Tokens) -> None:
     session, seen = requests.Session(), []
     for change in (uninstall, install, uninstall, install):
         change()
@@ -118,7 +118,7 @@ def test_a_session_is_followed_over_install_and_uninstall(url: str, tokens: Toke
     assert seen == [None, tokens.data, None, tokens.data]
 
 
-def test_a_patch_of_others_over_ours_stays_when_we_go(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uninstall_leaves_a_later_patch_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
     install()
     ours, calls = requests.Session.get_adapter, []
 
@@ -139,7 +139,7 @@ def test_a_patch_of_others_over_ours_stays_when_we_go(monkeypatch: pytest.Monkey
     assert_untouched()
 
 
-def test_a_patch_of_others_below_ours_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_earlier_patch_is_still_called(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
     def theirs(self: requests.Session, url: str) -> object:
@@ -155,7 +155,7 @@ def test_a_patch_of_others_below_ours_is_called(monkeypatch: pytest.MonkeyPatch)
     assert calls == ["https://global.daf-apis.com"]
 
 
-def test_install_uninstall_under_a_patch_again_and_again_leaves_no_layers(
+def test_repeated_installs_under_a_patch_leave_no_layers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A mock of someone's over ours, that goes when we are gone: as in a test suite."""
@@ -177,7 +177,7 @@ def test_install_uninstall_under_a_patch_again_and_again_leaves_no_layers(
     assert depth == 1
 
 
-def test_threads_that_install_and_uninstall_break_no_request(url: str, tokens: Tokens) -> None:
+def test_installing_and_uninstalling_in_threads_breaks_no_request(url: str, tokens: Tokens) -> None:
     stop, session = threading.Event(), requests.Session()
 
     def toggle() -> None:
@@ -210,7 +210,7 @@ def test_threads_that_install_and_uninstall_break_no_request(url: str, tokens: T
 
 
 @pytest.mark.parametrize("name", ["get_adapter", "rebuild_auth"])
-def test_what_we_replace_looks_like_the_original(on: None, name: str) -> None:
+def test_the_replaced_method_looks_like_the_original(on: None, name: str) -> None:
     import inspect
 
     ours = getattr(requests.Session, name)

@@ -1,4 +1,4 @@
-"""Libraries that answer in place of the network: responses, requests-mock, vcrpy, betamax."""
+"""The real responses, requests-mock, vcrpy and betamax, each in place of the network."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def test_after_a_mocker_a_session_that_went_through_it_is_signed(
     assert answer.json()["cookies"] == {"middle_auth_token": sandbox.token}
 
 
-def test_a_mocker_that_outlives_us_leaves_requests_as_it_was() -> None:
+def test_a_mocker_that_outlasts_install_restores_requests() -> None:
     get_adapter = requests.Session.get_adapter
     install()
     with requests_mock.Mocker() as mock:
@@ -305,7 +305,7 @@ def test_after_a_cassette_requests_reach_the_network_again(
     assert len(sandbox.requests(sandbox.data_server)) == 1
 
 
-def test_a_first_import_of_us_within_a_cassette_does_no_harm(
+def test_importing_us_first_within_a_cassette_does_no_harm(
     url: str, python: Python, tmp_path: Path
 ) -> None:
     script = """

@@ -1,4 +1,4 @@
-"""The real Python viewer of neuroglancer, asked for credentials as its page does."""
+"""The real Python viewer of neuroglancer, asked for credentials as its web page does."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def late_install(auth: CaveAuth | None = None) -> None:
 DOORS = [late_install, register]
 
 
-def test_without_us_it_knows_no_credentials_of_that_kind(
+def test_without_us_it_has_no_cave_credentials(
     viewer: Any, sandbox: Sandbox, tokens: Tokens
 ) -> None:
     """https://github.com/google/neuroglancer/issues/392"""
@@ -130,7 +130,7 @@ def test_a_viewer_that_allows_no_credentials_gives_none(sandbox: Sandbox, tokens
     assert ask(guessable, sandbox.data_server).status_code == 403
 
 
-def test_a_viewer_that_other_machines_reach_gives_a_token_only_where_that_was_asked_for(
+def test_a_viewer_open_to_other_machines_gives_a_token_on_request_only(
     viewer: Any,
     sandbox: Sandbox,
     tokens: Tokens,
@@ -146,20 +146,22 @@ def test_a_viewer_that_other_machines_reach_gives_a_token_only_where_that_was_as
     assert ask(viewer, sandbox.data_server).ok
 
 
-def test_a_provider_of_a_tools_own_stays(viewer: Any, sandbox: Sandbox, tokens: Tokens) -> None:
+def test_a_tools_own_provider_is_kept(viewer: Any, sandbox: Sandbox, tokens: Tokens) -> None:
     manager.register(bridge.KIND, lambda parameters: None)
     late_install()
     assert ask(viewer, sandbox.data_server).status_code == 400
 
 
-def test_after_uninstall_nothing_is_answered(viewer: Any, sandbox: Sandbox, tokens: Tokens) -> None:
+def test_after_uninstall_no_credentials_are_given(
+    viewer: Any, sandbox: Sandbox, tokens: Tokens
+) -> None:
     late_install()
     assert ask(viewer, sandbox.data_server).ok
     uninstall()
     assert ask(viewer, sandbox.data_server).status_code == 400
 
 
-def test_one_call_answers_from_the_auth_it_is_given(viewer: Any, sandbox: Sandbox) -> None:
+def test_the_credentials_come_from_the_given_auth(viewer: Any, sandbox: Sandbox) -> None:
     register(CaveAuth("c3d4", hosts=[sandbox.data_server]))
 
     assert ask(viewer, sandbox.data_server).json()["credentials"]["accessToken"] == "c3d4"
@@ -168,7 +170,7 @@ def test_one_call_answers_from_the_auth_it_is_given(viewer: Any, sandbox: Sandbo
         register("c3d4")  # type: ignore[arg-type]
 
 
-def test_a_server_of_another_shape_may_be_exposed_and_gives_no_token(
+def test_a_server_of_unknown_shape_gives_no_token(
     viewer: Any,
     sandbox: Sandbox,
     tokens: Tokens,

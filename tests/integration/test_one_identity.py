@@ -1,4 +1,4 @@
-"""A process with two tokens acts as one person, whatever it imports first.
+"""A process with two tokens acts as one account, in any order of imports.
 
 CAVE_TOKEN is a bot's, and the secret files have a person's. Without us CloudVolume and CAVEclient
 send the person's, beside what a script sends by itself.

@@ -33,7 +33,7 @@ def lines_of(title: str) -> str:
 
 
 @pytest.mark.parametrize("title", CLIENTS)
-def test_no_token_goes_where_a_redirect_leads(
+def test_no_client_sends_the_token_after_a_redirect(
     sandbox: Sandbox,
     tokens: Tokens,
     monkeypatch: pytest.MonkeyPatch,

@@ -1,4 +1,4 @@
-"""`status()`, and what a notebook shows of our objects: all that is there, no markup, no token."""
+"""``status()`` and what notebooks show of our objects: complete, without markup or token."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def text_of(shown: object) -> str:
     return html.unescape(re.sub(r"<[^>]+>", "\n", page))
 
 
-def test_whose_tokens_for_which_hosts(sandbox: Sandbox) -> None:
+def test_accounts_and_their_hosts_are_shown(sandbox: Sandbox) -> None:
     server = sandbox.auth_server.partition("://")[2]
     data = sandbox.data_server.partition("://")[2]
     TokenStore().save(sandbox.token, server)
@@ -64,14 +64,14 @@ def test_whose_tokens_for_which_hosts(sandbox: Sandbox) -> None:
         assert status().signing
 
 
-def test_no_token() -> None:
+def test_without_a_token_the_next_step_is_shown() -> None:
     found = status()
     assert found.accounts == ()
     assert "from cave_auth_adapter import login; login()" in text_of(found)
     assert "global.daf-apis.com" in found.hosts
 
 
-def test_a_refused_token_is_part_of_the_answer(sandbox: Sandbox) -> None:
+def test_a_refused_token_is_reported(sandbox: Sandbox) -> None:
     TokenStore().save(TOKEN, sandbox.auth_server)
     found = status()
     assert "problem" in str(found)
@@ -96,14 +96,14 @@ def test_the_time_is_bounded_for_all_servers_together(sandbox: Sandbox) -> None:
     assert str(found).count("did not answer within 4 seconds") == 2
 
 
-def test_hostile_names(sandbox: Sandbox) -> None:
+def test_hostile_names_are_escaped(sandbox: Sandbox) -> None:
     user = sandbox.create_user(HOSTILE)
     TokenStore().save(sandbox.create_token(user), sandbox.auth_server)
     assert "<img src=x onerror=alert(1)>" in text_of(status())
 
 
 @pytest.mark.parametrize("field", ["tos_name", "tos_form_url"])
-def test_hostile_refusals(field: str) -> None:
+def test_hostile_refusals_are_escaped(field: str) -> None:
     told = {"error": "missing_tos", "data": {field: HOSTILE}}
     url = "https://global.daf-apis.com/info"
     found = explain(status=403, url=url, body=json.dumps(told))
@@ -113,7 +113,7 @@ def test_hostile_refusals(field: str) -> None:
     assert json.loads(json.dumps(found)) == found
 
 
-def test_a_client(tokens: Tokens, sandbox: Sandbox) -> None:
+def test_a_client_shows_its_account(tokens: Tokens, sandbox: Sandbox) -> None:
     client = AuthClient(server_address=sandbox.auth_server)
     shown = text_of(client)
     assert sandbox.auth_server in shown
@@ -127,5 +127,5 @@ def test_a_client(tokens: Tokens, sandbox: Sandbox) -> None:
     assert "AuthClient" in shown
 
 
-def test_it_is_a_public_name() -> None:
+def test_status_is_a_public_name() -> None:
     assert cave_auth_adapter.status is status

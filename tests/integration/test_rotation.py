@@ -1,4 +1,4 @@
-"""A long job survives a token change, and a dead token makes no storm."""
+"""A long job survives token changes, and a dead token causes no flood of requests."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_threads_and_cloudvolume_survive_fifty_changes(
         )
 
 
-def test_each_door_survives_changes(
+def test_each_way_to_sign_survives_changes(
     sandbox: Sandbox, store: Store, door: Door, reads: collections.Counter[str]
 ) -> None:
     session = door()
@@ -196,7 +196,7 @@ def test_a_pool_of_processes_survives_changes(sandbox: Sandbox, store: Store, me
         assert [status for job in jobs for status in job.result(120)] == [200] * 400
 
 
-def test_a_token_saved_by_caveclient_in_another_process_is_picked_up(
+def test_a_token_that_caveclient_saves_in_another_process_is_noticed(
     sandbox: Sandbox, store: Store, door: Door
 ) -> None:
     session, url = door(), f"{sandbox.data_server}/echo"
@@ -279,7 +279,7 @@ def test_a_thousand_threads_with_a_dead_token_cost_nothing_extra(
     assert reads.total() - before <= 1
 
 
-def test_a_missing_token_makes_no_storm(
+def test_a_missing_token_causes_no_flood_of_requests(
     sandbox: Sandbox, door: Door, reads: collections.Counter[str]
 ) -> None:
     session = door(CaveAuth(hosts=[sandbox.data_server]))
@@ -302,7 +302,7 @@ def test_a_token_that_is_not_ours_is_never_replaced(sandbox: Sandbox, store: Sto
             client.info.get_datastacks()
 
 
-def test_a_client_made_before_the_change_goes_on(sandbox: Sandbox) -> None:
+def test_a_client_made_before_the_change_continues(sandbox: Sandbox) -> None:
     from caveclient import CAVEclient
 
     old = sandbox.create_token()

@@ -1,4 +1,4 @@
-"""Sessions and adapters of other people: requests-toolbelt, requests-futures, subclasses."""
+"""Sessions and adapters of requests-toolbelt, requests-futures, and of callers."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_source_address_adapter_still_binds(serve: MakeServer, way: str) -> No
 
 
 @pytest.mark.parametrize("trusted", [False, True])
-def test_guess_auth_still_answers_a_challenge(serve: MakeServer, trusted: bool) -> None:
+def test_guess_auth_answers_a_challenge(serve: MakeServer, trusted: bool) -> None:
     server = serve(status="401 Unauthorized", headers=('WWW-Authenticate: Basic realm="x"',))
     install(CaveAuth(TOKEN, hosts=[server.host] if trusted else ["localhost:1"]))
 
@@ -122,7 +122,7 @@ def test_guess_auth_still_answers_a_challenge(serve: MakeServer, trusted: bool) 
     assert server.requests[1].headers["authorization"] == "Basic dXNlcjpwYXNz"
 
 
-def test_a_digest_challenge_is_still_answered(serve: MakeServer) -> None:
+def test_a_digest_challenge_is_answered(serve: MakeServer) -> None:
     server = serve(
         status="401 Unauthorized",
         headers=('WWW-Authenticate: Digest realm="x", nonce="n", qop="auth"',),
@@ -236,11 +236,11 @@ class Elsewhere(requests.Session):
         return HTTPAdapter()
 
 
-def test_a_get_adapter_without_super_is_left_alone(url: str, on: None) -> None:
+def test_a_get_adapter_that_does_not_call_super_is_left_alone(url: str, on: None) -> None:
     assert Elsewhere().get(url, allow_redirects=False).status_code == 302
 
 
-def test_a_mounted_session_without_super_is_left_alone(url: str) -> None:
+def test_a_mounted_session_that_does_not_call_super_is_left_alone(url: str) -> None:
     assert mount(Elsewhere()).get(url, allow_redirects=False).status_code == 302
 
 
@@ -310,7 +310,7 @@ class Bare(BaseAdapter):
 
 
 @pytest.mark.parametrize("prefix", ["https://", "https://localhost"])
-def test_an_adapter_of_ones_own_does_the_sending(
+def test_an_adapter_of_the_caller_does_the_sending(
     url: str, tokens: Tokens, on: None, prefix: str
 ) -> None:
     session, adapter = requests.Session(), Counting()
@@ -333,7 +333,7 @@ def test_an_adapter_that_is_no_http_adapter_is_signed(on: None, monkeypatch: Any
     assert "Authorization" not in answer.request.headers
 
 
-def test_an_adapter_mounted_while_installed_is_the_callers_own(on: None) -> None:
+def test_an_adapter_mounted_while_installed_is_returned_unchanged(on: None) -> None:
     session, adapter = requests.Session(), HTTPAdapter(max_retries=3)
     session.mount("https://global.daf-apis.com", adapter)
 
@@ -341,7 +341,7 @@ def test_an_adapter_mounted_while_installed_is_the_callers_own(on: None) -> None
 
 
 @pytest.mark.parametrize("url", ["https://global.daf-apis.com/x", "https://elsewhere.example/x"])
-def test_what_get_adapter_gives_is_an_http_adapter_with_its_attributes(on: None, url: str) -> None:
+def test_get_adapter_returns_an_http_adapter_with_its_attributes(on: None, url: str) -> None:
     """Programs ask `session.get_adapter(url)` for its pool manager or its retries."""
     session = requests.Session()
     own: Any = session.adapters["https://"]
@@ -353,7 +353,7 @@ def test_what_get_adapter_gives_is_an_http_adapter_with_its_attributes(on: None,
     assert found.config is own.config
 
 
-def test_what_is_set_on_an_adapter_that_was_asked_for_stays(on: None) -> None:
+def test_a_setting_on_a_returned_adapter_is_kept(on: None) -> None:
     session = requests.Session()
     adapter: Any = session.get_adapter("https://global.daf-apis.com")
     adapter.max_retries = 7

@@ -1,4 +1,4 @@
-"""Nothing is shared that is not equal, and no connection is used again that may not be."""
+"""Only equal settings share a connection, and no connection is used again in a doubtful state."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ FALSY: list[Any] = [False, None, 0, 0.0, "", [], (), {}]
 
 
 @pytest.mark.parametrize("value", FALSY, ids=repr)
-def test_a_session_that_does_not_verify_leaves_nothing_to_one_that_does(
+def test_an_unverified_session_leaves_no_connection_to_a_verified_one(
     serve: MakeServer, monkeypatch: pytest.MonkeyPatch, value: Any
 ) -> None:
     server = serve()
@@ -93,7 +93,7 @@ def test_settings_that_differ_share_no_connection_in_any_order(
     assert 1 not in by_path["/other"]
 
 
-def test_a_race_of_careless_and_careful_sessions(
+def test_unverified_and_verified_sessions_in_parallel_share_nothing(
     serve: MakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = serve()
@@ -120,7 +120,7 @@ def test_a_race_of_careless_and_careful_sessions(
     assert {seen.path for seen in server.requests} == {"/careless"}
 
 
-def test_a_bundle_that_was_replaced_is_another(serve: MakeServer, tmp_path: Path) -> None:
+def test_a_replaced_bundle_counts_as_another(serve: MakeServer, tmp_path: Path) -> None:
     server, bundle = serve(), tmp_path / "bundle.pem"
     trust(server)
     bundle.write_bytes(server.authority.bundle.read_bytes())
@@ -134,7 +134,7 @@ def test_a_bundle_that_was_replaced_is_another(serve: MakeServer, tmp_path: Path
 # --- an equal token ------------------------------------------------------------------------------
 
 
-def test_each_token_has_connections_of_its_own(serve: MakeServer) -> None:
+def test_each_token_has_its_own_connections(serve: MakeServer) -> None:
     server = serve()
     for token in (TOKEN, OTHER, TOKEN, OTHER):
         trust(server, token=token)
@@ -297,7 +297,7 @@ GUARDS = {
 
 
 @pytest.mark.parametrize("guard", GUARDS)
-def test_a_guard_of_others_sees_each_connection(
+def test_a_patch_of_socket_connect_sees_each_connection(
     serve: MakeServer, monkeypatch: pytest.MonkeyPatch, guard: str
 ) -> None:
     """A pin, a recorder, a network guard: an open connection must not lead around it."""
@@ -330,7 +330,7 @@ def test_a_pool_that_a_session_has_for_a_host_is_used(serve: MakeServer) -> None
 
 
 @pytest.mark.parametrize("name", ["_make_request", "QueueCls", "ConnectionCls"])
-def test_another_shape_of_urllib3_is_noticed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_an_unknown_urllib3_is_noticed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     assert connections.shape_is_known()
 
     def as_in_urllib3_1(self: Any, conn: Any, method: Any, url: Any, timeout: Any = None) -> None:
@@ -340,7 +340,7 @@ def test_another_shape_of_urllib3_is_noticed(monkeypatch: pytest.MonkeyPatch, na
     assert not connections.shape_is_known()
 
 
-def test_with_a_shape_that_is_not_known_nothing_is_shared(
+def test_with_an_unknown_urllib3_nothing_is_shared(
     serve: MakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = serve()
@@ -381,9 +381,7 @@ TOO_LONG = {
 
 
 @pytest.mark.parametrize("kind", TOO_LONG)
-def test_what_follows_an_answer_is_not_that_of_the_next_request(
-    serve: MakeServer, kind: str
-) -> None:
+def test_bytes_after_an_answer_are_not_taken_for_the_next_one(serve: MakeServer, kind: str) -> None:
     """It stays in the TLS layer, where urllib3 does not look before it uses a connection."""
     server = serve(lambda seen, before: TOO_LONG[kind] if seen.path == "/long" else Do.ANSWER)
     trust(server)
@@ -414,7 +412,7 @@ def test_after_an_answer_without_a_body_the_connection_ends(serve: MakeServer, k
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_answers_with_an_end_beyond_doubt_are_shared(serve: MakeServer, stream: bool) -> None:
+def test_a_connection_is_reused_after_a_complete_answer(serve: MakeServer, stream: bool) -> None:
     chunked = CHUNKED.encode() + b"\r\n\r\n2\r\nok\r\n0\r\n\r\n"
     empty = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
     missing = b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno"
@@ -429,9 +427,7 @@ def test_answers_with_an_end_beyond_doubt_are_shared(serve: MakeServer, stream: 
 
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
-def test_after_an_early_refusal_of_a_body_the_connection_ends(
-    serve: MakeServer, method: str
-) -> None:
+def test_a_refusal_during_the_body_ends_the_connection(serve: MakeServer, method: str) -> None:
     """The server may still answer what it reads of the body."""
     early = b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"
     server = serve(lambda seen, before: early if seen.path == "/early" else Do.ANSWER)
@@ -445,7 +441,7 @@ def test_after_an_early_refusal_of_a_body_the_connection_ends(
 LONG = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000
 
 
-def test_an_answer_that_is_read_after_its_connection_was_given_back(serve: MakeServer) -> None:
+def test_an_answer_can_be_read_after_its_connection_was_returned(serve: MakeServer) -> None:
     server = serve(lambda seen, before: LONG if seen.path == "/long" else Do.ANSWER)
     trust(server)
     answer = requests.get(f"{server.url}/long", stream=True)
@@ -458,7 +454,7 @@ def test_an_answer_that_is_read_after_its_connection_was_given_back(serve: MakeS
 
 
 @pytest.mark.parametrize("end", ["close", "drop", "with"])
-def test_an_answer_that_was_half_read_leaves_no_connection(serve: MakeServer, end: str) -> None:
+def test_a_half_read_answer_leaves_no_connection(serve: MakeServer, end: str) -> None:
     server = serve(lambda seen, before: LONG if seen.path == "/long" else Do.ANSWER)
     trust(server)
     answer = requests.get(f"{server.url}/long", stream=True)
@@ -474,7 +470,7 @@ def test_an_answer_that_was_half_read_leaves_no_connection(serve: MakeServer, en
     assert used(server) == [1, 2]
 
 
-def test_an_answer_of_which_half_has_yet_to_come_leaves_no_connection(serve: MakeServer) -> None:
+def test_a_half_received_answer_leaves_no_connection(serve: MakeServer) -> None:
     half = b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n" + b"x" * 10
     server = serve(lambda seen, before: half if seen.path == "/half" else Do.ANSWER)
     trust(server)
@@ -490,7 +486,7 @@ def test_an_answer_of_which_half_has_yet_to_come_leaves_no_connection(serve: Mak
 # --- how long, and how many ----------------------------------------------------------------------
 
 
-def test_what_idled_for_30_seconds_is_closed_by_a_request_to_any_host(
+def test_connections_idle_for_30_seconds_are_closed_by_the_next_request(
     serve: MakeServer, clock: Callable[[float], None]
 ) -> None:
     first, second = serve(), serve()
@@ -507,7 +503,7 @@ def test_what_idled_for_30_seconds_is_closed_by_a_request_to_any_host(
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-def test_what_is_not_safe_uses_only_what_idled_for_less_than_a_second(
+def test_an_unsafe_request_uses_only_connections_idle_for_less_than_a_second(
     serve: MakeServer, clock: Callable[[float], None], method: str
 ) -> None:
     server = serve()
@@ -521,7 +517,7 @@ def test_what_is_not_safe_uses_only_what_idled_for_less_than_a_second(
     assert used(server) == [1, 1, 2]
 
 
-def test_a_body_that_is_read_once_gets_a_new_connection(serve: MakeServer) -> None:
+def test_a_body_that_cannot_be_replayed_gets_a_new_connection(serve: MakeServer) -> None:
     server = serve()
     trust(server)
     requests.get(f"{server.url}/x")
@@ -531,7 +527,9 @@ def test_a_body_that_is_read_once_gets_a_new_connection(serve: MakeServer) -> No
     assert used(server) == [1, 2]
 
 
-def test_48_threads_and_6_hosts_do_with_256_descriptors(serve: MakeServer, python: Any) -> None:
+def test_48_threads_and_6_hosts_need_fewer_than_256_descriptors(
+    serve: MakeServer, python: Any
+) -> None:
     pytest.importorskip("resource")
     together = threading.Barrier(48)  # so that each thread has a connection of its own
 
@@ -635,7 +633,7 @@ def test_a_handshake_that_times_out_raises_what_requests_raises(
     assert errors[0] == errors[1]
 
 
-def test_a_server_that_is_gone_is_told_in_the_words_of_requests(serve: MakeServer) -> None:
+def test_a_server_that_is_gone_raises_the_error_of_requests(serve: MakeServer) -> None:
     server = serve()
     server.close()
     trust(server)
@@ -650,9 +648,7 @@ def test_a_server_that_is_gone_is_told_in_the_words_of_requests(serve: MakeServe
     assert errors[0] == errors[1]
 
 
-def test_closing_the_pool_that_an_error_names_closes_it_for_nobody_else(
-    serve: MakeServer, deaf: Deaf
-) -> None:
+def test_closing_the_pool_in_an_error_affects_no_one_else(serve: MakeServer, deaf: Deaf) -> None:
     install(CaveAuth(TOKEN, hosts=[deaf.host]))
     assert requests.get(deaf.url).ok
     with pytest.raises(requests.Timeout) as caught:

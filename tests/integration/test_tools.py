@@ -120,7 +120,7 @@ def test_with_install_before_or_after_its_import_the_same_script_works(
 
 
 @pytest.mark.parametrize("name", ["graphene", "cut-out over middleauth+https", "CAVEclient"])
-def test_what_we_save_the_tools_read_without_us(run: Run, sandbox: Sandbox, name: str) -> None:
+def test_the_tools_read_the_tokens_we_save(run: Run, sandbox: Sandbox, name: str) -> None:
     TokenStore().save(sandbox.token)
     graphene = """
         from cloudvolume import CloudVolume
@@ -132,7 +132,7 @@ def test_what_we_save_the_tools_read_without_us(run: Run, sandbox: Sandbox, name
     assert result.stdout.strip().splitlines()[-1:] == [expected], result.stderr
 
 
-def test_what_caveclient_saves_we_read(run: Run, sandbox: Sandbox) -> None:
+def test_we_read_the_token_caveclient_saves(run: Run, sandbox: Sandbox) -> None:
     saving = """
         from caveclient.auth import AuthClient
         AuthClient(server_address=auth_server).save_token(token)
@@ -184,7 +184,7 @@ def test_a_token_is_found_by_host_and_by_url(run: Run, trusted: dict[str, str]) 
     assert result.stdout.split() == ["True"] * 8, result.stderr
 
 
-def test_no_token_is_found_for_others_and_for_plain_http(run: Run, trusted: dict[str, str]) -> None:
+def test_no_token_is_found_for_other_hosts_or_plain_http(run: Run, trusted: dict[str, str]) -> None:
     foreign = ("example.org", "https://example.org", "https://global.daf-apis.com.example.org")
     plain = ("http://global.daf-apis.com", "ftp://global.daf-apis.com", "global.daf-apis.com:80")
     result = run(FINDING, finding(*foreign, *plain), **trusted)
@@ -212,7 +212,7 @@ PLAIN = {
 
 @pytest.mark.parametrize("place", ["before", "after"])
 @pytest.mark.parametrize("tool", PLAIN)
-def test_a_tool_that_goes_by_plain_http_gets_no_token(
+def test_a_tool_over_plain_http_gets_no_token(
     run: Run, trusted: dict[str, str], tool: str, place: str
 ) -> None:
     result = run(PLAIN[tool], **{place: INSTALL}, **trusted)
@@ -250,9 +250,7 @@ def test_a_reload_of_the_tools_modules_loses_no_token(run: Run, trusted: dict[st
         ("https://cave.example.org", "not trusted"),
     ],
 )
-def test_cloudvolume_without_any_token_gets_a_line_with_the_next_step(
-    run: Run, url: str, words: str
-) -> None:
+def test_cloudvolume_without_a_token_gets_the_next_step(run: Run, url: str, words: str) -> None:
     script = f"""
         from cloudvolume import CloudVolume, exceptions
         for _ in range(2):
@@ -269,7 +267,7 @@ def test_cloudvolume_without_any_token_gets_a_line_with_the_next_step(
     assert url.partition("://")[2] in line
 
 
-def test_a_cloud_files_that_is_too_old_is_told_so_once(run: Run, tmp_path: Path) -> None:
+def test_too_old_a_cloud_files_gives_one_warning(run: Run, tmp_path: Path) -> None:
     """Before it kept a token for each server it kept one for all: cloud-files 5.2, say."""
     package, info = tmp_path / "cloudfiles", tmp_path / "cloud_files-5.2.0.dist-info"
     package.mkdir()
@@ -312,7 +310,7 @@ SHAPES = [
 
 @pytest.mark.parametrize("place", ["before", "after"])
 @pytest.mark.parametrize(("name", "module", "text"), SHAPES)
-def test_a_tool_without_the_name_that_we_stand_in_for_is_one_line_with_its_version(
+def test_a_tool_without_the_expected_function_gives_one_warning_with_its_version(
     run: Run,
     sandbox: Sandbox,
     trusted: dict[str, str],
@@ -372,7 +370,7 @@ def test_caveclient_finds_our_token(run: Run, trusted: dict[str, str], place: st
     assert result.stdout.split() == expected, result.stderr
 
 
-def test_a_token_that_the_caller_gives_to_caveclient_stays_the_callers(
+def test_a_token_given_to_caveclient_is_kept(
     run: Run, trusted: dict[str, str], tmp_path: Path
 ) -> None:
     theirs = tmp_path / "theirs.json"
@@ -395,7 +393,7 @@ def test_a_token_that_the_caller_gives_to_caveclient_stays_the_callers(
     assert result.stdout.split() == ["d4", "d4", "a1", "b2", "c3", "'no_such_argument'"]
 
 
-def test_where_we_know_no_token_caveclient_finds_its_own(run: Run) -> None:
+def test_without_a_token_of_ours_caveclient_finds_its_own(run: Run) -> None:
     """CAVEclient sends what is in `cave-secret.json` to any server that is named, as without us."""
     TokenStore().save("a1b2")
     script = f"""

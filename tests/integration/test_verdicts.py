@@ -1,4 +1,4 @@
-"""What each refusal means, as the real middle-auth-client refuses."""
+"""What each refusal of the real middle-auth-client means, and what is advised."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_each_refusal_has_its_error(sandbox: Sandbox, case: Case, auth: CaveAuth
         assert error.source == f"the file {path}, key 'token'"
 
 
-def test_each_refusal_is_explained_as_the_document_says(
+def test_each_refusal_is_explained_as_the_page_says(
     sandbox: Sandbox, case: Case, auth: CaveAuth, request: pytest.FixtureRequest
 ) -> None:
     response = ask(sandbox, case, mount(requests.Session(), auth))
@@ -158,7 +158,7 @@ def by_aiohttp(url: str, headers: dict[str, str], verify: str) -> str | None:
 
 
 @pytest.mark.parametrize("get", [by_httpx, by_aiohttp])
-def test_an_answer_of_another_client_is_explained_in_the_same_words(
+def test_an_answer_to_another_client_is_explained_in_the_same_words(
     sandbox: Sandbox, case: Case, get: Any
 ) -> None:
     url, verify = sandbox.data_server + case.path, sandbox.ca_bundle
@@ -183,7 +183,7 @@ def test_an_answer_of_another_client_is_explained_in_the_same_words(
         ("CAVE_TOKEN_FILE", "save a new one there, or unset CAVE_TOKEN_FILE"),
     ],
 )
-def test_a_token_that_outranks_a_login_is_to_go_first(
+def test_the_advice_is_to_remove_a_token_that_outranks_a_login(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, remedy: str
 ) -> None:
     file = tmp_path / "named.json"
@@ -220,7 +220,7 @@ def test_one_warning_per_host_and_cause(
 
 
 @pytest.mark.parametrize("is_trusted", [True, False])
-def test_the_service_that_led_to_the_login_is_blamed_and_not_where_it_ended(
+def test_the_service_that_redirected_to_the_login_is_named(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, is_trusted: bool
 ) -> None:
     service, auth_server = (
@@ -253,7 +253,7 @@ def test_a_login_redirect_is_recognised(sandbox: Sandbox, monkeypatch: pytest.Mo
     assert "the request had none" in (explain(without) or "")
 
 
-def test_terms_that_a_cookie_alone_is_led_to_are_recognised(sandbox: Sandbox) -> None:
+def test_a_redirect_to_the_terms_form_is_recognised(sandbox: Sandbox) -> None:
     cookie = {"middle_auth_token": sandbox.token}
     url = f"{sandbox.data_server}/needs-tos"
     response = requests.get(url, cookies=cookie, allow_redirects=False)
@@ -264,7 +264,7 @@ def test_terms_that_a_cookie_alone_is_led_to_are_recognised(sandbox: Sandbox) ->
 
 
 @pytest.mark.parametrize("has_token", [True, False])
-def test_a_form_on_a_host_that_is_not_trusted_is_marked_as_the_servers_word(
+def test_a_form_on_an_untrusted_host_comes_with_a_caution(
     sandbox: Sandbox, auth: CaveAuth, has_token: bool
 ) -> None:
     TokenStore().save(sandbox.token, sandbox.data_server)
@@ -278,7 +278,7 @@ def test_a_form_on_a_host_that_is_not_trusted_is_marked_as_the_servers_word(
     assert sentence.endswith(settings if has_token else "accept")
 
 
-def test_a_stream_is_left_to_its_reader(sandbox: Sandbox, auth: CaveAuth) -> None:
+def test_a_stream_is_left_unread(sandbox: Sandbox, auth: CaveAuth) -> None:
     TokenStore().save(sandbox.token, sandbox.data_server)
     session = mount(requests.Session(), auth)
     response = ask(sandbox, CASES["missing permission"], session, stream=True)
@@ -305,7 +305,7 @@ BAD_ANSWERS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("door", ["auth", "mount"], indirect=True)
 @pytest.mark.parametrize("answer", BAD_ANSWERS)
-def test_a_bad_answer_reaches_the_caller_as_it_came(
+def test_a_malformed_answer_reaches_the_caller_unchanged(
     door: Door, answer: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     url, token = "https://cave.example.org/x", "0123456789abcdef"
@@ -331,7 +331,7 @@ def test_a_redirect_loop_ends_as_it_does_without_us(door: Door) -> None:
         assert len(web.calls) == 31
 
 
-def test_a_broken_location_is_the_error_that_it_is_without_us(door: Door) -> None:
+def test_a_broken_location_raises_as_without_us(door: Door) -> None:
     url = "https://cave.example.org/x"
     with responses.RequestsMock() as web:
         web.get(url, status=302, headers={"Location": "https://[::1"})

@@ -1,4 +1,4 @@
-"""`cave_responses` answers as the protected services do, with and without our doors."""
+"""``cave_responses`` answers as middle-auth-client does, with and without our plugin."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_the_auth_server_can_be_named() -> None:
         assert requests.get("https://cave.my-lab.org/x").url.startswith("https://auth.my-lab.org/")
 
 
-def test_each_terms_of_service_have_their_number(cave_responses: CaveResponses) -> None:
+def test_each_terms_of_service_have_a_number(cave_responses: CaveResponses) -> None:
     for number, name in enumerate(["First", "Second"], 1):
         cave_responses.protect(f"{SERVICE}/{number}", dataset="a", terms=name)
     token = cave_responses.accept(terms=["First"])
@@ -194,7 +194,7 @@ def test_each_terms_of_service_have_their_number(cave_responses: CaveResponses) 
         cave_responses.protect(SERVICE, terms="Third")
 
 
-def test_the_answer_is_what_was_given(cave_responses: CaveResponses) -> None:
+def test_an_accepted_request_gets_the_given_answer(cave_responses: CaveResponses) -> None:
     def count(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
         return 201, {"X-Method": str(request.method)}, f"{len(str(request.body or ''))} characters"
 
@@ -210,7 +210,7 @@ def test_the_answer_is_what_was_given(cave_responses: CaveResponses) -> None:
     assert requests.get(f"{SERVICE}/11").headers.get("X-Method") is None
 
 
-def test_protecting_again_replaces_what_was_there(cave_responses: CaveResponses) -> None:
+def test_protecting_again_replaces_the_former_protection(cave_responses: CaveResponses) -> None:
     for answer in (1, 2, 3):
         cave_responses.protect(SERVICE, json=answer)
     for _ in range(2):  # `responses` itself would answer 1, then 2
@@ -231,16 +231,16 @@ def session(request: pytest.FixtureRequest) -> Iterator[requests.Session]:
         yield session
 
 
-def test_our_doors_are_let_in(cave_responses: CaveResponses, session: requests.Session) -> None:
+def test_signed_requests_are_accepted(
+    cave_responses: CaveResponses, session: requests.Session
+) -> None:
     cave_responses.protect(SERVICE, json="5.2.0")
     assert session.get(SERVICE).status_code == 401  # a program without a token
     TokenStore().save(cave_responses.token)
     assert session.get(SERVICE).json() == "5.2.0"
 
 
-def test_our_doors_pick_up_a_new_token(
-    cave_responses: CaveResponses, session: requests.Session
-) -> None:
+def test_a_new_token_is_picked_up(cave_responses: CaveResponses, session: requests.Session) -> None:
     cave_responses.protect(SERVICE, json="5.2.0")
     TokenStore().save(cave_responses.token)
     assert session.get(SERVICE).ok
@@ -249,7 +249,7 @@ def test_our_doors_pick_up_a_new_token(
     assert session.get(SERVICE).ok
 
 
-def test_our_doors_take_no_token_elsewhere(
+def test_no_token_goes_to_another_host(
     cave_responses: CaveResponses, session: requests.Session
 ) -> None:
     cave_responses.protect(SERVICE, status=302, headers={"Location": FOREIGN})
@@ -259,7 +259,7 @@ def test_our_doors_take_no_token_elsewhere(
     cave_responses.assert_no_token_elsewhere()
 
 
-def test_what_is_not_registered_is_not_reached(cave_responses: CaveResponses) -> None:
+def test_an_unregistered_address_is_not_reached(cave_responses: CaveResponses) -> None:
     with pytest.raises(requests.ConnectionError):
         requests.get(FOREIGN)
     cave_responses.assert_no_token_elsewhere()
@@ -270,7 +270,7 @@ def test_what_is_not_registered_is_not_reached(cave_responses: CaveResponses) ->
     assert cave_responses.token not in str(caught.value)
 
 
-def test_a_test_in_which_nothing_goes_elsewhere_shows_nothing(
+def test_a_test_without_a_foreign_request_is_refused(
     cave_responses: CaveResponses,
 ) -> None:
     cave_responses.protect(SERVICE)
@@ -281,7 +281,7 @@ def test_a_test_in_which_nothing_goes_elsewhere_shows_nothing(
 
 
 @pytest.mark.parametrize("body", [None, "text {}", b"bytes", iter([b"stream"])])
-def test_any_body_is_looked_through(cave_responses: CaveResponses, body: Any) -> None:
+def test_every_kind_of_body_is_searched(cave_responses: CaveResponses, body: Any) -> None:
     cave_responses.mock.post(FOREIGN)
     own = "a token of another kind"
     if isinstance(body, str):

@@ -1,4 +1,4 @@
-"""The fixtures: what each test starts from, what is left after it, and what they cost others."""
+"""The pytest fixtures of the package: what a test starts with, and what is left afterwards."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def real_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
 
 @pytest.mark.parametrize("finder", FINDERS)
-def test_a_token_of_this_machine_is_not_found(
+def test_a_token_of_this_computer_is_not_found(
     finder: str, real_home: None, request: pytest.FixtureRequest
 ) -> None:
     find = FINDERS[finder]
@@ -74,7 +74,7 @@ def test_a_token_in_a_variable_is_not_found(
     assert not FINDERS["CaveAuth"]()
 
 
-def test_a_directory_named_on_this_machine_is_not_looked_at(
+def test_a_directory_named_on_this_computer_is_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     monkeypatch.setenv("CLOUD_VOLUME_DIR", str(tmp_path / "elsewhere"))
@@ -84,7 +84,7 @@ def test_a_directory_named_on_this_machine_is_not_looked_at(
     assert not FINDERS["CaveAuth"]()
 
 
-def test_a_host_named_on_this_machine_is_not_trusted(
+def test_a_host_named_on_this_computer_is_not_trusted(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     monkeypatch.setenv("CAVE_AUTH_HOSTS", "cave.my-lab.org")
@@ -210,7 +210,7 @@ def test_loading_the_kit_imports_nothing_heavy(outcome_of: OutcomeOf) -> None:
     assert outcome.counts == {"passed": 1}, outcome.out
 
 
-def test_who_does_not_name_the_kit_does_not_load_it(outcome_of: OutcomeOf) -> None:
+def test_the_plugin_is_not_loaded_unless_named(outcome_of: OutcomeOf) -> None:
     names = [point.value for point in importlib.metadata.entry_points(group="pytest11")]
     assert names  # those of other libraries
     assert not [name for name in names if name.startswith("cave_auth")]
@@ -246,13 +246,13 @@ def test_the_kit_is_loaded_without_a_warning(
     assert outcome.counts == {"passed": 1}, outcome.out
 
 
-def test_the_kit_is_documented_in_pytest_itself(outcome_of: OutcomeOf) -> None:
+def test_pytest_fixtures_documents_the_kit(outcome_of: OutcomeOf) -> None:
     out = outcome_of("", "--fixtures").out
     told = set(re.findall(r"^(\w+)(?: \[session scope\])? -- .*testing/__init__\.py", out, re.M))
     assert told == {name for name in testing.__all__ if name.islower()}
 
 
-def test_a_test_of_the_tool_that_fails_shows_its_own_line(outcome_of: OutcomeOf) -> None:
+def test_a_failing_test_shows_its_own_line(outcome_of: OutcomeOf) -> None:
     out = outcome_of("""
         import requests
 

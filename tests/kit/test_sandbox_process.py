@@ -1,4 +1,4 @@
-"""The sandbox is one process that leaves nothing behind, however it ends."""
+"""The sandbox is one process that leaves nothing behind, whichever way it ends."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def wait_until_gone(pid: int, directory: Path) -> None:
     pytest.fail("still there")
 
 
-def test_starts_fast_and_leaves_nothing_behind() -> None:
+def test_it_starts_fast_and_leaves_nothing_behind() -> None:
     start = time.monotonic()
     with Sandbox() as sandbox:
         assert time.monotonic() - start < 3
@@ -64,7 +64,7 @@ def test_starts_fast_and_leaves_nothing_behind() -> None:
         sandbox.requests()
 
 
-def test_can_be_used_twice() -> None:
+def test_it_can_be_used_twice() -> None:
     sandbox = Sandbox()
     for _ in range(2):
         with sandbox:
@@ -80,7 +80,7 @@ def test_an_error_inside_ends_it_too() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_ends_when_its_parent_is_killed(number: signal.Signals) -> None:
+def test_it_ends_when_its_parent_is_killed(number: signal.Signals) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         env=environment(), text=True,
@@ -155,7 +155,7 @@ def what_the_greeting_proposes(greeting: str, browser: str) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_for_a_person(number: signal.Signals, browser: str) -> None:
+def test_the_command_prints_what_a_person_needs(number: signal.Signals, browser: str) -> None:
     with subprocess.Popen(
         PERSON, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True
     ) as process:
@@ -187,7 +187,7 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def test_a_person_chooses_names_and_ports() -> None:
+def test_names_and_ports_can_be_chosen() -> None:
     port = free_port()
     chosen = ["--port", f"auth_server={port}", "--name", f"auth_server=cave.test:{port}"]
     with subprocess.Popen(
@@ -213,7 +213,7 @@ def test_a_person_chooses_names_and_ports() -> None:
         (["--name", "data_server="], "names['data_server'] must be a host in lower case"),
     ],
 )
-def test_a_person_is_told_what_is_wrong(chosen: list[str], complaint: str) -> None:
+def test_a_wrong_option_is_explained(chosen: list[str], complaint: str) -> None:
     process = subprocess.run(
         [*PERSON, *chosen], env=environment(), capture_output=True, text=True, timeout=30
     )
@@ -222,7 +222,7 @@ def test_a_person_is_told_what_is_wrong(chosen: list[str], complaint: str) -> No
     assert "Traceback" not in process.stderr
 
 
-def test_says_which_extra_is_missing(tmp_path: Path) -> None:
+def test_a_missing_extra_is_named(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import importlib.util as util\n"
         "real = util.find_spec\n"
@@ -238,7 +238,7 @@ def test_says_which_extra_is_missing(tmp_path: Path) -> None:
     )
 
 
-def test_the_environment_of_the_caller_does_not_reach_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_ignores_the_environment_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere.pem")
@@ -253,7 +253,7 @@ def test_the_environment_of_the_caller_does_not_reach_it(monkeypatch: pytest.Mon
         assert refused.status_code == 401
 
 
-def test_shows_no_token_in_its_repr() -> None:
+def test_repr_shows_no_token() -> None:
     with Sandbox() as sandbox:
         assert sandbox.token not in repr(sandbox)
         assert sandbox.auth_server in repr(sandbox)
@@ -308,7 +308,7 @@ def test_wrong_options_are_value_errors(options: dict[str, Any], complaint: str)
         Sandbox(**options)
 
 
-def test_a_port_that_is_taken_is_told() -> None:
+def test_a_port_in_use_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         complaint = rf"other_data_server: .*{port}.*in use"
@@ -330,7 +330,7 @@ def test_a_name_may_have_a_port() -> None:
             context.wrap_socket(plain, server_hostname="cave.test").close()
 
 
-def test_servers_can_bear_the_names_of_real_ones() -> None:
+def test_servers_can_have_the_names_of_real_ones() -> None:
     names = {"auth_server": "global.daf-apis.com", "data_server": "minnie.microns-daf.com"}
     with Sandbox(names=names) as sandbox:
         assert sandbox.auth_server == "https://global.daf-apis.com"

@@ -1,4 +1,4 @@
-"""The servers tell what they received, redirect, and stand a crowd of clients."""
+"""The sandbox's servers record what they receive, redirect, and serve many clients at once."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def connect(address: str) -> socket.socket:
     return socket.create_connection((url.hostname or "", url.port or 0), timeout=10)
 
 
-def test_addresses(own_sandbox: Sandbox) -> None:
+def test_each_server_has_an_address(own_sandbox: Sandbox) -> None:
     addresses = [urlsplit(getattr(own_sandbox, name)) for name in SERVERS]
     assert len({address.port for address in addresses}) == len(SERVERS)
     assert [address.scheme for address in addresses] == ["https"] * 5 + ["http"]
@@ -70,7 +70,7 @@ def test_the_certificate_is_valid_for_every_loopback_name(own_sandbox: Sandbox) 
             assert secure.version()
 
 
-def test_another_ca_is_not_trusted(own_sandbox: Sandbox) -> None:
+def test_another_authority_is_not_trusted(own_sandbox: Sandbox) -> None:
     with requests.Session() as session:
         session.trust_env = False
         with pytest.raises(requests.exceptions.SSLError):
@@ -79,7 +79,9 @@ def test_another_ca_is_not_trusted(own_sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 @pytest.mark.parametrize("server", ["data_server", "other_data_server"])
-def test_echo(own_sandbox: Sandbox, session: requests.Session, server: str, method: str) -> None:
+def test_echo_returns_the_request(
+    own_sandbox: Sandbox, session: requests.Session, server: str, method: str
+) -> None:
     url = getattr(own_sandbox, server) + "/echo?a=%20b"
     answer = session.request(method, url, data="café".encode(), cookies={"c": "1"}).json()
     assert answer["method"] == method
@@ -89,7 +91,7 @@ def test_echo(own_sandbox: Sandbox, session: requests.Session, server: str, meth
     assert ["Authorization", f"Bearer {own_sandbox.token}"] in answer["headers"]
 
 
-def test_echo_of_a_large_binary_body_in_chunks(
+def test_echo_returns_a_large_body_sent_in_chunks(
     own_sandbox: Sandbox, session: requests.Session
 ) -> None:
     body = bytes(range(256)) * 10_000
@@ -112,7 +114,7 @@ def test_a_refused_body_does_not_spoil_the_connection(
     assert own_sandbox.connections(own_sandbox.data_server) == before + 1
 
 
-def test_public_needs_no_token(own_sandbox: Sandbox, session: requests.Session) -> None:
+def test_the_public_address_needs_no_token(own_sandbox: Sandbox, session: requests.Session) -> None:
     del session.headers["Authorization"]
     assert session.get(own_sandbox.data_server + "/public").json()["user_id"] is None
 
@@ -165,7 +167,7 @@ def test_auth_redirect_needs_a_token(own_sandbox: Sandbox, session: requests.Ses
     assert session.get(url, headers=refused).status_code == 401
 
 
-def test_flaky_fails_first(own_sandbox: Sandbox, session: requests.Session) -> None:
+def test_the_flaky_address_fails_first(own_sandbox: Sandbox, session: requests.Session) -> None:
     url = own_sandbox.data_server + "/flaky/one?fail=2&status=500"
     assert [session.get(url).status_code for _ in range(4)] == [500, 500, 200, 200]
     assert session.get(own_sandbox.data_server + "/flaky/two?fail=0").status_code == 200
@@ -174,7 +176,9 @@ def test_flaky_fails_first(own_sandbox: Sandbox, session: requests.Session) -> N
     assert all(request.header("Authorization") for request in recorded)
 
 
-def test_slow_and_stream(own_sandbox: Sandbox, session: requests.Session) -> None:
+def test_the_slow_address_waits_and_streams(
+    own_sandbox: Sandbox, session: requests.Session
+) -> None:
     start = time.monotonic()
     assert session.get(own_sandbox.data_server + "/slow?seconds=0.2").status_code == 200
     assert time.monotonic() - start >= 0.2
@@ -198,7 +202,7 @@ def test_requests_are_recorded_in_order_and_can_be_cleared(
     assert own_sandbox.requests() == []
 
 
-def test_the_services_own_lookups_are_not_recorded(
+def test_lookups_between_services_are_not_recorded(
     own_sandbox: Sandbox, session: requests.Session
 ) -> None:
     connections = own_sandbox.connections(own_sandbox.auth_server)
@@ -220,7 +224,7 @@ def test_connections_are_counted(own_sandbox: Sandbox, session: requests.Session
         own_sandbox.connections("https://elsewhere.example")
 
 
-def test_a_kept_connection_answers_without_delay(
+def test_a_kept_connection_is_answered_without_delay(
     own_sandbox: Sandbox, session: requests.Session
 ) -> None:
     """Nagle's algorithm and delayed acknowledgements would make it 40 ms."""
@@ -244,7 +248,7 @@ def test_silent_clients_do_not_stall_others(
         connection.close()
 
 
-def test_64_threads(own_sandbox: Sandbox) -> None:
+def test_64_threads_are_served(own_sandbox: Sandbox) -> None:
     local = threading.local()
     sessions = []
     before = own_sandbox.connections(own_sandbox.data_server)

@@ -1,4 +1,4 @@
-"""The tools people use work against the sandbox, given the token by hand."""
+"""The real CloudVolume, cloud-files and CAVEclient work against the sandbox with a given token."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ out = {
 """
 
 
-def test_cloudvolume_graphene(own_sandbox: Sandbox, run: Any) -> None:
+def test_cloudvolume_reads_a_graphene_volume(own_sandbox: Sandbox, run: Any) -> None:
     out = run(GRAPHENE, secret_file=host_file(own_sandbox.data_server))
     supervoxels, roots = list(own_sandbox.supervoxels), list(own_sandbox.roots)
     assert out["labels"] == [0, *supervoxels]
@@ -112,7 +112,9 @@ def test_cloudvolume_takes_a_token_for_the_graph_but_not_for_bulk_data(run: Any)
 
 
 @pytest.mark.parametrize("secret_file", ["cave-secret.json", "host"])
-def test_cloudvolume_precomputed(own_sandbox: Sandbox, run: Any, secret_file: str) -> None:
+def test_cloudvolume_reads_a_precomputed_volume(
+    own_sandbox: Sandbox, run: Any, secret_file: str
+) -> None:
     out = run(
         "import numpy as np\n"
         "from cloudvolume import CloudVolume\n"
@@ -123,7 +125,7 @@ def test_cloudvolume_precomputed(own_sandbox: Sandbox, run: Any, secret_file: st
     assert out == [[0, *own_sandbox.supervoxels], [0, 1]]
 
 
-def test_cloudfiles(own_sandbox: Sandbox, run: Any) -> None:
+def test_cloudfiles_reads_a_file(own_sandbox: Sandbox, run: Any) -> None:
     out = run(
         "from cloudfiles import CloudFiles\n"
         "files = CloudFiles(sandbox.volume_path_middleauth.replace('precomputed://', ''))\n"
@@ -153,7 +155,7 @@ out = {
 
 
 @pytest.mark.parametrize("token", ["sandbox.token", "None"])
-def test_caveclient(own_sandbox: Sandbox, run: Any, token: str) -> None:
+def test_caveclient_queries_the_services(own_sandbox: Sandbox, run: Any, token: str) -> None:
     secret_file = host_file(own_sandbox.auth_server) if token == "None" else None
     out = run(CAVECLIENT.replace("TOKEN", token), secret_file=secret_file)
     assert own_sandbox.token in out.pop("tokens")
@@ -206,7 +208,7 @@ out = {
 """
 
 
-def test_the_other_services_of_caveclient(own_sandbox: Sandbox, run: Any) -> None:
+def test_caveclient_queries_the_other_services(own_sandbox: Sandbox, run: Any) -> None:
     pytest.importorskip("pyarrow")
     out = run(SERVICES, secret_file=host_file(own_sandbox.data_server))
     assert out == {

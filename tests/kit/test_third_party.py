@@ -1,4 +1,4 @@
-"""A tool that knows nothing of us is tested with the kit; where it is broken, its tests tell."""
+"""The tests of another tool use the kit; they pass, and fail when that tool is broken."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ BREAKS = {
 }
 
 
-def test_its_tests_pass() -> None:
+def test_the_tools_tests_pass() -> None:
     outcome = run_pytest(TOOL)
     assert outcome.counts == {"passed": 7}, outcome.out
     assert f"rootdir: {TOOL}" in outcome.out  # our own conftest.py plays no part
 
 
 @pytest.mark.parametrize("what", BREAKS)
-def test_its_tests_tell_when(what: str, tmp_path: Path) -> None:
+def test_the_tools_tests_fail_when(what: str, tmp_path: Path) -> None:
     right, wrong, tell = BREAKS[what]
     tool = tmp_path / "tool"
     shutil.copytree(TOOL, tool, ignore=shutil.ignore_patterns("__pycache__"))

@@ -44,23 +44,23 @@ def content(path: Path) -> Any:
 
 
 class TestToken:
-    def test_none_is_known(self, secrets: Path) -> None:
+    def test_without_a_token_it_is_none(self, secrets: Path) -> None:
         auth = AuthClient()
         assert auth.token is None
         assert auth.request_header == {}
         assert not secrets.parent.exists()
 
-    def test_given(self, write: Write) -> None:
+    def test_a_given_token_is_used(self, write: Write) -> None:
         write(token=OLD)
         assert AuthClient(token=NEW).token == NEW
 
-    def test_the_servers_own_file_comes_first(self, write: Write) -> None:
+    def test_the_file_of_the_server_comes_first(self, write: Write) -> None:
         write(token=OLD)
         write(f"{SERVER}-cave-secret.json", token=NEW)
         assert AuthClient().token == NEW
         assert AuthClient(server_address="https://other.example.org").token == OLD
 
-    def test_another_file_and_key(self, write: Write, tmp_path: Path) -> None:
+    def test_another_file_and_key_can_be_named(self, write: Write, tmp_path: Path) -> None:
         path = write("../mine.json", token=OLD, lab=NEW)
         assert AuthClient(token_file=path).token == OLD
         assert AuthClient(token_file="~/.cloudvolume/mine.json", token_key="lab").token == NEW
@@ -70,7 +70,7 @@ class TestToken:
     @pytest.mark.parametrize(
         "arguments", [{"token_file": "~/x.json"}, {"token_key": "x"}, {"token_file": "~/y.json"}]
     )
-    def test_what_is_named_and_missing_is_none_as_with_caveclient(
+    def test_a_missing_named_file_or_key_is_none_as_in_caveclient(
         self, write: Write, arguments: dict[str, str]
     ) -> None:
         write(token=OLD)
@@ -83,7 +83,7 @@ class TestToken:
 
     @pytest.mark.parametrize("arguments", [{}, {"token_file": "~/.cloudvolume/secrets/x.json"}])
     @pytest.mark.parametrize("text", ["", "{", "[]", '{"token": 1}'])
-    def test_a_malformed_file_is_our_error(
+    def test_a_malformed_file_is_a_token_file_error(
         self, write: Write, arguments: dict[str, str], text: str
     ) -> None:
         for name in ("cave-secret.json", "x.json"):
@@ -91,14 +91,14 @@ class TestToken:
         with pytest.raises(TokenFileError, match=r"secret\.json: |x\.json: "):
             print(AuthClient(**arguments).token)
 
-    def test_it_follows_the_file(self, write: Write) -> None:
+    def test_a_changed_file_is_noticed(self, write: Write) -> None:
         write(token=OLD)
         auth = AuthClient()
         assert auth.token == OLD
         TokenStore().save(NEW, overwrite=True)
         assert auth.token == NEW
 
-    def test_cloud_volume_dir(
+    def test_cloud_volume_dir_is_used(
         self, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         write(token=OLD)
@@ -112,12 +112,12 @@ class TestToken:
         )
         assert content(tmp_path / ".cloudvolume" / "secrets" / "cave-secret.json") == {"token": OLD}
 
-    def test_variables(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_variables_are_used(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
         write(token=OLD)
         monkeypatch.setenv("CAVE_TOKEN", NEW)
         assert AuthClient().token == NEW
 
-    def test_set_for_the_session(self, write: Write) -> None:
+    def test_a_token_set_in_code_is_used(self, write: Write) -> None:
         path = write(token=OLD)
         auth = AuthClient()
         auth.token = NEW
@@ -126,7 +126,7 @@ class TestToken:
         auth.token = None
         assert auth.token == OLD
 
-    def test_what_can_be_no_token_is_not_taken(self) -> None:
+    def test_a_malformed_token_is_refused(self) -> None:
         auth = AuthClient(token=OLD)
         with pytest.raises(InvalidToken) as caught:
             auth.token = f'"{NEW}"'
@@ -135,7 +135,7 @@ class TestToken:
         with pytest.raises(ValueError, match="white space"):
             AuthClient(token="a b")
 
-    def test_get_token(self, write: Write) -> None:
+    def test_get_token_returns_the_token_in_use(self, write: Write) -> None:
         write(token=OLD, lab=NEW)
         auth = AuthClient(token=OTHER)
         auth.get_token("lab")
@@ -145,7 +145,7 @@ class TestToken:
         auth.get_token("missing")
         assert auth.token is None
 
-    def test_the_deprecated_file_is_read_and_that_is_said_once(
+    def test_the_deprecated_file_is_read_with_one_warning(
         self, write: Write, caplog: pytest.LogCaptureFixture
     ) -> None:
         write("chunkedgraph-secret.json", token=OLD)
@@ -153,18 +153,18 @@ class TestToken:
             assert AuthClient().token == OLD
         assert ["deprecated" in message for message in caplog.messages] == [True]
 
-    def test_a_named_file_is_not_replaced_by_the_deprecated_one(self, write: Write) -> None:
+    def test_the_deprecated_file_does_not_replace_a_named_one(self, write: Write) -> None:
         write("chunkedgraph-secret.json", token=OLD)
         assert AuthClient(token_file="~/mine.json").token is None
 
     @pytest.mark.parametrize("address", ["http://example.org", "*.example.org", ""])
-    def test_what_is_no_server(self, address: str) -> None:
+    def test_a_malformed_server_is_refused(self, address: str) -> None:
         with pytest.raises(InvalidHostSpec):
             AuthClient(server_address=address)
 
 
 class TestSaveToken:
-    def test_by_default_for_this_server_and_for_all(self, secrets: Path) -> None:
+    def test_a_token_is_saved_for_the_server_and_as_default(self, secrets: Path) -> None:
         auth = AuthClient()
         auth.save_token(NEW)
         for name in ("cave-secret.json", f"{SERVER}-cave-secret.json"):
@@ -173,12 +173,16 @@ class TestSaveToken:
                 assert (secrets / name).stat().st_mode & 0o777 == 0o600
         assert auth.token == AuthClient().token == NEW
 
-    def test_a_file_named_at_the_start(self, secrets: Path, tmp_path: Path) -> None:
+    def test_a_token_is_saved_to_the_file_named_in_the_constructor(
+        self, secrets: Path, tmp_path: Path
+    ) -> None:
         AuthClient(token_file="~/mine.json").save_token(NEW, write_to_server_file=False)
         assert content(tmp_path / "mine.json") == {"token": NEW}
         assert not secrets.exists()
 
-    def test_a_file_named_now(self, secrets: Path, tmp_path: Path) -> None:
+    def test_a_token_is_saved_to_the_file_named_in_the_call(
+        self, secrets: Path, tmp_path: Path
+    ) -> None:
         auth = AuthClient()
         auth.save_token(NEW, "lab", token_file="~/mine.json")
         assert content(tmp_path / "mine.json") == {"lab": NEW}
@@ -188,11 +192,11 @@ class TestSaveToken:
         auth.save_token(OTHER)  # goes on there, as with CAVEclient
         assert content(tmp_path / "mine.json") == {"lab": NEW, "token": OTHER}
 
-    def test_the_token_in_use(self, tmp_path: Path) -> None:
+    def test_the_token_in_use_is_saved(self, tmp_path: Path) -> None:
         AuthClient(token=NEW).save_token(token_file=tmp_path / "mine.json")
         assert content(tmp_path / "mine.json") == {"token": NEW}
 
-    def test_there_is_none_to_save(self, secrets: Path) -> None:
+    def test_without_a_token_saving_is_an_error(self, secrets: Path) -> None:
         with pytest.raises(InvalidToken, match="There is no token to save"):
             AuthClient().save_token()
         assert not secrets.exists()
@@ -206,7 +210,7 @@ class TestSaveToken:
     @pytest.mark.parametrize(
         "name", ["cave-secret.json", f"{SERVER}-cave-secret.json", "../mine.json"]
     )
-    def test_another_token_is_not_replaced_unasked(
+    def test_another_token_is_not_replaced_without_overwrite(
         self, write: Write, secrets: Path, name: str
     ) -> None:
         path = write(name, token=OLD)
@@ -221,7 +225,7 @@ class TestSaveToken:
         others = [each for each in secrets.glob("*.json") if each != path]
         assert others == []  # none of the files is written if one can't be
 
-    def test_another_token_is_replaced_when_asked_for_all_tools(
+    def test_with_overwrite_another_token_is_replaced_for_every_tool(
         self, write: Write, secrets: Path
     ) -> None:
         for overwritten in (OLD, OTHER, NEW):
@@ -229,14 +233,14 @@ class TestSaveToken:
             for name in ("cave-secret.json", f"{SERVER}-cave-secret.json"):
                 assert content(secrets / name) == {"token": overwritten}
 
-    def test_the_same_client_saves_again(self, secrets: Path) -> None:
+    def test_the_same_client_can_save_again(self, secrets: Path) -> None:
         auth = AuthClient()
         auth.save_token(OLD)
         auth.save_token(NEW, overwrite=True)
         assert content(secrets / "cave-secret.json") == {"token": NEW}
         assert auth.token == NEW
 
-    def test_the_token_of_another_server_stays(self, write: Write, secrets: Path) -> None:
+    def test_the_token_of_another_server_is_kept(self, write: Write, secrets: Path) -> None:
         """A person with two deployments loses neither token."""
         AuthClient().save_token(OLD)
         other = AuthClient(server_address="https://cave.example.org")
@@ -246,7 +250,7 @@ class TestSaveToken:
         assert content(secrets / "cave-secret.json") == {"token": OLD}
         assert AuthClient(server_address="cave.example.org").token == OTHER
 
-    def test_another_servers_token_goes_to_the_default_file_only_on_request(
+    def test_the_default_file_gets_another_servers_token_on_request_only(
         self, secrets: Path
     ) -> None:
         other = AuthClient(server_address="https://cave.example.org")
@@ -260,7 +264,7 @@ class TestSaveToken:
         assert content(secrets / "cave-secret.json") == {"token": NEW}
         assert len(list(secrets.glob("*.json"))) == 1
 
-    def test_a_copy_of_another_servers_token_in_the_default_file_follows(
+    def test_a_copy_of_the_old_token_in_the_default_file_is_replaced(
         self, write: Write, secrets: Path
     ) -> None:
         for name in ("cave-secret.json", "proofreading.zetta.ai-cave-secret.json"):
@@ -268,7 +272,7 @@ class TestSaveToken:
         AuthClient(server_address="proofreading.zetta.ai").save_token(NEW, overwrite=True)
         assert content(secrets / "cave-secret.json") == {"token": NEW}
 
-    def test_a_stale_default_file_is_replaced_with_the_default_servers_own(
+    def test_a_stale_default_file_gets_the_default_servers_token(
         self, write: Write, secrets: Path
     ) -> None:
         """CAVEclient renews only the own file once both are there."""
@@ -278,26 +282,26 @@ class TestSaveToken:
         assert content(secrets / "cave-secret.json") == {"token": NEW}
         assert content(secrets / f"{SERVER}-cave-secret.json") == {"token": NEW}
 
-    def test_without_switching(self, secrets: Path) -> None:
+    def test_with_switch_token_false_the_token_in_use_stays(self, secrets: Path) -> None:
         auth = AuthClient(token=OLD)
         auth.save_token(NEW, switch_token=False)
         assert auth.token == OLD
         assert AuthClient().token == NEW
 
-    def test_switching_outranks_the_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_saved_token_outranks_the_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CAVE_TOKEN", OLD)
         auth = AuthClient()
         auth.save_token(NEW)
         assert auth.token == NEW
 
     @pytest.mark.parametrize("bad", ["", f"'{NEW}'", NEW + "\n", "<html></html>", "Bearer x"])
-    def test_a_slip_of_the_hand_replaces_nothing(self, write: Write, bad: str) -> None:
+    def test_a_malformed_token_replaces_nothing(self, write: Write, bad: str) -> None:
         path = write(token=OLD)
         with pytest.raises(InvalidToken):
             AuthClient().save_token(bad, overwrite=True)
         assert content(path) == {"token": OLD}
 
-    def test_a_malformed_file_stands(self, write: Write, secrets: Path) -> None:
+    def test_a_malformed_file_is_left_unchanged(self, write: Write, secrets: Path) -> None:
         path = write()
         path.write_text('{"token": ')
         for overwrite in (True, False):
@@ -307,7 +311,7 @@ class TestSaveToken:
         assert not (secrets / f"{SERVER}-cave-secret.json").exists()
 
     @pytest.mark.parametrize("reason", [errno.EROFS, errno.EACCES])
-    def test_a_place_that_cannot_be_written(
+    def test_an_unwritable_place_is_an_error(
         self,
         secrets: Path,
         monkeypatch: pytest.MonkeyPatch,
@@ -329,9 +333,7 @@ class TestSaveToken:
         assert NEW not in caplog.text
         assert AuthClient().token is None
 
-    def test_a_full_disk_is_not_ignored(
-        self, monkeypatch: pytest.MonkeyPatch, write: Write
-    ) -> None:
+    def test_a_full_disk_is_an_error(self, monkeypatch: pytest.MonkeyPatch, write: Write) -> None:
         path = write(token=OLD)
 
         def fail(*args: object) -> None:
@@ -344,22 +346,22 @@ class TestSaveToken:
 
 
 class TestLocalServer:
-    def test_a_trusted_one_gets_a_file_too(self, secrets: Path) -> None:
+    def test_a_trusted_local_server_gets_a_file_too(self, secrets: Path) -> None:
         AuthClient(local_server="https://minnie.microns-daf.com").save_token(NEW)
         assert TokenStore().load("minnie.microns-daf.com") == NEW
 
-    def test_its_file_is_brought_up_to_date(self) -> None:
+    def test_the_file_of_the_local_server_is_updated(self) -> None:
         TokenStore().save(OLD, "local.example.org:8443")
         auth = AuthClient(local_server="https://local.example.org:8443")
         auth.save_token(NEW)
         assert TokenStore().load("local.example.org:8443") == NEW
 
-    def test_not_if_that_is_not_wanted(self) -> None:
+    def test_the_file_of_the_local_server_is_left_alone_on_request(self) -> None:
         auth = AuthClient(local_server="https://minnie.microns-daf.com")
         auth.save_token(NEW, local_server=False)
         assert TokenStore().load("minnie.microns-daf.com") is None
 
-    def test_one_of_another_deployment_keeps_its_token(
+    def test_a_local_server_of_another_deployment_keeps_its_token(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         for present in (None, OLD):
@@ -370,7 +372,7 @@ class TestLocalServer:
             assert TokenStore().load("proofreading.zetta.ai") == present
         assert "cave-auth trust https://proofreading.zetta.ai" in caplog.text
 
-    def test_one_that_is_not_trusted_does_not_become_so(
+    def test_saving_does_not_make_a_local_server_trusted(
         self, secrets: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         auth = AuthClient()
@@ -383,7 +385,7 @@ class TestLocalServer:
 
 
 class TestHidden:
-    def test_repr(self) -> None:
+    def test_repr_hides_the_token(self) -> None:
         auth = AuthClient("~/f.json", "lab", NEW, "cave.example.org", "https://local.example.org")
         assert repr(auth) == (
             "AuthClient(token='<hidden>', token_file='~/f.json', token_key='lab', "
@@ -394,7 +396,7 @@ class TestHidden:
     @pytest.mark.parametrize(
         "duplicate", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
     )
-    def test_copies(self, duplicate: Callable[[AuthClient], AuthClient]) -> None:
+    def test_copies_and_pickles_work(self, duplicate: Callable[[AuthClient], AuthClient]) -> None:
         auth = AuthClient(None, "lab", NEW, "cave.example.org", "https://local.example.org")
         twin = duplicate(auth)
         assert repr(twin) == repr(auth)
@@ -410,7 +412,7 @@ class TestHidden:
 
 
 class TestServer:
-    def test_get_tokens(self, sandbox: Sandbox) -> None:
+    def test_get_tokens_lists_the_tokens(self, sandbox: Sandbox) -> None:
         auth = AuthClient(token=sandbox.token, server_address=sandbox.auth_server)
         records = auth.get_tokens()
         assert sandbox.token in {record["token"] for record in records}
@@ -419,7 +421,7 @@ class TestServer:
         assert json.loads(json.dumps(records)) == records
 
     @needs_tools
-    def test_the_same_as_caveclient_gets(self, sandbox: Sandbox) -> None:
+    def test_get_tokens_returns_what_caveclient_gets(self, sandbox: Sandbox) -> None:
         from caveclient.auth import AuthClient as TheirAuthClient
 
         token = sandbox.create_token(sandbox.create_user("Admin", groups=["all"], admin=True))
@@ -435,7 +437,7 @@ class TestServer:
         for group in range(1, 5):
             assert ours.get_group_users(group) == theirs.get_group_users(group)
 
-    def test_the_server_gets_a_token_and_no_other_does(self, sandbox: Sandbox) -> None:
+    def test_only_the_server_gets_a_token(self, sandbox: Sandbox) -> None:
         auth = AuthClient(token=sandbox.token, server_address=sandbox.auth_server)
         trusts = auth._auth.trusts
         assert trusts(sandbox.auth_server + "/auth")
@@ -443,7 +445,9 @@ class TestServer:
         assert not trusts("https://global.daf-apis.com")
 
 
-def test_the_instructions(capsys: pytest.CaptureFixture[str], opened: list[str]) -> None:
+def test_get_new_token_prints_instructions(
+    capsys: pytest.CaptureFixture[str], opened: list[str]
+) -> None:
     auth = AuthClient()
     auth.get_new_token(no_text=True)
     assert (capsys.readouterr().out, opened) == ("", [])
@@ -456,9 +460,7 @@ def test_the_instructions(capsys: pytest.CaptureFixture[str], opened: list[str])
     assert opened == ["https://global.daf-apis.com/sticky_auth/settings/tokens"]
 
 
-def test_nothing_is_logged_about_a_normal_life(
-    caplog: pytest.LogCaptureFixture, write: Write
-) -> None:
+def test_normal_use_logs_nothing(caplog: pytest.LogCaptureFixture, write: Write) -> None:
     caplog.set_level(logging.DEBUG)
     auth = AuthClient()
     auth.save_token(NEW)

@@ -86,12 +86,12 @@ def admin(sandbox: Sandbox) -> AuthServer:
 
 
 class TestAnswers:
-    def test_me(self, server: AuthServer, sandbox: Sandbox) -> None:
+    def test_me_returns_the_account(self, server: AuthServer, sandbox: Sandbox) -> None:
         me = server.me()
         assert (me["id"], me["admin"]) == (sandbox.user, False)
         assert me["email"].endswith("@sandbox.example")
 
-    def test_permissions(self, sandbox: Sandbox) -> None:
+    def test_permissions_are_returned(self, sandbox: Sandbox) -> None:
         user = sandbox.create_user(
             "A Reader", groups=["readers"], permissions={"sandbox": ["view"], "sandbox_terms": []}
         )
@@ -114,7 +114,7 @@ class TestAnswers:
         server.accept_terms(1)
         assert server.missing_terms() == []
 
-    def test_tables(self, server: AuthServer, sandbox: Sandbox) -> None:
+    def test_the_dataset_of_a_table_is_returned(self, server: AuthServer, sandbox: Sandbox) -> None:
         assert server.dataset_of("pychunkedgraph", "sandbox_public") is not None
         assert server.dataset_of("pychunkedgraph", "unknown") is None
         public, hidden = sandbox.roots[:2]
@@ -137,12 +137,14 @@ class TestAnswers:
         with pytest.raises(TokenRefused):
             server_for(sandbox.auth_server, token).api_keys()
 
-    def test_time_to_live(self, server: AuthServer, sandbox: Sandbox) -> None:
+    def test_the_time_to_live_of_a_token_is_returned(
+        self, server: AuthServer, sandbox: Sandbox
+    ) -> None:
         login = sandbox.create_token(ttl=1000)
         assert server.time_to_live() is None
         assert 990 <= (server.time_to_live(login) or 0) <= 1000
 
-    def test_log_out(self, sandbox: Sandbox) -> None:
+    def test_logging_out_ends_a_login_token(self, sandbox: Sandbox) -> None:
         login = server_for(sandbox.auth_server, sandbox.create_token(ttl=1000))
         login.log_out()
         with pytest.raises(TokenRefused):
@@ -153,12 +155,12 @@ class TestAnswers:
             server.log_out()
         assert said.value.response.status_code == 422
 
-    def test_users(self, admin: AuthServer, server: AuthServer, sandbox: Sandbox) -> None:
+    def test_users_are_found(self, admin: AuthServer, server: AuthServer, sandbox: Sandbox) -> None:
         assert [user["id"] for user in admin.users([sandbox.user, 10**6])] == [sandbox.user]
         name = server.me()["name"]
         assert server.usernames(iter([sandbox.user, 10**6])) == {sandbox.user: name}
 
-    def test_the_users_of_a_group(self, admin: AuthServer, sandbox: Sandbox) -> None:
+    def test_the_users_of_a_group_are_returned(self, admin: AuthServer, sandbox: Sandbox) -> None:
         found = [admin.group_users(group) for group in range(1, 20)]
         assert any("An Admin" in {user["name"] for user in users} for users in found)
         assert admin.group_users(10**6) == []
@@ -169,14 +171,14 @@ class TestAnswers:
         TokenStore().save(sandbox.token, sandbox.auth_server)
         assert AuthServer(sandbox.auth_server).me()["id"] == sandbox.user
 
-    def test_a_password_in_netrc_does_not_stand_in_for_the_token(
+    def test_a_password_in_netrc_does_not_replace_the_token(
         self, server: AuthServer, tmp_path: Path
     ) -> None:
         (tmp_path / ".netrc").write_text("machine localhost login me password mine\n")
         (tmp_path / ".netrc").chmod(0o600)
         assert server.me()["id"]
 
-    def test_the_token_in_the_path_is_not_in_our_log(
+    def test_a_token_in_a_path_is_not_logged(
         self, server: AuthServer, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
     ) -> None:
         login = sandbox.create_token(ttl=1000)
@@ -190,41 +192,43 @@ class TestAnswers:
 
 class TestRefusals:
     @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-    def test_a_bad_token(self, sandbox: Sandbox, call: Call) -> None:
+    def test_a_bad_token_is_refused(self, sandbox: Sandbox, call: Call) -> None:
         with pytest.raises(TokenRefused) as caught:
             call(server_for(sandbox.auth_server))
         assert TOKEN not in all_of(caught.value)
         assert isinstance(caught.value, requests.HTTPError)
 
     @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-    def test_no_token(self, sandbox: Sandbox, call: Call) -> None:
+    def test_without_a_token_the_call_fails(self, sandbox: Sandbox, call: Call) -> None:
         with pytest.raises(TokenNotFound):
             call(server_for(sandbox.auth_server, None))
 
-    def test_no_token_to_ask_about(self, sandbox: Sandbox) -> None:
+    def test_without_a_token_its_time_to_live_cannot_be_asked(self, sandbox: Sandbox) -> None:
         with pytest.raises(TokenNotFound, match="cave-auth login"):
             server_for(sandbox.auth_server, None).time_to_live()
 
     @pytest.mark.parametrize("name", ["users", "group_users"])
-    def test_what_takes_an_administrator(self, server: AuthServer, name: str) -> None:
+    def test_a_call_for_administrators_is_refused(self, server: AuthServer, name: str) -> None:
         with pytest.raises(PermissionMissing, match="only an admin may do this") as caught:
             CALLS[name](server)
         assert caught.value.response.status_code == 403
         assert caught.value.host in server.server_address
 
-    def test_the_token_of_another_user(self, server: AuthServer, sandbox: Sandbox) -> None:
+    def test_another_users_key_cannot_be_deleted(
+        self, server: AuthServer, sandbox: Sandbox
+    ) -> None:
         other = sandbox.create_token(sandbox.create_user("Another"))
         with pytest.raises(TokenRefused, match="another user's") as caught:
             server.time_to_live(other)
         assert other not in all_of(caught.value)
 
-    def test_a_key_that_is_not_there(self, server: AuthServer) -> None:
+    def test_a_missing_key_is_an_error(self, server: AuthServer) -> None:
         with pytest.raises(UnexpectedAnswer, match=r"status 404: .Token doesn't exist"):
             server.revoke_key(10**9)
 
     @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
     @pytest.mark.parametrize("status", [401, 403])
-    def test_a_refusal_in_words_of_its_own(
+    def test_the_servers_own_message_is_shown(
         self, stub_server: StubServer, call: Call, status: int
     ) -> None:
         stub_server.answer = Answer(status, f"<p>no {TOKEN}".encode(), "text/html")
@@ -233,7 +237,7 @@ class TestRefusals:
         assert TOKEN not in all_of(caught.value)
         assert stub_server.address.partition("//")[2] in str(caught.value)
 
-    def test_a_refusal_without_a_word_about_tokens(self, stub_server: StubServer) -> None:
+    def test_a_refusal_without_a_reason_is_explained(self, stub_server: StubServer) -> None:
         stub_server.answer = Answer(401, b"", "text/plain")
         with pytest.raises(TokenNotFound, match="without a word"):
             server_for(stub_server.address, None).me()
@@ -241,7 +245,7 @@ class TestRefusals:
 
 class TestMisbehaviour:
     @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-    def test_a_server_that_is_down(self, call: Call) -> None:
+    def test_a_server_that_is_down_is_an_error(self, call: Call) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
         with pytest.raises(ServerUnreachable, match="connection refused") as caught:
@@ -252,19 +256,21 @@ class TestMisbehaviour:
         assert TOKEN not in all_of(caught.value)
 
     @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-    def test_a_server_that_takes_too_long(self, stub_server: StubServer, call: Call) -> None:
+    def test_a_server_that_takes_too_long_is_an_error(
+        self, stub_server: StubServer, call: Call
+    ) -> None:
         stub_server.answer = Answer(delay=0.5)
         with pytest.raises(ServerUnreachable, match=r"did not answer within 0\.1 sec") as caught:
             call(server_for(stub_server.address, timeout=0.1))
         assert TOKEN not in all_of(caught.value)
 
-    def test_a_server_that_says_nothing_to_a_greeting(self) -> None:
+    def test_a_server_that_does_not_finish_the_handshake_is_an_error(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             server = server_for(f"https://localhost:{listener.getsockname()[1]}", timeout=0.1)
             with pytest.raises(ServerUnreachable, match="did not answer"):
                 server.time_to_live(TOKEN)
 
-    def test_a_server_whose_certificate_is_not_trusted(
+    def test_an_untrusted_certificate_is_an_error(
         self, stub_server: StubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         other = tmp_path / "other.pem"
@@ -275,7 +281,7 @@ class TestMisbehaviour:
         assert TOKEN not in all_of(caught.value)
         assert stub_server.requests == []
 
-    def test_a_proxy_that_is_not_there(
+    def test_an_unreachable_proxy_is_an_error(
         self, stub_server: StubServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -284,7 +290,7 @@ class TestMisbehaviour:
         with pytest.raises(ServerUnreachable, match=r"(?i)https_proxy"):
             server_for(stub_server.address).me()
 
-    def test_an_answer_that_breaks_off(self, stub_server: StubServer) -> None:
+    def test_a_truncated_answer_is_an_error(self, stub_server: StubServer) -> None:
         stub_server.answer = Answer(body=b'{"id": ', length=1000)
         with pytest.raises(ServerUnreachable) as caught:
             server_for(stub_server.address, timeout=0.5).time_to_live(TOKEN)
@@ -304,7 +310,9 @@ class TestMisbehaviour:
         ids=range(7),
     )
     @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-    def test_what_is_not_json(self, stub_server: StubServer, call: Call, body: bytes) -> None:
+    def test_an_answer_that_is_not_json_is_an_error(
+        self, stub_server: StubServer, call: Call, body: bytes
+    ) -> None:
         stub_server.answer = Answer(body=body, content_type="text/html")
         with pytest.raises(UnexpectedAnswer, match="not JSON") as caught:
             call(server_for(stub_server.address))
@@ -322,7 +330,7 @@ class TestMisbehaviour:
         ],
         ids=repr,
     )
-    def test_json_of_another_kind(
+    def test_json_of_another_shape_is_an_error(
         self, stub_server: StubServer, name: str, content: object
     ) -> None:
         stub_server.answer = Answer(body=json.dumps(content).encode())
@@ -334,7 +342,7 @@ class TestMisbehaviour:
     @pytest.mark.parametrize(
         "content", [{"id": TOKEN}, {"token": TOKEN}, {"id": 1, "token": [TOKEN]}]
     )
-    def test_what_an_entry_holds_is_not_shown(
+    def test_the_content_of_a_bad_answer_is_not_shown(
         self, stub_server: StubServer, name: str, content: object
     ) -> None:
         stub_server.answer = Answer(body=json.dumps([content]).encode())
@@ -343,16 +351,14 @@ class TestMisbehaviour:
         assert TOKEN not in all_of(caught.value)
 
     @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-    def test_a_server_error(self, stub_server: StubServer, call: Call) -> None:
+    def test_a_server_error_is_reported(self, stub_server: StubServer, call: Call) -> None:
         stub_server.answer = Answer(502, f"Bad\n gateway {TOKEN}".encode(), "text/plain")
         with pytest.raises(
             UnexpectedAnswer, match=r"status 502: .Bad gateway <token>.\. Try again"
         ):
             call(server_for(stub_server.address))
 
-    def test_half_a_token_is_not_shown_where_a_message_is_cut(
-        self, stub_server: StubServer
-    ) -> None:
+    def test_a_shortened_message_does_not_show_half_a_token(self, stub_server: StubServer) -> None:
         stub_server.answer = Answer(500, b"x" * 190 + TOKEN.encode(), "text/plain")
         with pytest.raises(UnexpectedAnswer) as caught:
             server_for(stub_server.address).me()
@@ -390,14 +396,14 @@ class TestConstruction:
             ("https://[::1]:8443", "https://[::1]:8443"),
         ],
     )
-    def test_addresses(self, given: str, address: str) -> None:
+    def test_an_address_may_be_written_in_several_ways(self, given: str, address: str) -> None:
         assert AuthServer(given).server_address == address
 
     @pytest.mark.parametrize(
         "given",
         ["http://example.org", "*.example.org", "https://a.org/path", "", "a b", "u:p@a.org", None],
     )
-    def test_what_is_no_address(self, given: str) -> None:
+    def test_a_malformed_address_is_refused(self, given: str) -> None:
         with pytest.raises(InvalidHostSpec):
             AuthServer(given)
 
@@ -409,7 +415,7 @@ class TestConstruction:
             ("*.my-lab.org", "stands for many servers. Name one"),
         ],
     )
-    def test_what_to_write_in_its_place(self, given: str, told: str) -> None:
+    def test_the_error_names_the_right_address(self, given: str, told: str) -> None:
         with pytest.raises(InvalidHostSpec) as raised:
             AuthServer(given)
         assert told in str(raised.value)
@@ -425,6 +431,6 @@ class TestConstruction:
         assert auth.trusts("https://example.org/auth")
         assert not auth.trusts("https://global.daf-apis.com/")
 
-    def test_every_error_is_ours(self) -> None:
+    def test_every_error_is_a_cave_auth_error(self) -> None:
         assert issubclass(ServerUnreachable, CaveAuthError)
         assert issubclass(UnexpectedAnswer, CaveAuthError)

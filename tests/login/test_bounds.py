@@ -1,4 +1,4 @@
-"""Servers that never end, or say too much: each call ends in time, and no token is passed on."""
+"""Hostile servers on loopback that never end or send too much: each call ends in time."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def server_for(address: str, timeout: float = 10) -> AuthServer:
 
 
 @pytest.mark.parametrize("what", ENDLESS)
-def test_an_answer_without_an_end_ends_in_time(
+def test_an_endless_answer_is_given_up_in_time(
     raw_server: Callable[[Respond], str], what: str
 ) -> None:
     start = time.monotonic()
@@ -96,7 +96,7 @@ def test_an_answer_without_an_end_ends_in_time(
     assert time.monotonic() - start < 2.5
 
 
-def test_headers_without_an_end_are_no_answer(raw_server: Callable[[Respond], str]) -> None:
+def test_endless_headers_are_an_error(raw_server: Callable[[Respond], str]) -> None:
     address = raw_server(lambda c: c.sendall(HEAD + b"X: x\r\n" * 100_000))
     with pytest.raises(ServerUnreachable):
         server_for(address, timeout=5).me()
@@ -105,7 +105,7 @@ def test_headers_without_an_end_are_no_answer(raw_server: Callable[[Respond], st
 @pytest.mark.parametrize(
     ("coding", "pack"), [("", bytes), ("gzip", gzip.compress), ("deflate", zlib.compress)]
 )
-def test_no_more_than_a_mebibyte_is_read(
+def test_at_most_one_mebibyte_is_read(
     plain_server: StubServer, coding: str, pack: Callable[[bytes], bytes]
 ) -> None:
     headers = (("Content-Encoding", coding),) if coding else ()
@@ -120,7 +120,7 @@ def test_no_more_than_a_mebibyte_is_read(
                 server_for(plain_server.address).me()
 
 
-def test_a_coding_that_was_not_asked_for_is_no_json(plain_server: StubServer) -> None:
+def test_an_unexpected_content_coding_is_an_error(plain_server: StubServer) -> None:
     plain_server.answer = Answer(headers=(("Content-Encoding", "br"),))
     with pytest.raises(UnexpectedAnswer, match="not JSON"):
         server_for(plain_server.address).me()
@@ -128,7 +128,7 @@ def test_a_coding_that_was_not_asked_for_is_no_json(plain_server: StubServer) ->
     assert headers["Accept-Encoding"] == "gzip, deflate"
 
 
-def test_what_is_taken_is_no_more_than_asked_for() -> None:
+def test_too_long_a_body_is_cut_at_the_limit() -> None:
     class Body:
         def read(self, size: int) -> bytes:
             return b" " * size
@@ -149,7 +149,7 @@ def test_what_is_taken_is_no_more_than_asked_for() -> None:
         ([{**MISSING, "tos_name": TOKEN}], lambda server: server.missing_terms()),
     ],
 )
-def test_a_token_said_back_is_not_passed_on(
+def test_an_echoed_token_is_removed(
     plain_server: StubServer, content: Any, call: Callable[[AuthServer], Any]
 ) -> None:
     plain_server.answer = Answer(body=json.dumps(content).encode())
@@ -159,7 +159,7 @@ def test_a_token_said_back_is_not_passed_on(
     assert "<token>" in seen
 
 
-def test_a_key_keeps_its_token(plain_server: StubServer) -> None:
+def test_the_token_of_a_listed_key_is_kept(plain_server: StubServer) -> None:
     plain_server.answer = Answer(body=json.dumps([{**KEY, **TIMES}]).encode())
     (key,) = server_for(plain_server.address).api_keys()
     assert (key.token, key.created, key.user_id) == (KEY["token"], TIMES["created"], 7)
@@ -180,7 +180,7 @@ def test_a_key_keeps_its_token(plain_server: StubServer) -> None:
          "POST /sticky_auth/api/v1/tos/3/accept?client=ng", None),
     ],
 )  # fmt: skip
-def test_the_rest_of_the_api(
+def test_the_other_calls_return_their_results(
     plain_server: StubServer, content: Any, call: Any, path: str, result: Any
 ) -> None:
     body = content if content == "<html>" else json.dumps(content)
@@ -190,25 +190,25 @@ def test_the_rest_of_the_api(
     assert f"{method} {asked}" == path
 
 
-def test_a_table_in_no_dataset(plain_server: StubServer) -> None:
+def test_a_table_without_a_dataset_is_none(plain_server: StubServer) -> None:
     plain_server.answer = Answer(404, b"No dataset for given service and table names", "text/plain")
     assert server_for(plain_server.address).dataset_of("pcg", "t") is None
 
 
-def test_nobody_is_asked_for_no_users(plain_server: StubServer) -> None:
+def test_no_request_is_made_for_an_empty_list_of_users(plain_server: StubServer) -> None:
     """Without an id, the real service lists every user there is."""
     server = server_for(plain_server.address)
     assert (server.users([]), server.usernames(iter(()))) == ([], {})
     assert plain_server.requests == []
 
 
-def test_a_description_that_the_service_can_not_keep_is_not_sent(plain_server: StubServer) -> None:
+def test_too_long_a_description_is_not_sent(plain_server: StubServer) -> None:
     with pytest.raises(ValueError, match="at most 120 characters"):
         server_for(plain_server.address).create_key("x" * 121)
     assert plain_server.requests == []
 
 
-def test_the_info_service(plain_server: StubServer) -> None:
+def test_answers_of_the_info_service_are_checked(plain_server: StubServer) -> None:
     info = InfoServer(plain_server.address, CaveAuth(TOKEN, hosts=[plain_server.address]))
     plain_server.answer = Answer(body=b'["fish", "fly"]')
     assert info.datastacks() == ["fish", "fly"]
@@ -225,14 +225,14 @@ def test_the_info_service(plain_server: StubServer) -> None:
         info.datastack("fish")
 
 
-def test_the_login_page_of_a_network_is_named(plain_server: StubServer) -> None:
+def test_a_captive_portal_is_named(plain_server: StubServer) -> None:
     plain_server.answer = Answer(body=b"<html>Welcome to the hotel", content_type="text/html")
     with pytest.raises(UnexpectedAnswer, match="login page of its own, as in hotels"):
         server_for(plain_server.address).me()
 
 
 @pytest.mark.parametrize("raise_errors", [False, True])
-def test_an_answer_that_was_looked_at_is_whole(
+def test_an_answer_is_complete_after_a_look_at_its_start(
     plain_server: StubServer, raise_errors: bool
 ) -> None:
     body = os.urandom(200_000)

@@ -1,4 +1,4 @@
-"""``CAVEclient``: its session, whom it trusts, and the datastack's own server."""
+"""Our ``CAVEclient``: its session, which servers it trusts, and the datastack's own server."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def trusting(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestOffline:
-    def test_without_anything(self, secrets: Path) -> None:
+    def test_it_can_be_made_without_arguments(self, secrets: Path) -> None:
         client = CAVEclient()
         assert client.auth.token is None
         assert (client.datastack_name, client.local_server) == (None, None)
@@ -50,7 +50,7 @@ class TestOffline:
         assert isinstance(client.session, requests.Session)
         assert not secrets.parent.exists()
 
-    def test_nothing_is_read_or_opened_by_construction(self) -> None:
+    def test_the_constructor_reads_and_opens_nothing(self) -> None:
         script = (
             "import sys\n"
             "from cave_auth_adapter.caveclient import CAVEclient\n"
@@ -64,7 +64,7 @@ class TestOffline:
         result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
         assert (result.returncode, result.stderr) == (0, "")
 
-    def test_repr(self) -> None:
+    def test_repr_hides_the_token(self) -> None:
         client = CAVEclient("minnie65_public", auth_token=TOKEN)
         assert repr(client) == (
             "CAVEclient<datastack=minnie65_public, server_address=https://global.daf-apis.com>"
@@ -72,11 +72,11 @@ class TestOffline:
         shown = f"{vars(client)} {client.auth} {client.session.adapters} {client!s}"
         assert TOKEN not in shown
 
-    def test_a_token_that_is_neither_hex_nor_base64(self) -> None:
+    def test_a_token_may_be_neither_hex_nor_base64(self) -> None:
         client = CAVEclient("any", auth_token="another_fake_token_678")
         assert client.auth.token == "another_fake_token_678"
 
-    def test_what_can_be_no_token_or_server_is_said_at_once(self) -> None:
+    def test_a_malformed_token_or_server_is_refused_at_once(self) -> None:
         with pytest.raises(InvalidToken):
             CAVEclient(auth_token="two words")
         with pytest.raises(InvalidHostSpec):
@@ -85,7 +85,7 @@ class TestOffline:
     @pytest.mark.parametrize(
         "text", ['{"mine": "https://cave.example.org"}', "{", "[]", '{"mine": 1}', None]
     )
-    def test_the_server_that_caveclient_remembers(self, secrets: Path, text: str | None) -> None:
+    def test_the_server_saved_by_caveclient_is_used(self, secrets: Path, text: str | None) -> None:
         if text is not None:
             secrets.mkdir(parents=True)
             (secrets / "cave_datastack_to_server_map.json").write_text(text)
@@ -97,14 +97,14 @@ class TestOffline:
 
 
 class TestSession:
-    def test_the_server(self, client: CAVEclient, sandbox: Sandbox) -> None:
+    def test_the_server_is_signed(self, client: CAVEclient, sandbox: Sandbox) -> None:
         response = client.session.get(f"{client.server_address}/info/api/v2/datastacks", timeout=10)
         assert sandbox.datastack in response.json()
         assert sandbox.token not in repr(vars(response.request))
         assert bearer(sandbox, sandbox.data_server) == []
 
     @pytest.mark.usefixtures("trusting")
-    def test_the_local_server_is_looked_up_when_it_is_needed(
+    def test_the_local_server_is_looked_up_when_needed(
         self, client: CAVEclient, sandbox: Sandbox
     ) -> None:
         session = client.session
@@ -116,14 +116,14 @@ class TestSession:
         assert asked == [f"{sandbox.auth_server}/info/api/v2/datastack/full/{sandbox.datastack}"]
 
     @pytest.mark.usefixtures("trusting")
-    def test_a_trusted_server_that_is_not_the_datastacks_gets_nothing(
+    def test_a_trusted_server_of_another_datastack_gets_nothing(
         self, client: CAVEclient, sandbox: Sandbox
     ) -> None:
         response = client.session.get(f"{sandbox.other_data_server}/public", timeout=10)
         assert response.status_code == 200
         assert bearer(sandbox, sandbox.other_data_server) == [None]
 
-    def test_the_servers_word_is_not_enough(
+    def test_a_server_cannot_make_a_host_trusted(
         self, client: CAVEclient, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
     ) -> None:
         server = client.local_server
@@ -142,7 +142,7 @@ class TestSession:
         response = client.session.get(f"{server}/echo", timeout=10)
         assert response.status_code == 200
 
-    def test_a_foreign_host_gets_nothing_and_costs_nothing(
+    def test_a_foreign_host_gets_nothing_and_causes_no_lookup(
         self, client: CAVEclient, sandbox: Sandbox
     ) -> None:
         client.session.get(f"{sandbox.foreign_server}/x", timeout=10)
@@ -150,14 +150,16 @@ class TestSession:
         assert sandbox.token not in repr(request)
         assert sandbox.requests(sandbox.auth_server) == []
 
-    def test_a_redirect_away_from_the_server(self, client: CAVEclient, sandbox: Sandbox) -> None:
+    def test_a_redirect_to_a_foreign_host_leaks_nothing(
+        self, client: CAVEclient, sandbox: Sandbox
+    ) -> None:
         TokenStore().save(sandbox.token, sandbox.data_server)
         url, target = f"{sandbox.data_server}/auth-redirect", f"{sandbox.foreign_server}/x"
         client.session.get(url, params={"to": target}, timeout=10)
         (request,) = sandbox.requests(sandbox.foreign_server)
         assert sandbox.token not in repr(request)
 
-    def test_without_a_datastack_the_server_alone(
+    def test_without_a_datastack_only_the_server_is_signed(
         self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("CAVE_AUTH_HOSTS", sandbox.data_server)
@@ -173,14 +175,14 @@ class TestSession:
         assert bearer(sandbox, sandbox.data_server)[-1] == f"Bearer {new}"
 
     @pytest.mark.usefixtures("trusting")
-    def test_the_token_of_the_server_goes_to_the_local_server(self, sandbox: Sandbox) -> None:
+    def test_the_local_server_gets_the_servers_token(self, sandbox: Sandbox) -> None:
         TokenStore().save(sandbox.token, sandbox.auth_server)
         TokenStore().save(TOKEN)  # of another deployment, say
         client = CAVEclient(sandbox.datastack, sandbox.auth_server)
         assert client.session.get(f"{sandbox.data_server}/echo", timeout=10).status_code == 200
         assert TOKEN not in repr(sandbox.requests())
 
-    def test_a_token_of_its_own_comes_first(self, sandbox: Sandbox) -> None:
+    def test_the_local_servers_own_token_comes_first(self, sandbox: Sandbox) -> None:
         own = sandbox.create_token()
         TokenStore().save(sandbox.token, sandbox.auth_server)
         TokenStore().save(own, sandbox.data_server)
@@ -192,7 +194,7 @@ class TestSession:
     @pytest.mark.parametrize(
         "duplicate", [copy.copy, copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))]
     )
-    def test_copies(
+    def test_copies_and_pickles_work(
         self,
         client: CAVEclient,
         sandbox: Sandbox,
@@ -208,7 +210,7 @@ class TestSession:
 
 class TestLookup:
     @pytest.mark.usefixtures("trusting")
-    def test_saving_brings_the_local_servers_file_up_to_date(self, sandbox: Sandbox) -> None:
+    def test_saving_updates_the_local_servers_file(self, sandbox: Sandbox) -> None:
         for server in (sandbox.auth_server, sandbox.data_server):
             TokenStore().save(TOKEN, server)
         client = CAVEclient(sandbox.datastack, sandbox.auth_server)
@@ -217,7 +219,7 @@ class TestLookup:
         assert TokenStore().load() is None  # the default server's
 
     @pytest.mark.usefixtures("trusting")
-    def test_a_local_server_keeps_a_token_that_is_none_of_this_server(
+    def test_a_local_server_keeps_a_token_of_another_server(
         self, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
     ) -> None:
         """That it is the datastack's server is no more than this server's word."""
@@ -226,13 +228,13 @@ class TestLookup:
         assert TokenStore().load(sandbox.data_server) == TOKEN
         assert f"cave-auth trust {sandbox.data_server}" in caplog.text
 
-    def test_saving_widens_no_trust(self, sandbox: Sandbox, secrets: Path) -> None:
+    def test_saving_makes_no_host_trusted(self, sandbox: Sandbox, secrets: Path) -> None:
         client = CAVEclient(sandbox.datastack, sandbox.auth_server)
         client.auth.save_token(sandbox.token)
         assert not TokenStore().path_for(sandbox.data_server).exists()
         assert TokenStore().load(sandbox.auth_server) == sandbox.token
 
-    def test_saving_works_where_the_server_does_not(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_saving_works_while_the_server_is_down(self, caplog: pytest.LogCaptureFixture) -> None:
         client = CAVEclient("any", "https://localhost:9")
         client.auth.save_token(TOKEN)
         assert TokenStore().load("localhost:9") == TOKEN
@@ -242,14 +244,14 @@ class TestLookup:
     @pytest.mark.parametrize(
         "body", ["{}", "[]", "null", '{"local_server": null}', '{"local_server": "a b"}', "<html>"]
     )
-    def test_an_answer_that_makes_no_sense(self, stub_server: StubServer, body: str) -> None:
+    def test_a_malformed_answer_is_an_error(self, stub_server: StubServer, body: str) -> None:
         stub_server.answer = Answer(body=body.encode())
         client = CAVEclient("any", stub_server.address, auth_token=TOKEN)
         with pytest.raises(UnexpectedAnswer):
             print(client.local_server)
 
     @pytest.mark.parametrize("name", ["../../evil", "a?b#c", "a b", "ä"])
-    def test_a_strange_name_stays_one_part_of_the_path(
+    def test_a_datastack_name_is_quoted_in_the_path(
         self, stub_server: StubServer, name: str
     ) -> None:
         stub_server.answer = Answer(body=b'{"local_server": "https://local.example.org"}')
@@ -260,7 +262,7 @@ class TestLookup:
         assert path.count("/") == 6
         assert not set("?# ") & set(path)
 
-    def test_a_server_that_is_down(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_server_that_is_down_is_an_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CAVE_AUTH_HOSTS", "localhost:8")
         client = CAVEclient("any", "https://localhost:9", auth_token=TOKEN)
         with pytest.raises(ServerUnreachable, match="localhost:9"):
@@ -268,14 +270,14 @@ class TestLookup:
         with pytest.raises(ServerUnreachable, match="localhost:9"):
             client.session.get("https://localhost:8/", timeout=1)
 
-    def test_a_datastack_without_permission(self, sandbox: Sandbox) -> None:
+    def test_a_datastack_without_permission_is_an_error(self, sandbox: Sandbox) -> None:
         token = sandbox.create_token(sandbox.create_user("A Stranger"))
         client = CAVEclient(sandbox.datastack, sandbox.auth_server, auth_token=token)
         with pytest.raises(PermissionMissing):
             print(client.local_server)
 
 
-def test_no_token_in_any_log(
+def test_logs_hold_no_token(
     client: CAVEclient, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

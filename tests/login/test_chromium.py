@@ -84,7 +84,7 @@ def complaints(browser: Any) -> list[str]:
     return [entry for entry in entries if "the server responded with a status of" not in entry]
 
 
-def test_from_the_command_to_a_saved_key(
+def test_a_login_saves_a_key_that_works(
     browser: Any,
     photograph: Callable[[Any, str], None],
     start_command: Callable[..., Command],
@@ -124,7 +124,7 @@ def test_from_the_command_to_a_saved_key(
     assert complaints(browser) == []
 
 
-def test_the_login_token_is_ended(
+def test_the_login_token_is_revoked(
     browser: Any, start_login: Callable[..., Login], sandbox: Sandbox
 ) -> None:
     login = start_login()
@@ -159,7 +159,7 @@ def test_a_new_account_is_asked_for_its_name_first(
     assert saved(secrets)
 
 
-def test_a_page_that_posts_to_the_port(
+def test_a_page_that_posts_to_the_port_is_turned_away(
     browser: Any, start_login: Callable[..., Login], sandbox: Sandbox, secrets: Path
 ) -> None:
     login = start_login(timeout=20)
@@ -177,7 +177,7 @@ def test_a_page_that_posts_to_the_port(
     assert login.finish()
 
 
-def test_failures_as_they_are_met(
+def test_each_failure_has_its_page(
     browser: Any,
     photograph: Callable[[Any, str], None],
     start_login: Callable[..., Login],
@@ -221,7 +221,9 @@ def test_another_accounts_login_leads_to_a_question(
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_every_page(browser: Any, photograph: Callable[[Any, str], None], name: str) -> None:
+def test_every_page_is_shown_without_errors(
+    browser: Any, photograph: Callable[[Any, str], None], name: str
+) -> None:
     page = PAGES[name]
     with socket.create_server(("127.0.0.1", 0)) as server:
 

@@ -1,4 +1,4 @@
-"""Callbacks that are not the one that is waited for: none is accepted, crashes us or stalls us."""
+"""Unexpected callbacks, from real sockets: a login accepts none and neither crashes nor stalls."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_a_hostile_request_is_turned_away(
         b"\xff\xfe\x00" * 100 + b"\r\n\r\n",
     ],
 )
-def test_what_is_no_request_is_turned_away(
+def test_a_malformed_request_is_turned_away(
     waiting: Login, sandbox: Sandbox, secrets: Path, data: bytes
 ) -> None:
     assert send(waiting, data).startswith(b"HTTP/1.1 400 ")
@@ -158,7 +158,7 @@ def test_what_is_no_request_is_turned_away(
 
 
 @pytest.mark.parametrize("ending", [b"", b" HTTP/1.1\r\n\r\n"])
-def test_a_huge_request_line(
+def test_a_huge_request_line_is_turned_away(
     waiting: Login, sandbox: Sandbox, secrets: Path, ending: bytes
 ) -> None:
     answer = send(waiting, b"GET /" + b"a" * 5_000_000 + ending)
@@ -166,7 +166,7 @@ def test_a_huge_request_line(
     complete(waiting, sandbox, secrets)
 
 
-def test_a_hundred_clients_that_say_nothing(
+def test_a_hundred_silent_clients_do_not_stall_the_login(
     waiting: Login, sandbox: Sandbox, secrets: Path
 ) -> None:
     url = urlsplit(waiting.callback)
@@ -178,7 +178,7 @@ def test_a_hundred_clients_that_say_nothing(
         assert time.monotonic() - start < 20  # each would be waited for in turn
 
 
-def test_the_oldest_silent_client_makes_room() -> None:
+def test_the_oldest_silent_client_is_dropped() -> None:
     with CallbackServer() as server, ExitStack() as stack:
         url = urlsplit(server.address)
         clients = [stack.enter_context(connect(url)) for _ in range(100)]
@@ -189,7 +189,7 @@ def test_the_oldest_silent_client_makes_room() -> None:
             clients[-1].recv(1)
 
 
-def test_a_client_that_drips(
+def test_a_slow_client_does_not_stall_the_login(
     waiting: Login, sandbox: Sandbox, secrets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(callback, "_REQUEST_SECONDS", 0.5)
@@ -204,13 +204,17 @@ def test_a_client_that_drips(
     complete(waiting, sandbox, secrets)
 
 
-def test_clients_that_hang_up(waiting: Login, sandbox: Sandbox, secrets: Path) -> None:
+def test_clients_that_hang_up_do_not_stall_the_login(
+    waiting: Login, sandbox: Sandbox, secrets: Path
+) -> None:
     for data in (b"", b"GET", request(waiting, path="/"), request(waiting, query="")):
         send(waiting, data, hang_up=True)
     complete(waiting, sandbox, secrets)
 
 
-def test_a_hundred_parallel_guesses(waiting: Login, sandbox: Sandbox, secrets: Path) -> None:
+def test_a_hundred_parallel_guesses_are_turned_away(
+    waiting: Login, sandbox: Sandbox, secrets: Path
+) -> None:
     guesses = [request(waiting, path=f"/{n}", token=sandbox.token) for n in range(100)]
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda data: send(waiting, data), guesses))
@@ -218,7 +222,7 @@ def test_a_hundred_parallel_guesses(waiting: Login, sandbox: Sandbox, secrets: P
     complete(waiting, sandbox, secrets)
 
 
-def test_a_hundred_parallel_callbacks_with_the_right_path(
+def test_of_a_hundred_parallel_callbacks_one_is_accepted(
     waiting: Login, sandbox: Sandbox, secrets: Path
 ) -> None:
     """Whoever knows the path can end the login, but not log in; the server is asked once."""
@@ -241,7 +245,7 @@ def test_a_hundred_parallel_callbacks_with_the_right_path(
     assert [bool(r.header("Authorization")) for r in asked] == [False, True]  # is it there; whose
 
 
-def test_a_second_call(
+def test_a_second_callback_is_turned_away(
     waiting: Login, sandbox: Sandbox, secrets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mallory = sandbox.create_token(sandbox.create_user("Mallory"), ttl=60)
@@ -262,7 +266,7 @@ def test_a_second_call(
         requests.get(first, timeout=20)
 
 
-def test_a_second_call_while_the_first_is_looked_at() -> None:
+def test_a_second_callback_during_the_first_is_turned_away() -> None:
     with CallbackServer() as server:
         url = urlsplit(server.address)
         lines = f"HTTP/1.1\r\nHost: {url.netloc}\r\n\r\n"
@@ -280,7 +284,9 @@ def test_a_second_call_while_the_first_is_looked_at() -> None:
         assert second.recv(65536).startswith(b"HTTP/1.1 410 ")
 
 
-def test_nobody_comes(start_login: Callable[..., Login], secrets: Path) -> None:
+def test_a_login_without_a_callback_times_out(
+    start_login: Callable[..., Login], secrets: Path
+) -> None:
     login = start_login(timeout=0.3)
     address = login.callback
     login.finish()
@@ -292,7 +298,9 @@ def test_nobody_comes(start_login: Callable[..., Login], secrets: Path) -> None:
         requests.get(address, timeout=20)
 
 
-def test_a_token_of_another_server(waiting: Login, sandbox: Sandbox, secrets: Path) -> None:
+def test_a_token_of_another_server_is_refused(
+    waiting: Login, sandbox: Sandbox, secrets: Path
+) -> None:
     answer = send(waiting, request(waiting))
     waiting.finish()
     assert answer.startswith(b"HTTP/1.1 403 ")
@@ -301,7 +309,7 @@ def test_a_token_of_another_server(waiting: Login, sandbox: Sandbox, secrets: Pa
     assert not secrets.exists()
 
 
-def test_a_server_that_goes_away(
+def test_a_server_that_goes_away_ends_the_login(
     waiting: Login, sandbox: Sandbox, secrets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere.pem")
@@ -311,7 +319,7 @@ def test_a_server_that_goes_away(
     assert not secrets.exists()
 
 
-def test_a_login_that_cant_be_saved_leaves_no_key_behind(
+def test_a_login_that_cannot_be_saved_leaves_no_key(
     start_login: Callable[..., Login],
     sandbox: Sandbox,
     secrets: Path,
@@ -335,7 +343,7 @@ def test_a_login_that_cant_be_saved_leaves_no_key_behind(
 
 
 @pytest.mark.parametrize("yes", [True, False])
-def test_another_account_is_not_slipped_in(
+def test_another_account_needs_a_confirmation(
     start_login: Callable[..., Login], sandbox: Sandbox, secrets: Path, yes: bool
 ) -> None:
     TokenStore().save(sandbox.token, sandbox.auth_server)
@@ -353,7 +361,7 @@ def test_another_account_is_not_slipped_in(
         assert isinstance(waiting.error, LoginFailed)
 
 
-def test_no_token_is_in_any_log(
+def test_logs_hold_no_token(
     waiting: Login,
     sandbox: Sandbox,
     secrets: Path,
@@ -385,7 +393,7 @@ def unanswered(start_command: Callable[..., Command]) -> Command:
 
 
 @posix_only  # signals
-def test_ctrl_c_leaves_nothing_behind(unanswered: Command, secrets: Path) -> None:
+def test_ctrl_c_saves_nothing(unanswered: Command, secrets: Path) -> None:
     unanswered.interrupt()
     code, _, err = unanswered.finish()
     assert code == 130
@@ -395,7 +403,7 @@ def test_ctrl_c_leaves_nothing_behind(unanswered: Command, secrets: Path) -> Non
     assert not secrets.exists()
 
 
-def test_the_time_out_of_the_command(start_command: Callable[..., Command], secrets: Path) -> None:
+def test_the_command_has_a_time_out(start_command: Callable[..., Command], secrets: Path) -> None:
     code, _, err = start_command("--timeout", "0.5").finish()
     assert code == 3
     assert "You did not log in within" in err
@@ -405,6 +413,6 @@ def test_the_time_out_of_the_command(start_command: Callable[..., Command], secr
 @pytest.mark.parametrize(
     "server", ["http://cave.example.org", "a b", "*.example.org", "", "ftp://x"]
 )
-def test_what_is_no_server(server: str) -> None:
+def test_a_malformed_server_is_refused(server: str) -> None:
     with pytest.raises(InvalidHostSpec):
         login(server)

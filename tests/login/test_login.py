@@ -1,4 +1,4 @@
-"""What a login does with the token that came: the key, the files, the data servers."""
+"""What a login does with the token it received: the key, the files, the data servers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def log_in(start_login: Callable[..., Login], sandbox: Sandbox) -> Callable[...,
     return run
 
 
-def test_the_first_login(log_in: Callable[..., Login], sandbox: Sandbox, secrets: Path) -> None:
+def test_the_first_login_saves_a_key(
+    log_in: Callable[..., Login], sandbox: Sandbox, secrets: Path
+) -> None:
     done = log_in()
     client = done.result
     assert client is not None
@@ -57,7 +59,7 @@ def test_the_first_login(log_in: Callable[..., Login], sandbox: Sandbox, secrets
     assert f"{sandbox.datastack}, {sandbox.datastack_middleauth}" in told
 
 
-def test_a_default_file_that_is_there_is_left_alone(
+def test_an_existing_default_file_is_left_alone(
     log_in: Callable[..., Login], sandbox: Sandbox, secrets: Path
 ) -> None:
     TokenStore().save("0123456789abcdef")
@@ -66,7 +68,7 @@ def test_a_default_file_that_is_there_is_left_alone(
     assert name(sandbox.auth_server) in saved(secrets)
 
 
-def test_other_keys_in_the_files_stay(
+def test_other_keys_in_the_files_are_kept(
     log_in: Callable[..., Login], sandbox: Sandbox, secrets: Path
 ) -> None:
     TokenStore().save("0123456789abcdef", sandbox.auth_server, key="my_datastack")
@@ -85,7 +87,7 @@ def test_a_token_that_works_is_kept(sandbox: Sandbox, secrets: Path) -> None:
     assert "--overwrite" in talk.told[1]
 
 
-def test_a_token_that_is_dead_is_replaced_wherever_it_is(
+def test_a_dead_token_is_replaced_in_every_file(
     log_in: Callable[..., Login], sandbox: Sandbox, secrets: Path
 ) -> None:
     dead = sandbox.create_token()
@@ -103,7 +105,9 @@ def test_a_token_that_is_dead_is_replaced_wherever_it_is(
     }
 
 
-def test_overwrite(log_in: Callable[..., Login], sandbox: Sandbox, secrets: Path) -> None:
+def test_overwrite_replaces_a_token_that_works(
+    log_in: Callable[..., Login], sandbox: Sandbox, secrets: Path
+) -> None:
     TokenStore().save(sandbox.token, sandbox.auth_server)
     client = log_in(overwrite=True).result
     assert client is not None
@@ -111,9 +115,7 @@ def test_overwrite(log_in: Callable[..., Login], sandbox: Sandbox, secrets: Path
     assert is_alive(sandbox, sandbox.token)  # it may be in use elsewhere
 
 
-def test_a_token_that_was_deleted_by_hand_is_not_remembered(
-    sandbox: Sandbox, secrets: Path
-) -> None:
+def test_a_token_deleted_by_hand_is_not_used(sandbox: Sandbox, secrets: Path) -> None:
     for _ in range(2):
         login(sandbox.auth_server, token=sandbox.token, dialogue=Answers())
         (path,) = secrets.glob("*.json")
@@ -121,7 +123,7 @@ def test_a_token_that_was_deleted_by_hand_is_not_remembered(
 
 
 @pytest.mark.parametrize("yes", [True, False])
-def test_the_key_that_was_replaced_is_ended_if_the_person_says_so(
+def test_the_replaced_key_is_revoked_if_the_person_agrees(
     log_in: Callable[..., Login], sandbox: Sandbox, yes: bool
 ) -> None:
     old = sandbox.create_token()
@@ -132,7 +134,7 @@ def test_the_key_that_was_replaced_is_ended_if_the_person_says_so(
     assert ("cave-auth keys revoke" in "".join(done.talk.told)) is not yes
 
 
-def test_a_key_that_another_file_holds_is_not_ended(
+def test_a_key_in_another_file_is_not_revoked(
     log_in: Callable[..., Login], sandbox: Sandbox
 ) -> None:
     old = sandbox.create_token()
@@ -160,7 +162,7 @@ def test_the_login_token_can_be_kept(
     assert 604700 < left <= 604800  # so that a program can warn on the last day
 
 
-def test_the_login_token_is_ended(
+def test_the_login_token_is_revoked(
     start_login: Callable[..., Login], sandbox: Sandbox, secrets: Path
 ) -> None:
     under_way = start_login(timeout=20)
@@ -171,7 +173,7 @@ def test_the_login_token_is_ended(
     assert not is_alive(sandbox, token_of(callback))
 
 
-def test_ctrl_c_while_the_key_is_made(
+def test_ctrl_c_while_the_key_is_made_leaves_no_key(
     start_login: Callable[..., Login],
     sandbox: Sandbox,
     secrets: Path,
@@ -196,7 +198,7 @@ def test_ctrl_c_while_the_key_is_made(
     assert not secrets.exists()
 
 
-def test_a_login_that_fails_ends_only_the_key_that_it_made(
+def test_a_failed_login_revokes_only_its_own_key(
     start_login: Callable[..., Login],
     sandbox: Sandbox,
     secrets: Path,
@@ -219,7 +221,7 @@ def test_a_login_that_fails_ends_only_the_key_that_it_made(
     assert keys_of(sandbox, sandbox.token).keys() - keys.keys() == set(others)
 
 
-def test_a_dead_token_in_a_variable_is_told_before_a_browser_opens(
+def test_a_dead_token_in_a_variable_is_reported_before_a_browser_opens(
     sandbox: Sandbox, secrets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     TokenStore().save(sandbox.token, sandbox.auth_server)
@@ -229,7 +231,7 @@ def test_a_dead_token_in_a_variable_is_told_before_a_browser_opens(
     assert saved(secrets) == {name(sandbox.auth_server): sandbox.token}
 
 
-def test_whose_token_is_replaced_counts_not_whose_is_in_a_variable(
+def test_the_account_of_the_replaced_token_is_compared(
     log_in: Callable[..., Login], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bob = sandbox.create_token(sandbox.create_user("Bob"))
@@ -245,7 +247,7 @@ def test_whose_token_is_replaced_counts_not_whose_is_in_a_variable(
 
 
 @pytest.mark.parametrize("yes", [True, False])
-def test_a_data_server_that_only_the_info_service_names_needs_a_word(
+def test_a_data_server_named_by_the_info_service_needs_a_confirmation(
     log_in: Callable[..., Login], sandbox: Sandbox, secrets: Path, yes: bool
 ) -> None:
     talk = Answers(yes=yes)
@@ -258,7 +260,7 @@ def test_a_data_server_that_only_the_info_service_names_needs_a_word(
         assert "--trust-data-servers" in talk.told[-1]
 
 
-def test_data_servers_are_trusted_on_demand(
+def test_data_servers_are_trusted_on_request(
     log_in: Callable[..., Login], sandbox: Sandbox, secrets: Path
 ) -> None:
     done = log_in(trust_data_servers=True)
@@ -275,7 +277,7 @@ def test_data_servers_can_be_trusted_later(sandbox: Sandbox, secrets: Path) -> N
     assert saved(secrets)[name(sandbox.data_server)] == sandbox.token
 
 
-def test_a_servers_word_does_not_widen_trust(
+def test_a_server_cannot_make_a_host_trusted(
     monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, secrets: Path
 ) -> None:
     words = {
@@ -296,7 +298,7 @@ def test_a_servers_word_does_not_widen_trust(
     assert "minnie.microns-daf.com" in others
 
 
-def test_datastacks_that_wait_for_terms(
+def test_datastacks_with_missing_terms_are_named(
     log_in: Callable[..., Login], sandbox: Sandbox, secrets: Path
 ) -> None:
     user = sandbox.create_user("Newcomer", permissions={"sandbox_terms": ["view"]})
@@ -317,7 +319,7 @@ def test_datastacks_that_wait_for_terms(
     assert AuthServer(sandbox.auth_server).missing_terms() == []
 
 
-def test_an_info_service_that_fails_is_only_worth_a_warning(
+def test_a_failing_info_service_gives_a_warning(
     log_in: Callable[..., Login], monkeypatch: pytest.MonkeyPatch, secrets: Path
 ) -> None:
     def fail(api: object) -> dict[str, str]:
@@ -329,7 +331,7 @@ def test_an_info_service_that_fails_is_only_worth_a_warning(
     assert saved(secrets)
 
 
-def test_a_variable_that_outranks_the_new_token_is_told(
+def test_a_variable_that_outranks_the_new_token_is_reported(
     log_in: Callable[..., Login], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CAVE_TOKEN", sandbox.token)
@@ -340,14 +342,14 @@ def test_a_variable_that_outranks_the_new_token_is_told(
 # --- Tokens that are given -----------------------------------------------------------------
 
 
-def test_an_api_key_that_is_given_is_saved_as_it_is(sandbox: Sandbox, secrets: Path) -> None:
+def test_a_given_api_key_is_saved(sandbox: Sandbox, secrets: Path) -> None:
     keys = keys_of(sandbox, sandbox.token)
     login(sandbox.auth_server, token=sandbox.token, dialogue=Answers())
     assert set(saved(secrets).values()) == {sandbox.token}
     assert keys_of(sandbox, sandbox.token) == keys
 
 
-def test_a_login_token_that_is_given_is_exchanged(sandbox: Sandbox, secrets: Path) -> None:
+def test_a_given_login_token_is_exchanged_for_a_key(sandbox: Sandbox, secrets: Path) -> None:
     given = sandbox.create_token(ttl=60)
     login(sandbox.auth_server, token=given, dialogue=Answers())
     (key,) = set(saved(secrets).values())
@@ -355,7 +357,7 @@ def test_a_login_token_that_is_given_is_exchanged(sandbox: Sandbox, secrets: Pat
     assert not is_alive(sandbox, given)
 
 
-def test_a_token_that_is_given_does_not_replace_one_unasked(
+def test_a_given_token_does_not_replace_another_without_overwrite(
     sandbox: Sandbox, secrets: Path
 ) -> None:
     TokenStore().save(sandbox.token, sandbox.auth_server)
@@ -365,13 +367,13 @@ def test_a_token_that_is_given_does_not_replace_one_unasked(
 
 
 @pytest.mark.parametrize("token", ["", "with space", "a\nb", "„quoted“"])
-def test_what_is_no_token(sandbox: Sandbox, secrets: Path, token: str) -> None:
+def test_a_malformed_token_is_refused(sandbox: Sandbox, secrets: Path, token: str) -> None:
     with pytest.raises(InvalidToken):
         login(sandbox.auth_server, token=token, dialogue=Answers())
     assert not secrets.exists()
 
 
-def test_a_malformed_file_is_told_before_a_browser_opens(
+def test_a_malformed_file_is_reported_before_a_browser_opens(
     sandbox: Sandbox, secrets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("webbrowser.open", lambda *_: pytest.fail("it opened"))

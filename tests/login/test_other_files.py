@@ -1,4 +1,4 @@
-"""What a login says of other tokens that tools would go on using: those of old files."""
+"""A login reports tokens in older files that other tools would still use."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class TestOtherFiles:
         return token
 
     @pytest.mark.parametrize("yes", [True, False])
-    def test_the_default_file(self, token: str, yes: bool) -> None:
+    def test_a_stale_default_file_is_replaced_after_a_yes(self, token: str, yes: bool) -> None:
         TokenStore().save(OLD)
         TokenStore().save(OLD, ZETTA)
         talk = Answers(yes=yes)
@@ -55,27 +55,29 @@ class TestOtherFiles:
         assert TokenStore().load(ZETTA) == OLD
         assert yes or "cave-auth login global.daf-apis.com --overwrite" in "".join(talk.told)
 
-    def test_the_command_replaces_it(self, token: str) -> None:
+    def test_overwrite_replaces_the_default_file(self, token: str) -> None:
         TokenStore().save(OLD)
         login(GLOBAL, token=token, overwrite=True, dialogue=Answers())
         assert TokenStore().load() == TokenStore().load(GLOBAL) == token
 
     @pytest.mark.parametrize("yes", [True, False])
-    def test_a_data_server_of_the_deployment(self, token: str, yes: bool) -> None:
+    def test_a_stale_data_server_file_is_replaced_after_a_yes(self, token: str, yes: bool) -> None:
         TokenStore().save(OLD, MINNIE)
         talk = Answers(yes=yes)
         login(GLOBAL, token=token, dialogue=talk)
         assert TokenStore().load(MINNIE) == (token if yes else OLD)
         assert yes or f"cave-auth trust {MINNIE}" in "".join(talk.told)
 
-    def test_nothing_is_said_where_nothing_differs(self, token: str) -> None:
+    def test_nothing_is_asked_where_nothing_differs(self, token: str) -> None:
         talk = Answers(yes=True)
         login(GLOBAL, token=token, dialogue=talk)
         TokenStore().save(OLD, ZETTA)
         login(GLOBAL, token=token, dialogue=talk)
         assert not any("Replace it" in each for each in talk.asked)
 
-    def test_another_deployment_asks_nothing(self, deployments: dict[str, Sandbox]) -> None:
+    def test_nothing_is_asked_about_another_deployment(
+        self, deployments: dict[str, Sandbox]
+    ) -> None:
         TokenStore().save(OLD)
         TokenStore().save(OLD, GLOBAL)
         talk = Answers(yes=True)

@@ -44,11 +44,11 @@ METHODS = [name for name, value in public(TheirAuthClient).items() if inspect.is
 
 
 @pytest.mark.parametrize("name", ["__init__", *METHODS])
-def test_the_parameters_of_auth_client(name: str) -> None:
+def test_auth_client_has_the_same_parameters(name: str) -> None:
     assert parameters(getattr(AuthClient, name)) == parameters(getattr(TheirAuthClient, name))
 
 
-def test_the_parameters_of_caveclient_begin_as_theirs_do() -> None:
+def test_caveclient_has_the_same_first_parameters() -> None:
     ours = parameters(CAVEclient.__init__)
     theirs = parameters(TheirCAVEclient.__new__)
     assert [each[0] for each in ours[1:]] == [
@@ -61,7 +61,7 @@ def test_the_parameters_of_caveclient_begin_as_theirs_do() -> None:
     assert ours[1:] == theirs[1 : len(ours)]
 
 
-def test_the_results_of_what_needs_no_server(
+def test_calls_without_a_server_return_the_same(
     capsys: pytest.CaptureFixture[str], opened: list[str]
 ) -> None:
     address = "https://cave.example.org"

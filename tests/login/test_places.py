@@ -81,7 +81,7 @@ def test_a_notebook_shows_a_link_and_a_prompt(
     assert len(saved(secrets)) == 2
 
 
-def test_a_wrong_paste_and_then_the_right_one(
+def test_a_wrong_paste_can_be_followed_by_the_right_one(
     shown: list[dict[str, str]],
     sandbox: Sandbox,
     secrets: Path,
@@ -127,13 +127,13 @@ def test_three_wrong_pastes_end_in_one_line(
 
 
 @pytest.mark.parametrize("server", ["https://localhost:1", "no host"])
-def test_a_wrong_server_is_told_in_one_line(shown: list[dict[str, str]], server: str) -> None:
+def test_a_wrong_server_is_one_line_of_error(shown: list[dict[str, str]], server: str) -> None:
     with pytest.raises(CaveAuthError) as caught:
         login(server)
     assert in_ipython(caught.value) == f"{type(caught.value).__name__}: {caught.value}"
 
 
-def test_an_interrupted_cell(
+def test_an_interrupted_cell_ends_the_login(
     shown: list[dict[str, str]],
     sandbox: Sandbox,
     monkeypatch: pytest.MonkeyPatch,
@@ -149,13 +149,13 @@ def test_an_interrupted_cell(
     assert "Nothing was saved." in capsys.readouterr().err
 
 
-def test_outside_a_notebook_an_error_is_shown_as_ever(sandbox: Sandbox) -> None:
+def test_outside_a_notebook_errors_have_their_traceback(sandbox: Sandbox) -> None:
     with pytest.raises(LoginFailed) as caught:
         login(sandbox.auth_server, dialogue=dialogue.Dialogue(asks=False))
     assert "Traceback" in in_ipython(caught.value)
 
 
-def test_a_notebook_without_a_person(
+def test_a_notebook_run_without_a_person_does_not_wait(
     shown: list[dict[str, str]], sandbox: Sandbox, secrets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As with nbconvert --execute."""
@@ -179,7 +179,7 @@ def test_a_notebook_without_a_person(
     ("variable", "value"),
     [("JPY_PARENT_PID", "1"), ("MPLBACKEND", "module://matplotlib_inline.backend_inline")],
 )
-def test_a_command_in_a_notebook_names_the_lines_for_a_cell(variable: str, value: str) -> None:
+def test_a_command_in_a_notebook_prints_the_lines_for_a_cell(variable: str, value: str) -> None:
     """IPython gives ``!command`` a terminal at which nobody can type. No server is asked."""
     command = f"{sys.executable} -m cave_auth_adapter login localhost:1 --overwrite --as lab_b"
     child = pexpect.spawn(command, env={**os.environ, variable: value}, timeout=20)
@@ -194,7 +194,7 @@ def test_a_command_in_a_notebook_names_the_lines_for_a_cell(variable: str, value
     assert child.exitstatus == 3
 
 
-def test_the_shortest_lines() -> None:
+def test_the_lines_for_a_cell_are_short() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "cave_auth_adapter", "login"],
         env={**os.environ, "JPY_PARENT_PID": "1"},
@@ -208,7 +208,7 @@ def test_the_shortest_lines() -> None:
     assert done.stdout == ""
 
 
-def test_a_token_on_stdin_of_a_command_in_a_notebook(
+def test_a_command_in_a_notebook_accepts_a_token_on_stdin(
     sandbox: Sandbox, secrets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = subprocess.run(
@@ -246,7 +246,7 @@ def test_a_command_in_a_notebook_asks_nothing(monkeypatch: pytest.MonkeyPatch) -
     ],
     ids=lambda value: "+".join(value) if isinstance(value, dict) else "",
 )
-def test_whether_there_is_a_browser(
+def test_a_browser_is_found_where_there_is_one(
     monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], expected: bool
 ) -> None:
     for each, value in environ.items():
@@ -254,7 +254,7 @@ def test_whether_there_is_a_browser(
     assert places.has_browser() is expected
 
 
-def test_in_a_notebook_there_is_no_browser(
+def test_a_notebook_opens_no_browser(
     shown: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DISPLAY", ":0")
@@ -265,7 +265,7 @@ def test_in_a_notebook_there_is_no_browser(
 
 
 @pytest.mark.parametrize("variable", [None, *ELSEWHERE])
-def test_the_place_is_named_where_the_browser_is_elsewhere(
+def test_the_instructions_name_the_place_of_the_browser(
     shown: list[dict[str, str]],
     sandbox: Sandbox,
     monkeypatch: pytest.MonkeyPatch,

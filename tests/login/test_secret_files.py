@@ -1,4 +1,4 @@
-"""Secret files that can't be lost, and ``docs/secret-files.md``, row by row."""
+"""Secret files survive killed writers, and ``docs/secret-files.md`` is tested row by row."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ print(kills, "kills; in", seen_new, "of them the new content was there before it
 
 
 @posix_only
-def test_a_file_is_whole_at_whatever_instant_its_writer_is_killed(secrets: Path) -> None:
+def test_a_file_is_complete_when_its_writer_is_killed_at_any_instant(secrets: Path) -> None:
     kills = 500
     secrets.mkdir(parents=True)
     path = secrets / "cave-secret.json"
@@ -121,7 +121,7 @@ def test_a_file_is_whole_at_whatever_instant_its_writer_is_killed(secrets: Path)
 
 
 @posix_only
-def test_a_writer_that_is_stopped_by_a_signal_leaves_the_old_file(secrets: Path) -> None:
+def test_a_writer_ended_by_a_signal_leaves_the_old_file(secrets: Path) -> None:
     """A polite end (Ctrl-C) is one too."""
     path = TokenStore().save(TOKEN)
     script = (
@@ -386,7 +386,7 @@ def rows() -> dict[str, str]:
     return {title: f"{problem}. {remedy}" for title, problem, remedy in found}
 
 
-def test_every_row_has_a_case_and_every_case_a_row() -> None:
+def test_every_row_of_the_page_has_a_test() -> None:
     assert rows().keys() == CASES.keys()
 
 
@@ -397,7 +397,9 @@ def marked(titles: Iterable[str]) -> list[Any]:
 
 
 @pytest.mark.parametrize("title", marked(CASES))
-def test_the_row(title: str, secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_row_of_the_page_is_true(
+    title: str, secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench = Bench(secrets, monkeypatch)
     with pytest.raises((TokenFileError, InvalidToken)) as caught:
         CASES[title](bench)
@@ -416,7 +418,9 @@ def test_the_row(title: str, secrets: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("title", marked(title for title in CASES if "named" not in title))
-def test_the_old_content_stands(title: str, secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_old_content_is_kept(
+    title: str, secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever is wrong, saving over it fails or works, and loses nothing."""
     bench = Bench(secrets, monkeypatch)
     with pytest.raises((TokenFileError, InvalidToken)):
@@ -435,7 +439,7 @@ def test_the_old_content_stands(title: str, secrets: Path, monkeypatch: pytest.M
     assert [name for name in os.listdir(secrets) if ".new-" in name] == []
 
 
-def test_what_is_mended_works_again(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_repaired_file_works_again(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(secrets, monkeypatch)
     auth = AuthClient()
     with pytest.raises(TokenFileError):
@@ -446,7 +450,7 @@ def test_what_is_mended_works_again(secrets: Path, monkeypatch: pytest.MonkeyPat
     assert auth.token == TOKEN
 
 
-def test_the_old_name_is_a_warning(
+def test_the_old_name_gives_a_warning(
     secrets: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench = Bench(secrets, monkeypatch)

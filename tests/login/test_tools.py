@@ -76,13 +76,13 @@ def run(sandbox: Sandbox, tmp_path: Path) -> Run:
 
 
 @pytest.mark.parametrize("tool", READ)
-def test_what_we_save_by_default_they_read(run: Run, sandbox: Sandbox, tool: str) -> None:
+def test_they_read_the_default_token_we_save(run: Run, sandbox: Sandbox, tool: str) -> None:
     TokenStore().save(sandbox.token)
     assert run(READ[tool]) == sandbox.token
 
 
 @pytest.mark.parametrize("tool", READ)
-def test_what_we_save_for_a_server_they_read(run: Run, sandbox: Sandbox, tool: str) -> None:
+def test_they_read_the_token_we_save_for_a_server(run: Run, sandbox: Sandbox, tool: str) -> None:
     """The default file has a token that is of no use here."""
     TokenStore().save("0123456789abcdef0123456789abcdef")
     TokenStore().save(sandbox.token, sandbox.auth_server)
@@ -91,7 +91,7 @@ def test_what_we_save_for_a_server_they_read(run: Run, sandbox: Sandbox, tool: s
 
 
 @pytest.mark.parametrize("tool", ["cloud-volume", "cloud-files"])
-def test_what_a_client_of_a_datastack_saves_they_read(
+def test_they_read_the_token_a_datastack_client_saves(
     run: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tool: str
 ) -> None:
     monkeypatch.setenv("CAVE_AUTH_HOSTS", sandbox.data_server)
@@ -105,7 +105,7 @@ def test_what_a_client_of_a_datastack_saves_they_read(
 
 @pytest.mark.parametrize("tool", ["cloud-volume", "cloud-files"])
 @pytest.mark.parametrize("for_server", [False, True])
-def test_in_cloud_volume_dir(
+def test_they_read_the_token_in_cloud_volume_dir(
     run: Run,
     sandbox: Sandbox,
     tmp_path: Path,
@@ -134,7 +134,7 @@ def test_in_cloud_volume_dir(
         ),
     ],
 )
-def test_what_caveclient_saves_we_read(
+def test_we_read_the_token_caveclient_saves(
     run: Run, sandbox: Sandbox, tmp_path: Path, arguments: str, ours: dict[str, str]
 ) -> None:
     where = arguments.replace("~", str(tmp_path))  # it writes to a directory named ~ otherwise
@@ -147,7 +147,7 @@ def test_what_caveclient_saves_we_read(
     assert auth.get_tokens()
 
 
-def test_what_caveclient_saves_for_a_local_server_we_read(run: Run, sandbox: Sandbox) -> None:
+def test_we_read_the_token_caveclient_saves_for_a_local_server(run: Run, sandbox: Sandbox) -> None:
     run("""
         from caveclient.auth import AuthClient
         AuthClient(server_address=auth_server, local_server=data_server).save_token(token)
@@ -158,7 +158,7 @@ def test_what_caveclient_saves_for_a_local_server_we_read(run: Run, sandbox: San
 
 
 @pytest.mark.parametrize("arguments", [{}, {"token_file": "~/mine.json"}, {"token_key": "lab"}])
-def test_the_files_that_we_write_caveclient_goes_on_with(
+def test_caveclient_updates_the_files_we_write(
     run: Run, sandbox: Sandbox, tmp_path: Path, arguments: dict[str, str]
 ) -> None:
     """Both write to the same files in turn, and no key is lost."""
@@ -185,7 +185,7 @@ def test_the_files_that_we_write_caveclient_goes_on_with(
         assert theirs == token
 
 
-def test_the_server_that_caveclient_remembers(run: Run, sandbox: Sandbox) -> None:
+def test_we_use_the_server_that_caveclient_saved(run: Run, sandbox: Sandbox) -> None:
     TokenStore().save(sandbox.token)
     run("from caveclient import CAVEclient; CAVEclient(datastack, server_address=auth_server)")
     assert CAVEclient(sandbox.datastack).server_address == sandbox.auth_server
@@ -227,7 +227,7 @@ class TestSubclients:
         ],
         ids=["info", "chunkedgraph", "CAVEclient"],
     )
-    def test_they_work(self, run: Run, sandbox: Sandbox, script: str) -> None:
+    def test_the_subclients_work(self, run: Run, sandbox: Sandbox, script: str) -> None:
         TokenStore().save(sandbox.token)
         ours = """
         from cave_auth_adapter.caveclient import AuthClient

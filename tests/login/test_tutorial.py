@@ -26,11 +26,11 @@ client_direct = CAVEclient(datastack_name, auth_token="another_fake_token_678")
 """  # noqa: E501
 
 
-def test_the_tutorial_has_what_was_promised() -> None:
+def test_the_tutorial_has_the_promised_lines() -> None:
     assert PROMISED in BLOCKS[0]
 
 
-def test_what_was_promised_runs_without_a_server(
+def test_the_promised_lines_run_without_a_server(
     capsys: pytest.CaptureFixture[str], secrets: Path
 ) -> None:
     token = "0123456789abcdef0123456789abcdef"

@@ -1,4 +1,4 @@
-"""Where there is no browser: an address to open elsewhere, and a pasted line."""
+"""A login without a browser: an address to open elsewhere, and a pasted line."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def interrupt(child: Any) -> str:
 
 @posix_only  # pexpect
 @pytest.mark.parametrize("how", ["asked for", "no display", "SSH"])
-def test_the_address_of_the_page_that_failed_to_load(
+def test_the_address_of_the_failed_page_can_be_pasted(
     terminal: Callable[..., Any],
     sandbox: Sandbox,
     secrets: Path,
@@ -106,7 +106,9 @@ def test_the_address_of_the_page_that_failed_to_load(
 
 
 @posix_only  # pexpect
-def test_a_pasted_token(terminal: Callable[..., Any], sandbox: Sandbox, secrets: Path) -> None:
+def test_a_token_can_be_pasted(
+    terminal: Callable[..., Any], sandbox: Sandbox, secrets: Path
+) -> None:
     child = terminal("--no-browser")
     child.expect(PROMPT)
     child.sendline(f"  {sandbox.token} ")
@@ -129,7 +131,7 @@ def test_a_pasted_token(terminal: Callable[..., Any], sandbox: Sandbox, secrets:
         ("https://[evil?token=0123", "not the address"),
     ],
 )
-def test_what_should_not_be_pasted(
+def test_other_pastes_are_explained(
     terminal: Callable[..., Any], secrets: Path, pasted: str, said: str
 ) -> None:
     child = terminal("--no-browser")
@@ -148,7 +150,7 @@ def test_what_should_not_be_pasted(
 
 
 @posix_only  # pexpect
-def test_a_wrong_paste_and_then_the_right_one(
+def test_a_wrong_paste_can_be_followed_by_the_right_one(
     terminal: Callable[..., Any], sandbox: Sandbox, secrets: Path
 ) -> None:
     child = terminal("--no-browser")
@@ -164,7 +166,7 @@ def test_a_wrong_paste_and_then_the_right_one(
 
 
 @posix_only  # pexpect
-def test_the_port_is_ours_until_the_end(
+def test_the_port_stays_open_until_the_end(
     terminal: Callable[..., Any], sandbox: Sandbox, secrets: Path
 ) -> None:
     """A browser on this computer ends the login, and nobody else can listen for it."""
@@ -185,7 +187,7 @@ def test_the_port_is_ours_until_the_end(
     [{"DISPLAY": ":99", "PATH": "/nowhere"}, {"BROWSER": "/mnt/c/nowhere.exe"}],
     ids=lambda environ: min(environ),
 )
-def test_a_browser_that_does_not_open(
+def test_a_browser_that_does_not_open_is_reported(
     terminal: Callable[..., Any],
     sandbox: Sandbox,
     secrets: Path,
@@ -208,7 +210,7 @@ def test_a_browser_that_does_not_open(
 
 
 @posix_only  # pexpect
-def test_a_browser_in_the_foreground(
+def test_a_browser_in_the_foreground_does_not_block_the_login(
     terminal: Callable[..., Any], sandbox: Sandbox, secrets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BROWSER", "sleep 30 # %s")
@@ -223,7 +225,7 @@ def test_a_browser_in_the_foreground(
 
 
 @posix_only  # pexpect
-def test_what_was_pasted_late_is_not_left_to_the_shell(
+def test_a_late_paste_does_not_reach_the_shell(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BROWSER", "true")
@@ -240,7 +242,9 @@ def test_what_was_pasted_late_is_not_left_to_the_shell(
 
 @posix_only  # pexpect
 @pytest.mark.parametrize("key", ["\x03", "\x04"])
-def test_giving_up_at_the_prompt(terminal: Callable[..., Any], secrets: Path, key: str) -> None:
+def test_ctrl_c_at_the_prompt_ends_the_login(
+    terminal: Callable[..., Any], secrets: Path, key: str
+) -> None:
     child = terminal("--no-browser")
     child.expect(PROMPT)
     child.send(key)
@@ -252,7 +256,7 @@ def test_giving_up_at_the_prompt(terminal: Callable[..., Any], secrets: Path, ke
 
 
 @posix_only  # pexpect
-def test_the_progress_on_a_terminal_and_ctrl_c(
+def test_a_terminal_shows_progress_and_ctrl_c_ends_it(
     terminal: Callable[..., Any], secrets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BROWSER", "true")
@@ -267,7 +271,7 @@ def test_the_progress_on_a_terminal_and_ctrl_c(
 
 @posix_only  # pexpect
 @pytest.mark.parametrize("colour", [True, False])
-def test_colour_on_a_terminal(
+def test_a_terminal_gets_colour(
     terminal: Callable[..., Any],
     sandbox: Sandbox,
     monkeypatch: pytest.MonkeyPatch,
@@ -296,7 +300,7 @@ def on_stdin(sandbox: Sandbox, text: str, *options: str) -> subprocess.Completed
 
 
 @pytest.mark.parametrize("form", ["{}\n", "Bearer {}", '{{\n  "token": "{}"\n}}\n'])
-def test_a_token_on_stdin(sandbox: Sandbox, secrets: Path, form: str) -> None:
+def test_a_token_on_stdin_is_saved(sandbox: Sandbox, secrets: Path, form: str) -> None:
     done = on_stdin(sandbox, form.format(sandbox.token), "--token-stdin")
     assert done.returncode == 0, done.stderr
     assert set(saved(secrets).values()) == {sandbox.token}
@@ -304,7 +308,9 @@ def test_a_token_on_stdin(sandbox: Sandbox, secrets: Path, form: str) -> None:
     assert "\x1b" not in done.stdout + done.stderr
 
 
-def test_another_accounts_token_on_stdin_with_overwrite(sandbox: Sandbox, secrets: Path) -> None:
+def test_another_accounts_token_on_stdin_is_saved_with_overwrite(
+    sandbox: Sandbox, secrets: Path
+) -> None:
     on_stdin(sandbox, sandbox.token, "--token-stdin")
     other = sandbox.create_token(sandbox.create_user("Bob"))
     assert on_stdin(sandbox, other, "--token-stdin").returncode == 3
@@ -316,7 +322,7 @@ def test_another_accounts_token_on_stdin_with_overwrite(sandbox: Sandbox, secret
 @pytest.mark.parametrize(
     ("text", "code"), [("", 3), ("\n", 3), ("a b", 3), ("0" * 32, 3), ("x" * 100_000, 3)]
 )
-def test_no_token_on_stdin(sandbox: Sandbox, secrets: Path, text: str, code: int) -> None:
+def test_an_empty_stdin_is_an_error(sandbox: Sandbox, secrets: Path, text: str, code: int) -> None:
     done = on_stdin(sandbox, text, "--token-stdin")
     assert done.returncode == code
     assert done.stderr.count("cave-auth: ") == 1
@@ -325,13 +331,13 @@ def test_no_token_on_stdin(sandbox: Sandbox, secrets: Path, text: str, code: int
     assert not secrets.exists()
 
 
-def test_nobody_to_ask(sandbox: Sandbox) -> None:
+def test_without_a_terminal_the_login_does_not_wait(sandbox: Sandbox) -> None:
     done = on_stdin(sandbox, "", "--no-browser")
     assert done.returncode == 3
     assert "--token-stdin" in done.stderr
 
 
-def test_an_address_without_a_token(sandbox: Sandbox, secrets: Path) -> None:
+def test_an_address_without_a_token_is_explained(sandbox: Sandbox, secrets: Path) -> None:
     class Pastes(Answers):
         def show_address(self, address: str, *, opened: bool) -> None:
             import urllib.parse
@@ -345,7 +351,7 @@ def test_an_address_without_a_token(sandbox: Sandbox, secrets: Path) -> None:
 
 
 @posix_only  # pexpect
-def test_giving_up_at_the_last_question(
+def test_ctrl_c_at_the_last_question_keeps_the_saved_key(
     terminal: Callable[..., Any], sandbox: Sandbox, secrets: Path
 ) -> None:
     """By then the key is saved, and nobody says that it is not."""

@@ -1,4 +1,4 @@
-"""The list is about the code as it is."""
+"""Each listed mutation breaks one line that is in the code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .listed import MUTATIONS, Mutation
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda each: f"{each.file}: {each.harm}")
-def test_the_line_that_is_broken_is_there_once(mutation: Mutation) -> None:
+def test_each_broken_line_occurs_once(mutation: Mutation) -> None:
     assert applies(mutation), "write the line in tests/mutations/listed.py as it is now"
 
 

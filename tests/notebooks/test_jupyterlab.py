@@ -98,7 +98,7 @@ def paste(browser: Any, text: str) -> None:
     wait_for(lambda: field not in browser.find_elements("css selector", "input.jp-Stdin-input"))
 
 
-def test_a_login_in_jupyterlab(
+def test_a_login_in_jupyterlab_saves_a_key(
     chromium: Any, lab: str, sandbox: Sandbox, secrets: Path, tmp_path: Path
 ) -> None:
     browser, pictures = chromium, Path(os.environ.get("SCREENSHOTS", tmp_path))

@@ -1,4 +1,4 @@
-"""Two deployments on one machine: whatever is done to one, in any order, costs the other nothing.
+"""Two deployments on one machine: no action on one, in any order, loses a key of the other.
 
 Logins, saves, logouts and rotations, as they are and killed at any write of a secret file.
 """

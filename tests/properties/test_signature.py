@@ -1,4 +1,4 @@
-"""Putting the signature on twice is putting it on once, and taking it off leaves what was there."""
+"""Signing twice equals signing once, and removing the signature restores the request."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def others_in(fields: Headers) -> list[bytes]:
 
 @examples(500)
 @given(headers(COOKIES_WITH_OURS))
-def test_signing_twice_is_signing_once(fields: Headers) -> None:
+def test_signing_twice_gives_the_same_headers(fields: Headers) -> None:
     cookies_before = others_in(fields)
     sign(fields, TOKEN)
     once = plain(fields)
@@ -84,7 +84,7 @@ def test_signing_twice_is_signing_once(fields: Headers) -> None:
 
 @examples(500)
 @given(headers())
-def test_taking_the_signature_off_leaves_all_else_as_it_was(fields: Headers) -> None:
+def test_removing_the_signature_restores_the_headers(fields: Headers) -> None:
     before = [item for item in plain(fields) if item[0] != "authorization"]
     sign(fields, TOKEN)
     unsign(fields)
@@ -96,7 +96,7 @@ def test_taking_the_signature_off_leaves_all_else_as_it_was(fields: Headers) -> 
 
 @examples(300)
 @given(headers(COOKIES_WITH_OURS))
-def test_taking_it_off_takes_no_more_than_our_cookie_and_a_bearer_token(fields: Headers) -> None:
+def test_removing_the_signature_removes_only_our_cookie_and_a_bearer_token(fields: Headers) -> None:
     cookies, before = others_in(fields), dict(plain(fields))
     unsign(fields)
     after = dict(plain(fields))
@@ -123,7 +123,7 @@ def headers_with_tokens(draw: st.DrawFn) -> tuple[Headers, list[str]]:
 
 @examples(500)
 @given(headers_with_tokens())
-def test_stripping_leaves_no_token_and_takes_nothing_else(case: tuple[Headers, list[str]]) -> None:
+def test_strip_removes_every_token_and_nothing_else(case: tuple[Headers, list[str]]) -> None:
     fields, tokens = case
     secrets = [token.encode() for token in tokens]
 
@@ -148,9 +148,7 @@ def test_stripping_leaves_no_token_and_takes_nothing_else(case: tuple[Headers, l
 
 @examples(200)
 @given(headers(COOKIES_WITH_OURS), st.lists(st.sampled_from(["sign", "unsign", "strip"])))
-def test_a_copy_is_changed_without_a_trace_in_the_original(
-    fields: Headers, acts: list[str]
-) -> None:
+def test_signing_a_copy_leaves_the_original_unchanged(fields: Headers, acts: list[str]) -> None:
     original = requests.Request("POST", "https://cave.example.org/", data=b"body").prepare()
     original.headers = CaseInsensitiveDict(fields)
     before, attributes = list(original.headers.items()), dict(vars(original))
@@ -169,7 +167,7 @@ def test_a_copy_is_changed_without_a_trace_in_the_original(
 
 @examples(200)
 @given(COOKIE_HEADERS)
-def test_an_auth_that_is_applied_twice_signs_once(cookies: str) -> None:
+def test_an_auth_applied_twice_signs_once(cookies: str) -> None:
     auth = CaveAuth(TOKEN, hosts=["cave.example.org"])
     request = requests.Request("GET", "https://cave.example.org/", headers={"Cookie": cookies})
     prepared = request.prepare()
@@ -190,7 +188,7 @@ def server(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Re
 DOORS = ("session auth", "call auth", "signed before", "mount", "mount again", "adapter", "install")
 
 
-def test_however_many_doors_a_request_goes_through_it_is_signed_once(server: Recorder) -> None:
+def test_a_request_is_signed_once_by_any_combination_of_ways(server: Recorder) -> None:
     auth = CaveAuth(TOKEN, hosts=[server.url])
 
     @examples(120)

@@ -1,4 +1,4 @@
-"""The token store against a dict, whatever we and others do to the files, in any order."""
+"""The token store behaves as a dict does, whatever we and others do to the files in any order."""
 
 from __future__ import annotations
 
@@ -272,7 +272,7 @@ def open_umask(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     os.umask(umask)
 
 
-def test_the_store_does_what_a_dict_does_whatever_others_do(open_umask: None) -> None:
+def test_the_store_behaves_as_a_dict_beside_other_writers(open_umask: None) -> None:
     happened.clear()
     run_state_machine_as_test(Stores, settings=examples(200, stateful_step_count=30))
     expected = {"saved", "saved again", "replaced", "save refused", "no token", "deleted"}
@@ -282,7 +282,7 @@ def test_the_store_does_what_a_dict_does_whatever_others_do(open_umask: None) ->
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("act", ["save", "save first", "replace", "delete", "delete last", "link"])
-def test_a_writer_killed_before_any_line_of_it_leaves_the_old_file_or_the_new(
+def test_a_writer_killed_at_any_line_leaves_the_old_or_the_new_file(
     act: str, tmp_path: Path
 ) -> None:
     """tests/login kills at random instants; here every line that runs is one."""

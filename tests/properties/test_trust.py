@@ -1,4 +1,4 @@
-"""The decision about trust, against what a browser and what ``requests`` make of a URL."""
+"""The decision to trust a URL, compared with how a browser and ``requests`` read it."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def known(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> CaveAuth:
     return CaveAuth()
 
 
-def test_what_is_trusted_by_default_is_what_is_known_saved_or_named(known: CaveAuth) -> None:
+def test_exactly_known_saved_and_named_hosts_are_trusted_by_default(known: CaveAuth) -> None:
     tally = Tally()
 
     @examples(1200)
@@ -168,7 +168,7 @@ def test_any_text_gets_an_answer(known: CaveAuth) -> None:
     check()
 
 
-def test_a_host_specification_is_refused_or_names_one_place_and_can_be_written_again() -> None:
+def test_a_host_specification_is_refused_or_survives_a_round_trip() -> None:
     tally = Tally()
 
     @examples(1200)

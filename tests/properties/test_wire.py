@@ -1,4 +1,4 @@
-"""A request to a host that is not CAVE leaves byte for byte as it does without the plugin."""
+"""A request to a host outside CAVE is the same on the wire, byte for byte, with the plugin."""
 
 from __future__ import annotations
 

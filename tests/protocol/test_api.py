@@ -1,4 +1,4 @@
-"""The auth service's own API, and the info service, as measured (middle_auth 2.30.3)."""
+"""The sandbox's auth and info services answer as measured at a real one (middle_auth 2.30.3)."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def admin(own_sandbox: Sandbox) -> str:
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.method} {call.path}")
-def test_each_call(api: Any, admin: str, call: Call) -> None:
+def test_each_call_answers_as_measured(api: Any, admin: str, call: Call) -> None:
     [key] = api("GET", "user/token", admin).json()
     answer = api(call.method, call.path.format(**key), admin, json=call.sent)
     assert answer.status_code == call.status
@@ -96,7 +96,7 @@ def test_each_call(api: Any, admin: str, call: Call) -> None:
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.method} {call.path}")
-def test_no_call_without_a_token(
+def test_every_call_wants_a_token(
     own_sandbox: Sandbox, session: requests.Session, call: Call
 ) -> None:
     before = own_sandbox.issued_tokens()
@@ -107,7 +107,7 @@ def test_no_call_without_a_token(
     assert own_sandbox.issued_tokens() == before
 
 
-def test_user_me(own_sandbox: Sandbox, api: Any) -> None:
+def test_user_me_returns_the_account(own_sandbox: Sandbox, api: Any) -> None:
     me = api("GET", "user/me").json()
     assert me["id"] == own_sandbox.user
     assert me["name"] == "Sandbox User"
@@ -116,7 +116,7 @@ def test_user_me(own_sandbox: Sandbox, api: Any) -> None:
     assert "affiliations" in me
 
 
-def test_user_cache(own_sandbox: Sandbox, api: Any) -> None:
+def test_user_cache_returns_the_permissions(own_sandbox: Sandbox, api: Any) -> None:
     cache = api("GET", "user/cache").json()
     assert cache["groups"] == ["default", "sandbox"]
     assert cache["permissions_v2"] == {"sandbox": ["view", "edit"]}
@@ -155,7 +155,7 @@ def test_api_keys_are_made_listed_and_deleted(
     assert api("DELETE", f"user/token/{mine['id']}", login).status_code == 404
 
 
-def test_ttl_of_a_login_token(own_sandbox: Sandbox, api: Any) -> None:
+def test_a_login_token_has_a_ttl(own_sandbox: Sandbox, api: Any) -> None:
     token = own_sandbox.create_token(ttl=604800)
     assert 604790 <= api("GET", f"user/token/{token}/ttl", token).json() <= 604800
     stranger = own_sandbox.create_token(own_sandbox.create_user("Curious User"))
@@ -171,7 +171,7 @@ def test_refresh_token_replaces_the_only_key(own_sandbox: Sandbox, api: Any) -> 
     assert api("GET", "refresh_token", new).status_code == 400
 
 
-def test_logout(own_sandbox: Sandbox, api: Any) -> None:
+def test_logout_ends_a_login_token(own_sandbox: Sandbox, api: Any) -> None:
     login = own_sandbox.create_token(ttl=60)
     assert api("GET", "logout", login).json() == "success"
     assert api("GET", "user/me", login).status_code == 401
@@ -192,7 +192,7 @@ def test_a_description_that_is_too_long_leaves_a_key(
     assert (answer.status_code, listed) == ((200, [key]) if length == 120 else (500, []))
 
 
-def test_logout_all_ends_login_tokens_only(own_sandbox: Sandbox, api: Any) -> None:
+def test_logout_all_keeps_api_keys(own_sandbox: Sandbox, api: Any) -> None:
     user = own_sandbox.create_user("Busy User")
     logins = [own_sandbox.create_token(user, ttl=60) for _ in range(2)]
     key = own_sandbox.create_token(user)
@@ -200,7 +200,7 @@ def test_logout_all_ends_login_tokens_only(own_sandbox: Sandbox, api: Any) -> No
     assert [api("GET", "user/me", each).status_code for each in (*logins, key)] == [401, 401, 200]
 
 
-def test_users_by_id(own_sandbox: Sandbox, api: Any) -> None:
+def test_users_are_found_by_id(own_sandbox: Sandbox, api: Any) -> None:
     admin = own_sandbox.create_token(own_sandbox.create_user("Admin User", admin=True))
     ids = f"user?id={own_sandbox.user},99999"
     assert [user["id"] for user in api("GET", ids, admin).json()] == [own_sandbox.user]
@@ -211,7 +211,7 @@ def test_users_by_id(own_sandbox: Sandbox, api: Any) -> None:
     assert api("GET", "user/99999").status_code == 404
 
 
-def test_users_without_an_id_are_all_in_pages(own_sandbox: Sandbox, api: Any) -> None:
+def test_all_users_are_listed_in_pages(own_sandbox: Sandbox, api: Any) -> None:
     admin = own_sandbox.create_token(own_sandbox.create_user("Paging Admin", admin=True))
     first = api("GET", "user?id=&per_page=1", admin).json()
     assert [user["id"] for user in first["items"]] == [own_sandbox.user]
@@ -221,7 +221,7 @@ def test_users_without_an_id_are_all_in_pages(own_sandbox: Sandbox, api: Any) ->
     assert [user["name"] for user in named] == ["Sandbox User"]
 
 
-def test_dates_and_affiliations(api: Any) -> None:
+def test_users_have_dates_and_affiliations(api: Any) -> None:
     me = api("GET", "user/me").json()
     assert me["created"].endswith(" GMT")
     assert parsedate_to_datetime(me["created"])
@@ -237,7 +237,7 @@ PRIVILEGES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", PRIVILEGES)
-def test_privileges(own_sandbox: Sandbox, api: Any, kind: str) -> None:
+def test_privileged_calls_need_the_privilege(own_sandbox: Sandbox, api: Any, kind: str) -> None:
     path, needed = PRIVILEGES[kind]
     method = "POST" if kind == "group admin" else "GET"
     newcomer = {"user_id": own_sandbox.create_user("Newcomer")}
@@ -247,7 +247,7 @@ def test_privileges(own_sandbox: Sandbox, api: Any, kind: str) -> None:
     assert api(method, path, own_sandbox.create_token(user), json=newcomer).status_code == 200
 
 
-def test_groups(own_sandbox: Sandbox, api: Any) -> None:
+def test_groups_are_listed(own_sandbox: Sandbox, api: Any) -> None:
     leader = own_sandbox.create_user("Leader", groups=["sandbox"], groups_admin=["sandbox"])
     token = own_sandbox.create_token(leader)
     names = {group["id"]: group["name"] for group in api("GET", "group", token).json()}
@@ -285,7 +285,7 @@ def test_the_terms_of_a_service_account_are_those_of_its_parent(
     assert api("GET", f"service_account/{parent}", admin).status_code == 404
 
 
-def test_terms(own_sandbox: Sandbox, api: Any) -> None:
+def test_terms_are_listed_and_accepted(own_sandbox: Sandbox, api: Any) -> None:
     [terms] = api("GET", "tos").json()
     assert set(terms) == {"id", "name", "text"}
     assert (terms["id"], terms["name"]) == (1, "Sandbox Terms of Service")
@@ -303,11 +303,11 @@ def test_terms(own_sandbox: Sandbox, api: Any) -> None:
     assert api("GET", "tos/2", admin).status_code == 404
 
 
-def test_my_permissions(own_sandbox: Sandbox, api: Any) -> None:
+def test_my_permissions_are_listed(own_sandbox: Sandbox, api: Any) -> None:
     assert api("GET", "my_permissions").json() == api("GET", "user/cache").json()
 
 
-def test_what_other_services_ask(own_sandbox: Sandbox, api: Any) -> None:
+def test_calls_of_other_services_are_answered(own_sandbox: Sandbox, api: Any) -> None:
     asked = "service/{}/table/{}/dataset"
     assert api("GET", asked.format("pychunkedgraph", "sandbox")).json() == "sandbox"
     assert api("GET", asked.format("datastack", "minisandbox_terms")).json() == "sandbox_terms"
@@ -342,7 +342,7 @@ def test_the_tokens_page_offers_a_secret_file(
     }
 
 
-def test_info_service(own_sandbox: Sandbox, session: requests.Session) -> None:
+def test_the_info_service_answers(own_sandbox: Sandbox, session: requests.Session) -> None:
     base = own_sandbox.auth_server + "/info"
     headers = bearer(own_sandbox.token)
     names = session.get(base + "/api/v2/datastacks", headers=headers).json()

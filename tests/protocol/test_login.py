@@ -1,4 +1,4 @@
-"""Logging in through a browser, and accepting terms, as measured (middle_auth 2.30.3)."""
+"""The sandbox's login and terms pages behave as measured at a real one (middle_auth 2.30.3)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def say_who(session: requests.Session, page: requests.Response, who: object) -> 
     return session.get(answer.headers["Location"], allow_redirects=False)
 
 
-def test_login_brings_a_login_token_back(
+def test_a_login_returns_a_login_token(
     own_sandbox: Sandbox, session: requests.Session, api: Any
 ) -> None:
     page = session.get(authorize(own_sandbox, CALLBACK))
@@ -60,7 +60,7 @@ def test_a_new_account_chooses_a_name_first(
     assert api("GET", "user/me", token).json()["name"] == "Somebody"
 
 
-def test_who_says_no_is_not_sent_back(own_sandbox: Sandbox, session: requests.Session) -> None:
+def test_a_declined_login_does_not_return(own_sandbox: Sandbox, session: requests.Session) -> None:
     answer = say_who(session, session.get(authorize(own_sandbox, CALLBACK)), "refused")
     assert answer.status_code == 500
     assert "Location" not in answer.headers
@@ -87,7 +87,7 @@ def test_the_identity_provider_knows_people_only(
     assert session.post(page.url, data={"user": who}).status_code == 400
 
 
-def test_the_identity_provider_sends_people_nowhere_else(
+def test_the_identity_provider_redirects_to_the_auth_service_only(
     own_sandbox: Sandbox, session: requests.Session
 ) -> None:
     page = session.get(authorize(own_sandbox, CALLBACK))
@@ -178,7 +178,7 @@ def test_accepting_with_a_redirect_brings_the_token_there(
     assert api("GET", "user/missing", newcomer).json() == []
 
 
-def test_accepting_in_a_viewer(
+def test_terms_can_be_accepted_in_a_viewer(
     session: requests.Session, form: str, newcomer: str, api: Any
 ) -> None:
     answer = accept(session, form, newcomer, client="ng")
@@ -198,7 +198,7 @@ def test_a_browser_that_lacks_terms_is_led_to_them_and_back(
     assert echo.status_code == 200
 
 
-def test_there_are_no_such_terms(session: requests.Session, form: str, newcomer: str) -> None:
+def test_unknown_terms_are_not_found(session: requests.Session, form: str, newcomer: str) -> None:
     other = form.replace("/1/", "/7/")
     assert session.get(other, headers=bearer(newcomer)).status_code == 404
     assert accept(session, other, newcomer).status_code == 404

@@ -211,7 +211,7 @@ def words(own_sandbox: Sandbox) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_each_row(
+def test_each_row_answers_as_measured(
     own_sandbox: Sandbox, session: requests.Session, words: dict[str, str], name: str
 ) -> None:
     row = ROWS[name]
@@ -250,7 +250,7 @@ def test_a_followed_request_ends_at_a_third_host(
     assert own_sandbox.requests(own_sandbox.identity_provider)
 
 
-def test_a_user_with_everything_passes(own_sandbox: Sandbox, get: Any) -> None:
+def test_a_user_with_every_permission_is_accepted(own_sandbox: Sandbox, get: Any) -> None:
     user = own_sandbox.create_user(
         "Trusted User",
         groups=["sandbox_insiders"],
@@ -264,7 +264,7 @@ def test_a_user_with_everything_passes(own_sandbox: Sandbox, get: Any) -> None:
         assert get(f"/needs-{needed}", **bearer(token)).json()["user_id"] == user
 
 
-def test_the_21st_refusal_is_of_a_token_and_for_a_while(own_sandbox: Sandbox, get: Any) -> None:
+def test_the_21st_refusal_blocks_the_token_for_a_while(own_sandbox: Sandbox, get: Any) -> None:
     for _ in range(2):
         for _ in range(21):
             last = get("/needs-group", **bearer(own_sandbox.token)).status_code
@@ -296,7 +296,7 @@ def test_services_remember_that_nobody_has_a_token(own_sandbox: Sandbox, get: An
     assert get("/echo", **bearer(token)).status_code == 200
 
 
-def test_cache_seconds_is_how_long() -> None:
+def test_cache_seconds_sets_how_long() -> None:
     with Sandbox(cache_seconds=0) as sandbox, requests.Session() as session:
         session.trust_env = False
         session.verify = sandbox.ca_bundle
@@ -331,7 +331,7 @@ SERVICES = {
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_every_service_wants_a_token(
+def test_every_service_requires_a_token(
     own_sandbox: Sandbox, session: requests.Session, name: str
 ) -> None:
     server, path = SERVICES[name]
@@ -345,9 +345,7 @@ def test_a_table_of_annotations_waits_for_terms(own_sandbox: Sandbox, get: Any) 
     assert (answer.status_code, answer.json()["error"]) == (403, "missing_tos")
 
 
-def test_a_query_that_the_sandbox_cannot_answer_is_told(
-    own_sandbox: Sandbox, session: requests.Session
-) -> None:
+def test_an_unsupported_query_is_an_error(own_sandbox: Sandbox, session: requests.Session) -> None:
     url = f"{own_sandbox.data_server}/materialize/api/v3/datastack/minisandbox/query"
 
     def ask(**query: Any) -> tuple[int, str]:

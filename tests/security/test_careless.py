@@ -98,7 +98,7 @@ def test_without_verified_tls_only_the_server_that_was_asked_gets_a_token(
 
 @pytest.mark.parametrize("kind", ["str", "Path"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_with_verified_tls_who_was_asked_for_gets_a_token(
+def test_with_verified_tls_the_trusted_servers_get_their_token(
     world: World, signed: requests.Session, case: Case, kind: str
 ) -> None:
     verify: Any = str(world.bundle) if kind == "str" else world.bundle
@@ -120,7 +120,9 @@ def test_unverified_tls_is_one_warning(
 
 @pytest.mark.parametrize("door", [door for door in DOORS if door.is_a_tool], ids=lambda d: d.name)
 @pytest.mark.parametrize("host", [GLOBAL, MINNIE, ZETTA])
-def test_a_tool_that_starts_in_the_clear_sends_no_token(world: World, door: Any, host: str) -> None:
+def test_a_tool_that_starts_with_plain_http_sends_no_token(
+    world: World, door: Any, host: str
+) -> None:
     world.play([])
     # What a tool makes of an answer of another kind is its own affair.
     with door.opened() as asks, contextlib.suppress(Exception):
@@ -133,7 +135,7 @@ def test_a_tool_that_starts_in_the_clear_sends_no_token(world: World, door: Any,
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such mode bits")
 @pytest.mark.parametrize("careless", ["the directory", "the file"])
-def test_a_file_that_anybody_can_write_makes_no_server_trusted(
+def test_a_world_writable_file_does_not_make_a_server_trusted(
     world: World, signed: requests.Session, careless: str
 ) -> None:
     directory = Path.home() / ".cloudvolume" / "secrets"
@@ -214,7 +216,7 @@ ADAPTERS = (HTTPAdapter, FreshHeaders, PreparedAnew, DeepCopy, SaysNothing)
 @pytest.mark.parametrize("door", SIGNS)
 @pytest.mark.parametrize("kind", [requests.Session, KeepsAuth, FollowsByItself])
 @pytest.mark.parametrize("adapter", ADAPTERS)
-def test_whatever_sends_a_request_only_what_was_asked_for_is_signed(
+def test_only_the_requested_host_is_signed_for_every_sender(
     world: World, door: str, kind: type[requests.Session], adapter: type[HTTPAdapter]
 ) -> None:
     if adapter is SaysNothing and kind is requests.Session:
@@ -235,7 +237,7 @@ def test_whatever_sends_a_request_only_what_was_asked_for_is_signed(
 
 @pytest.mark.parametrize("door", SIGNS)
 @pytest.mark.parametrize("adapter", [HTTPAdapter, DeepCopy])
-def test_a_request_can_be_sent_again_and_so_can_its_copies(
+def test_a_request_and_its_copies_can_be_sent_again(
     world: World, door: str, adapter: type[HTTPAdapter]
 ) -> None:
     with requests.Session() as session:
@@ -258,7 +260,7 @@ def test_a_request_can_be_sent_again_and_so_can_its_copies(
 @pytest.mark.parametrize("door", ["mount", "install"])
 @pytest.mark.parametrize("hooks", [{"response": lambda *_, **__: None}, {"response": ()}, {}])
 @pytest.mark.parametrize("follows", [True, False])
-def test_hooks_of_other_forms_do_no_harm(
+def test_unusual_hooks_do_no_harm(
     world: World, door: str, hooks: dict[str, Any], follows: bool
 ) -> None:
     with requests.Session() as session:

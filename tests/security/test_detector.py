@@ -1,4 +1,4 @@
-"""The detector knows every writing of a token, and cries for nothing else."""
+"""The detector finds a token in every encoding, and reports nothing else."""
 
 from __future__ import annotations
 
@@ -60,15 +60,15 @@ def test_it_does_not_find_another_token_written_as(name: str) -> None:
     assert not found(TOKEN, AROUND[0] + writings(ANOTHER)[name] + AROUND[1])
 
 
-def test_it_finds_nothing_in_noise() -> None:
+def test_it_finds_nothing_in_random_text() -> None:
     assert not any_found(TOKENS.values(), os.urandom(1 << 20), *AROUND)
 
 
-def test_it_looks_at_the_repr_of_objects() -> None:
+def test_it_searches_the_repr_of_objects() -> None:
     assert found(TOKEN, {"Authorization": f"Bearer {TOKEN}"})
     assert found(TOKEN, ["x", {"body": TOKEN.encode("utf-16")}])
 
 
-def test_no_half_of_a_token_is_in_another_one() -> None:
+def test_no_token_is_found_in_another_token() -> None:
     for token in TOKENS.values():
         assert [found(token, other.encode()) for other in TOKENS.values()].count(True) == 1

@@ -1,4 +1,4 @@
-"""No token leaves for a foreign server, by any door, on any way out."""
+"""Every way to sign, combined with every way to a foreign server: no token arrives there."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_matrix_finds_a_token_in_what_the_caller_gets_back(world: World) -> 
         assert list(traces(LEAKY, follow(way, ask, world)))
 
 
-def test_the_matrix_has_ways_to_every_end() -> None:
+def test_the_matrix_covers_every_ending() -> None:
     ends = {way.departure.end(way.target) for way in ways(Habit.PLAIN, WITHOUT_US)}
 
     assert ends == {End.ABROAD, End.HOME, End.BARE, End.NOWHERE}

@@ -1,4 +1,4 @@
-"""No token is left where somebody may look later: pickles, caches, logs, tracebacks, processes."""
+"""No token is left in pickles, caches, logs, tracebacks or processes."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_logs_hold_no_token_at_any_level(
 
 
 @signs
-def test_the_debug_output_of_http_client_shows_it(
+def test_the_debug_output_of_http_client_shows_the_token(
     world: World, sign: Sign, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A known limit, in docs/how-it-works.md: it prints the bytes that are sent."""
@@ -192,7 +192,7 @@ def locals_of_our_code(error: BaseException | None) -> list[object]:
     return shown
 
 
-def test_a_refusal_that_is_raised_holds_no_token(world: World) -> None:
+def test_a_raised_refusal_holds_no_token(world: World) -> None:
     with requests.Session() as session:
         session.auth = CaveAuth(raise_errors=True)
         world.play([REFUSE])
@@ -206,9 +206,7 @@ def test_a_refusal_that_is_raised_holds_no_token(world: World) -> None:
 
 
 @pytest.mark.parametrize("bad", [f"{TOKEN}\n", f" {TOKEN}", f"{TOKEN}é", f"Bearer {TOKEN}"])
-def test_a_token_that_can_not_be_one_is_not_shown(
-    bad: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_malformed_token_is_not_shown(bad: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAVE_TOKEN", bad)
     for use in (lambda: CaveAuth(bad), lambda: CaveAuth().token_for(URL)):
         with pytest.raises(InvalidToken) as caught:
@@ -218,7 +216,7 @@ def test_a_token_that_can_not_be_one_is_not_shown(
         )
 
 
-def test_our_objects_do_not_show_it(world: World) -> None:
+def test_our_objects_do_not_show_the_token(world: World) -> None:
     session = mount(requests.Session(), CaveAuth(TOKEN))
     client, auth_client = CAVEclient(auth_token=TOKEN), AuthClient(token=TOKEN)
     used, read = CaveAuth(TOKEN), CaveAuth()

@@ -85,7 +85,7 @@ def test_with_signed_requests_and_no_bridges_it_fails(
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=ids)
-def test_under_run_it_works_and_every_request_is_signed(
+def test_under_cave_auth_run_it_works_with_every_request_signed(
     program: Program, world: Sandbox, tmp_path: Path
 ) -> None:
     result = run(CAVE_AUTH, program, world, tmp_path)

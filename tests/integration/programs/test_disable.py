@@ -12,13 +12,13 @@ from .environments import SIGNED, Environment, Start
 @pytest.mark.parametrize(
     ("value", "signed"), [("1", False), ("yes", False), ("0", True), ("", True)]
 )
-def test_a_variable_switches_run_off(run: Start, value: str, signed: bool) -> None:
+def test_cave_auth_disable_switches_run_off(run: Start, value: str, signed: bool) -> None:
     result = run("-c", SIGNED, environ={"CAVE_AUTH_DISABLE": value})
 
     assert (result.stdout, result.stderr) == (f"{signed}\n", "")
 
 
-def test_a_variable_switches_off_what_a_program_that_is_run_starts(run: Start) -> None:
+def test_cave_auth_disable_switches_child_processes_off(run: Start) -> None:
     code = f"""
         import os, subprocess, sys
         environ = {{**os.environ, "CAVE_AUTH_DISABLE": "1"}}
@@ -27,7 +27,7 @@ def test_a_variable_switches_off_what_a_program_that_is_run_starts(run: Start) -
     assert run("-c", textwrap.dedent(code)).stdout == "False\n"
 
 
-def test_a_variable_switches_enable_off(enabled: Environment) -> None:
+def test_cave_auth_disable_switches_enable_off(enabled: Environment) -> None:
     off = {"CAVE_AUTH_DISABLE": "1"}
 
     assert enabled("-c", SIGNED).stdout == "True\n"

@@ -17,7 +17,7 @@ from ...support.sandbox import Tokens
 from .environments import GET, Environment, Script, Start
 
 
-def test_enabling_and_disabling_tell_what_they_did(environment: Environment) -> None:
+def test_enable_and_disable_report_what_they_did(environment: Environment) -> None:
     outputs = [
         environment.cave_auth(*command.split())
         for command in (
@@ -57,7 +57,7 @@ IMPORTS = {
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_a_plain_script_is_signed_while_enabled_and_refused_after(
+def test_a_plain_script_is_signed_while_enabled_only(
     environment: Environment, sandbox: Sandbox, tool: str
 ) -> None:
     trusted = {
@@ -81,7 +81,7 @@ def test_a_plain_script_is_signed_while_enabled_and_refused_after(
     assert "signed" not in environment("-c", code, environ=trusted).stdout
 
 
-def test_the_unmodified_cloudfiles_command_is_signed_while_enabled_and_refused_after(
+def test_the_cloudfiles_command_is_signed_while_enabled_only(
     environment: Environment, info: str, start: Start
 ) -> None:
     assert environment.cave_auth("enable").returncode == 0
@@ -92,7 +92,7 @@ def test_the_unmodified_cloudfiles_command_is_signed_while_enabled_and_refused_a
     assert '"segmentation"' not in start([environment.cloudfiles, "cat", info]).stdout
 
 
-def test_an_enabled_environment_that_is_run_too_is_signed_once(
+def test_run_in_an_enabled_environment_signs_once(
     enabled: Environment, url: str, tokens: Tokens, script: Script
 ) -> None:
     result = enabled("-m", "cave_auth_adapter", "run", script(GET), url)
@@ -109,7 +109,7 @@ def unwritable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("command", ["enable", "disable"])
-def test_an_environment_that_cant_be_written_is_an_error_with_a_remedy(
+def test_an_unwritable_environment_is_an_error_with_a_remedy(
     unwritable: Path, command: str
 ) -> None:
     result = CliRunner().invoke(main, [command])
@@ -122,7 +122,7 @@ def test_an_environment_that_cant_be_written_is_an_error_with_a_remedy(
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")
 @pytest.mark.parametrize("command", ["enable", "disable"])
-def test_somebody_elses_environment_is_an_error_with_a_remedy(
+def test_another_users_environment_is_an_error_with_a_remedy(
     environment: Environment, command: str
 ) -> None:
     if command == "disable":
@@ -142,7 +142,7 @@ def test_somebody_elses_environment_is_an_error_with_a_remedy(
     assert "Traceback" not in result.stderr
 
 
-def test_status_of_an_environment_that_cant_be_written_is_told(unwritable: Path) -> None:
+def test_status_works_in_an_unwritable_environment(unwritable: Path) -> None:
     result = CliRunner().invoke(main, ["enable", "--status"])
 
     assert result.exit_code == 0

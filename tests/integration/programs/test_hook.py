@@ -16,7 +16,7 @@ def modules_at_start(python: Callable[..., Completed]) -> set[str]:
     return {line.rpartition("|")[2].strip() for line in lines}
 
 
-def test_an_enabled_interpreter_imports_next_to_nothing(environment: Environment) -> None:
+def test_an_enabled_interpreter_imports_almost_nothing(environment: Environment) -> None:
     before = modules_at_start(environment)
     assert environment.cave_auth("enable").returncode == 0
     added = modules_at_start(environment) - before
@@ -27,7 +27,7 @@ def test_an_enabled_interpreter_imports_next_to_nothing(environment: Environment
     assert added <= {*ours, "__future__"}
 
 
-def test_a_program_without_requests_finds_nothing_of_ours(enabled: Environment) -> None:
+def test_a_program_without_requests_does_not_load_us(enabled: Environment) -> None:
     code = "import sys; print({n.partition('.')[0] for n in sys.modules if 'cave_auth' in n})"
 
     names = enabled("-c", f"{code}; import cave_auth_startup").stdout
@@ -35,7 +35,7 @@ def test_a_program_without_requests_finds_nothing_of_ours(enabled: Environment) 
     assert "cave_auth_adapter" not in names
 
 
-def test_an_import_of_requests_leaves_the_finders_as_they_were(enabled: Environment) -> None:
+def test_importing_requests_restores_the_finders(enabled: Environment) -> None:
     code = """
         import importlib.resources, inspect, requests, sys
         loader = requests.__spec__.loader
@@ -61,7 +61,7 @@ def test_an_import_of_requests_leaves_the_finders_as_they_were(enabled: Environm
         "import runpy; runpy.run_module('requests.help', run_name='x')",
     ],
 )
-def test_however_requests_is_imported_it_is_installed(enabled: Environment, code: str) -> None:
+def test_every_kind_of_import_of_requests_installs(enabled: Environment, code: str) -> None:
     ends = "; import requests; print(requests.Session.get_adapter.__module__, hasattr("
     ends += "requests.Session.get_adapter, '__wrapped__'))"
     result = enabled("-c", code + ends)
@@ -69,9 +69,7 @@ def test_however_requests_is_imported_it_is_installed(enabled: Environment, code
     assert (result.stdout, result.stderr) == ("requests.sessions True\n", "")
 
 
-def test_requests_that_is_missing_is_missed_as_without_us(
-    enabled: Environment, tmp_path: Path
-) -> None:
+def test_a_missing_requests_raises_as_without_us(enabled: Environment, tmp_path: Path) -> None:
     # Where we are installed, requests is beside us.
     for package in ("cave_auth_adapter", "cave_auth_startup"):
         (tmp_path / package).symlink_to(OURS / package)
@@ -83,9 +81,7 @@ def test_requests_that_is_missing_is_missed_as_without_us(
 
 
 @pytest.mark.parametrize("query", ["find_spec('requests')", "find_spec('requests.adapters')"])
-def test_asking_whether_requests_is_there_imports_nothing_of_ours(
-    enabled: Environment, query: str
-) -> None:
+def test_find_spec_of_requests_does_not_load_us(enabled: Environment, query: str) -> None:
     code = f"import importlib.util, sys; importlib.util.{query}; import requests;"
     code += "print(hasattr(requests.Session.get_adapter, '__wrapped__'))"
 
@@ -103,7 +99,7 @@ def start_as_pep_829_has_it(hook: Path) -> str:
     """
 
 
-def test_a_python_that_ignores_pth_files_is_signed_by_the_start_file(enabled: Environment) -> None:
+def test_without_pth_files_the_start_file_installs(enabled: Environment) -> None:
     """Python 3.18 and later (PEP 829)."""
     code = start_as_pep_829_has_it(enabled.hook)
     enabled.hook.unlink()
@@ -114,7 +110,7 @@ def test_a_python_that_ignores_pth_files_is_signed_by_the_start_file(enabled: En
     assert enabled.cave_auth("disable").stdout == "Disabled.\n"
 
 
-def test_after_an_uninstall_nothing_complains(enabled: Environment) -> None:
+def test_after_pip_uninstall_nothing_fails(enabled: Environment) -> None:
     code = textwrap.dedent(start_as_pep_829_has_it(enabled.hook))
     enabled.packages.unlink()
 
@@ -123,9 +119,7 @@ def test_after_an_uninstall_nothing_complains(enabled: Environment) -> None:
     assert (result.returncode, result.stdout, result.stderr) == (0, "on\n", "")
 
 
-def test_a_hook_whose_package_is_broken_says_so_in_one_line(
-    enabled: Environment, tmp_path: Path
-) -> None:
+def test_a_hook_with_a_broken_package_gives_one_line(enabled: Environment, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     (broken / "cave_auth_adapter").mkdir(parents=True)
     (broken / "cave_auth_adapter" / "__init__.py").write_text("1/0\n")
@@ -137,7 +131,7 @@ def test_a_hook_whose_package_is_broken_says_so_in_one_line(
     assert result.stderr.startswith("cave-auth: not active")
 
 
-def test_a_package_that_a_later_file_puts_on_the_path_is_found(enabled: Environment) -> None:
+def test_a_package_on_a_path_from_a_later_pth_file_is_found(enabled: Environment) -> None:
     """site reads .pth files by their names: `easy-install.pth`, say, after ours."""
     enabled.packages.rename(enabled.purelib / "easy-install.pth")
     code = "import requests; print(hasattr(requests.Session.get_adapter, '__wrapped__'))"
@@ -158,23 +152,21 @@ WORKS = "; import requests; print(hasattr(requests.Session.get_adapter, '__wrapp
 
 
 @pytest.mark.parametrize("first", FIRST_IMPORTS)
-def test_an_import_of_ours_in_an_enabled_environment_works(
-    enabled: Environment, first: str
-) -> None:
+def test_importing_us_works_in_an_enabled_environment(enabled: Environment, first: str) -> None:
     result = enabled("-c", first + WORKS)
 
     assert (result.stdout, result.stderr) == ("True\n", "")
 
 
 @pytest.mark.parametrize("first", FIRST_IMPORTS)
-def test_an_import_of_ours_in_a_program_that_is_run_works(run: Start, first: str) -> None:
+def test_importing_us_works_under_run(run: Start, first: str) -> None:
     result = run("-c", first + WORKS)
 
     assert (result.stdout, result.stderr) == ("True\n", "")
 
 
 @pytest.mark.parametrize("option", ["-S", "-I", "-E", "-s"])
-def test_an_enabled_interpreter_takes_its_options(enabled: Environment, option: str) -> None:
+def test_an_enabled_interpreter_accepts_its_options(enabled: Environment, option: str) -> None:
     result = enabled(option, "-c", "print('on')")
 
     assert (result.returncode, result.stdout, result.stderr) == (0, "on\n", "")

@@ -26,7 +26,7 @@ def test_a_script_is_signed(url: str, tokens: Tokens, run: Start, script: Script
     assert (result.stdout, result.stderr) == (f"{tokens.data}\n", "")
 
 
-def test_a_script_by_its_relative_path_is_signed(
+def test_a_script_with_a_relative_path_is_signed(
     url: str, tokens: Tokens, run: Start, script: Script
 ) -> None:
     script(GET)
@@ -38,7 +38,7 @@ def test_a_module_is_signed(url: str, tokens: Tokens, run: Start, script: Script
     assert run("-m", "some_module", url).stdout == f"{tokens.data}\n"
 
 
-def test_code_is_signed(url: str, tokens: Tokens, run: Start) -> None:
+def test_code_on_the_command_line_is_signed(url: str, tokens: Tokens, run: Start) -> None:
     assert run("-c", textwrap.dedent(GET), url).stdout == f"{tokens.data}\n"
 
 
@@ -55,7 +55,7 @@ def test_a_child_process_is_signed(url: str, tokens: Tokens, run: Start, script:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_processes_of_multiprocessing_are_signed(
+def test_multiprocessing_workers_are_signed(
     url: str, tokens: Tokens, run: Start, script: Script, method: str
 ) -> None:
     """Nothing is called in the children: `run` reaches the spawned ones too."""
@@ -82,26 +82,26 @@ def test_the_cloudfiles_command_is_signed(info: str, run: Start) -> None:
     assert "cave-auth" not in result.stderr  # its own libraries may warn, of an old Python say
 
 
-def test_the_cloudfiles_command_copies(info: str, run: Start, tmp_path: Path) -> None:
+def test_the_cloudfiles_command_can_copy(info: str, run: Start, tmp_path: Path) -> None:
     result = run("cloudfiles", "cp", info, f"{tmp_path}/copy")
 
     assert result.returncode == 0, result.stderr
     assert '"segmentation"' in (tmp_path / "copy").read_text()
 
 
-def test_without_a_command_the_command_line_is_wrong(run: Start) -> None:
+def test_without_a_command_it_is_a_usage_error(run: Start) -> None:
     assert run().returncode == 2
 
 
 @pytest.mark.parametrize("command", ["no-such-command", "./no-such-file", "no_such_script.py"])
-def test_a_command_that_is_absent(run: Start, command: str) -> None:
+def test_a_missing_command_is_an_error(run: Start, command: str) -> None:
     result = run(command)
 
     assert result.returncode == 127
     assert re.fullmatch(rf"cave-auth: .*{re.escape(command)}.*\n", result.stderr)
 
 
-def test_a_command_that_is_not_executable(run: Start, tmp_path: Path) -> None:
+def test_a_command_that_is_not_executable_is_an_error(run: Start, tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("x")
     result = run("./plain")
 
@@ -109,7 +109,7 @@ def test_a_command_that_is_not_executable(run: Start, tmp_path: Path) -> None:
     assert result.stderr.count("\n") == 1
 
 
-def test_a_command_whose_interpreter_is_absent(run: Start, tmp_path: Path) -> None:
+def test_a_command_with_a_missing_interpreter_is_an_error(run: Start, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     broken.write_text("#!/nowhere/python\n")
     broken.chmod(0o755)
@@ -120,7 +120,7 @@ def test_a_command_whose_interpreter_is_absent(run: Start, tmp_path: Path) -> No
     assert result.stderr.count("\n") == 1
 
 
-def test_a_directory_is_no_command(run: Start, tmp_path: Path) -> None:
+def test_a_directory_is_an_error(run: Start, tmp_path: Path) -> None:
     (tmp_path / "directory").mkdir()
     result = run("./directory")
 
@@ -128,7 +128,7 @@ def test_a_directory_is_no_command(run: Start, tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_an_absent_module_fails_as_python_does(run: Start) -> None:
+def test_a_missing_module_fails_as_in_python(run: Start) -> None:
     result = run("-m", "no_such_module")
 
     assert result.returncode == 1
@@ -151,7 +151,7 @@ def test_stdin_passes_through(run: Start) -> None:
     assert run("-c", "print(input())", input="from stdin\n").stdout == "from stdin\n"
 
 
-def test_no_process_stands_between(run: Start) -> None:
+def test_the_program_replaces_the_command(run: Start) -> None:
     """So that signals, job control and the limits of a queue reach the program itself."""
     result = run("-c", "import os; print(os.getppid())")
 
@@ -184,7 +184,7 @@ def test_signals_pass_through(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGPIPE, signal.SIGTERM])
-def test_a_program_finds_signals_handled_as_without_us(
+def test_signal_handlers_are_as_without_us(
     run: Start, start: Start, number: signal.Signals
 ) -> None:
     code = f"import signal; print(signal.getsignal({int(number)}))"
@@ -193,7 +193,7 @@ def test_a_program_finds_signals_handled_as_without_us(
     assert re.sub("0x.*", "", run("-c", code).stdout) == re.sub("0x.*", "", default)
 
 
-def test_a_program_that_is_not_python_runs_with_a_word(run: Start) -> None:
+def test_a_program_that_is_not_python_runs_with_a_warning(run: Start) -> None:
     result = run("echo", "hello")
 
     assert result.stdout == "hello\n"
@@ -201,7 +201,7 @@ def test_a_program_that_is_not_python_runs_with_a_word(run: Start) -> None:
     assert "echo is not a Python program" in result.stderr
 
 
-def test_python_below_a_shell_script_is_signed(
+def test_python_started_by_a_shell_script_is_signed(
     url: str, tokens: Tokens, run: Start, script: Script, tmp_path: Path
 ) -> None:
     script(GET)

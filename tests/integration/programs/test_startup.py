@@ -33,7 +33,7 @@ def test_an_existing_sitecustomize_still_runs(
 
 
 @pytest.mark.parametrize("fault", ["import no_such_module", "1/0", "raise SystemExit(5)", "("])
-def test_a_sitecustomize_that_fails_does_as_without_us(
+def test_a_failing_sitecustomize_behaves_as_without_us(
     run: Start, start: Start, site_directory: Path, fault: str
 ) -> None:
     (site_directory / "sitecustomize.py").write_text(fault + "\n")
@@ -62,7 +62,7 @@ def test_a_usercustomize_still_runs(run: Start, site_directory: Path) -> None:
     assert "user" in run("-c", code, str(site_directory), environ=environ).stdout
 
 
-def test_a_startup_file_does_no_harm(url: str, tokens: Tokens, run: Start, script: Script) -> None:
+def test_pythonstartup_does_no_harm(url: str, tokens: Tokens, run: Start, script: Script) -> None:
     startup = script("print('started')", "startup.py")
     result = run(script(GET), url, environ={"PYTHONSTARTUP": str(startup)})
 
@@ -70,14 +70,14 @@ def test_a_startup_file_does_no_harm(url: str, tokens: Tokens, run: Start, scrip
 
 
 @pytest.mark.parametrize("option", ["-I", "-S", "-E", "-s", "-B", "-O", "-u", "-Wdefault"])
-def test_options_of_the_interpreter_do_no_harm(run: Start, option: str) -> None:
+def test_interpreter_options_do_no_harm(run: Start, option: str) -> None:
     result = run("python", option, "-c", "import json; print('on')", environ=OUR_PATH)
 
     assert (result.returncode, result.stdout, result.stderr) == (0, "on\n", "")
 
 
 @pytest.mark.parametrize("option", ["-B", "-u", "-Wdefault", "-s", "-Xdev"])
-def test_with_options_of_the_interpreter_it_is_signed(
+def test_a_program_with_interpreter_options_is_signed(
     url: str, tokens: Tokens, run: Start, script: Script, option: str
 ) -> None:
     result = run("python", option, script(GET), url, environ=OUR_PATH)
@@ -98,7 +98,7 @@ def test_a_program_of_another_environment_is_signed(
     assert result.stderr.splitlines()[-1] == "ModuleNotFoundError: No module named 'click'"
 
 
-def test_another_environment_in_which_the_plugin_fails_gets_one_line(
+def test_a_plugin_that_fails_in_another_environment_is_one_line(
     start: Start, bare_environment: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "requests.py").write_text("name = 'too old'\n")

@@ -20,7 +20,7 @@ NONE_ACTIVE = {"VIRTUAL_ENV": "", "CONDA_PREFIX": "", "PATH": os.defpath}
 
 @pytest.mark.parametrize("variable", ["VIRTUAL_ENV", "CONDA_PREFIX"])
 @pytest.mark.parametrize("way", ["-c", "-m", "script"])
-def test_the_python_of_the_active_environment_is_taken_and_named(
+def test_the_active_environments_python_is_used_and_named(
     run: Start, other: Other, script: Script, variable: str, way: str
 ) -> None:
     path = script(PREFIX)
@@ -35,7 +35,7 @@ def test_the_python_of_the_active_environment_is_taken_and_named(
     assert result.stderr == f"{other.message}{sys.prefix}.\n"
 
 
-def test_an_environment_that_is_active_by_its_path_alone_is_taken(run: Start, other: Other) -> None:
+def test_an_environment_on_the_path_alone_is_used(run: Start, other: Other) -> None:
     path = f"{other.python.parent}{os.pathsep}{os.defpath}"
     result = run("-c", PREFIX, environ={**NONE_ACTIVE, "PATH": path})
 
@@ -53,7 +53,7 @@ def test_an_environment_that_is_active_by_its_path_alone_is_taken(run: Start, ot
         {"VIRTUAL_ENV": sys.prefix, "CONDA_PREFIX": "OTHER"},
     ],
 )
-def test_our_own_python_is_taken_where_no_other_environment_was_chosen(
+def test_our_own_python_is_used_without_an_active_environment(
     run: Start, other: Other, environ: dict[str, str]
 ) -> None:
     environ = {name: value.replace("OTHER", str(other.prefix)) for name, value in environ.items()}
@@ -63,7 +63,7 @@ def test_our_own_python_is_taken_where_no_other_environment_was_chosen(
 
 
 @pytest.mark.parametrize("mark", ["pipx_metadata.json", "uv-receipt.toml"])
-def test_where_pipx_or_uv_installed_us_the_python_of_the_path_is_taken(
+def test_installed_by_pipx_or_uv_the_python_on_the_path_is_used(
     start: Start, other: Other, tmp_path: Path, mark: str
 ) -> None:
     tool = Environment(tmp_path / "tool").renew(start)
@@ -83,7 +83,7 @@ def test_where_pipx_or_uv_installed_us_the_python_of_the_path_is_taken(
     assert not tool.hook.exists()
 
 
-def test_run_imports_next_to_nothing(start: Start) -> None:
+def test_run_imports_almost_nothing(start: Start) -> None:
     """Time is measured by `make bench`; an import is what would cost it."""
     seen = [
         {line.rpartition("|")[2].strip() for line in start(command).stderr.splitlines()}
@@ -98,7 +98,7 @@ def test_run_imports_next_to_nothing(start: Start) -> None:
     assert added <= {"cave_auth_startup", "cave_auth_startup.command", "__future__"}
 
 
-def test_on_windows_it_waits_and_gives_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_windows_it_waits_and_returns_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no exec there; this is what stands in for it."""
     handler = signal.getsignal(signal.SIGINT)
     try:
