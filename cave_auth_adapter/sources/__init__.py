@@ -1,8 +1,8 @@
-"""Which token a host gets, and when to look again.
+"""Choose the token for a host, and decide when to look for it again.
 
-Nothing is read before it is needed. What was found is remembered. It is looked for again when the
-environment or a file has changed, when this process has written a secret file, when a host has
-refused it, and after :func:`~cave_auth_adapter.providers.tokens_changed`.
+Nothing is read before it is needed, and the result is cached. We look again when the environment or
+a file has changed, when this process has written a secret file, when a host has refused the token,
+and after :func:`~cave_auth_adapter.providers.tokens_changed`.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ from .search import Search, Wanted
 from .turns import Turn
 
 _NAP = 0.1  # seconds
-_OVERTAKEN = 8  # tokens in a row that other threads saw refused while this one looked
+_OVERTAKEN = 8  # tokens in a row that other threads see refused while this one looks
 _PAUSES = (0.02, 0.04, 0.08)  # seconds; CAVEclient empties a file before it writes it
 
 
 class Credentials:
-    """Which token a host gets: the first that exists of a stated order of sources.
+    """Chooses the token for a host: the first that exists, in this order of sources.
 
     ``token=`` · ``token_file=``/``token_key=`` · ``source=``, ``set_token_source()`` ·
     ``CAVE_TOKEN`` · ``CAVE_TOKEN_FILE`` · ``CAVE_TOKEN_COMMAND`` · the secret file of the host ·
     that of its deployment's auth server · ``cave-secret.json`` · ``chunkedgraph-secret.json``
-    (deprecated) · the keyring, where ``CAVE_AUTH_KEYRING`` is set.
+    (deprecated) · the keyring, if ``CAVE_AUTH_KEYRING`` is set.
 
-    :param token: given in code; outranks all else. A :class:`Token` tells where it is from.
-    :param token_file: given in code; outranks all but ``token``.
-    :param token_key: the key in the files; another key than the default is a choice made in
-        code, and so outranks the variables.
-    :param source: a function that gives tokens, a :data:`TokenSource`.
-    :param trusted: the hosts that are trusted; None: the known ones.
-    :param server: an auth server whose tokens are also for hosts that are of no other known
+    :param token: a token from code, which outranks everything else. A :class:`Token` has a source.
+    :param token_file: a file named in code, which outranks everything except ``token``.
+    :param token_key: the key in the files. Another key than the default outranks the variables,
+        because it was chosen in code.
+    :param source: a function that returns tokens, a :data:`TokenSource`.
+    :param trusted: the trusted hosts; None: the known ones.
+    :param server: an auth server whose tokens are also for hosts that belong to no other known
         deployment and have no file of their own.
     :raises InvalidToken: (also a :class:`ValueError`) if ``token`` can't be one.
 
-    Objects that are equal but for ``token`` share one memory of what was found and refused.
+    Objects that differ only in ``token`` share one memory of found and refused tokens.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Credentials:
             token = Token(check_token(token, "the token given in code"), Source("token="))
         if source is not None:
             providers.check_source(source)
-        # Absolute, so that equal objects mean the same file wherever the process goes.
+        # Absolute, so that equal objects mean the same file after os.chdir().
         file = None if token_file is None else Path(os.path.abspath(os.path.expanduser(token_file)))
         self._token = token
         self._hosts = KnownHosts() if trusted is None else trusted
@@ -81,8 +81,8 @@ class Credentials:
         """The token for a trusted host; None if no source has one.
 
         :raises InvalidToken: if ``CAVE_TOKEN`` can't be a token.
-        :raises TokenFileError: if a secret file can't be read, holds no token where it should,
-            or was named by the caller and is missing.
+        :raises TokenFileError: if a secret file can't be read, holds no valid token, or was named
+            by the caller and is missing.
         """
         if self._token is not None:
             return self._token
@@ -92,33 +92,32 @@ class Credentials:
         return self._look(origin)
 
     def recognise(self, origin: Origin, value: str) -> Token | None:
-        """The token of that value, if it is, or was earlier in this process, one for a host."""
+        """The token with this value, if this process has found it for the host before."""
         if self._token is not None and self._token.value == value:
             return self._token
-        # Tokens of one value are equal, whatever they are from.
+        # Tokens with the same value are equal, whatever their source.
         return self._memory.given_out.get(origin, {}).get(Token(value, Source("token=")))
 
     def known(self) -> set[str]:
-        """Every token that is, or was earlier in this process, the one for some host."""
+        """The values of all tokens that this process has found for any host."""
         given_out = tuple(self._memory.given_out.values())
         values = {token.value for tokens in given_out for token in tuple(tokens)}
         return values | {self._token.value} if self._token else values
 
     def after_refusal(self, origin: Origin, refused: Token | None) -> Token | None:
-        """Another token than the one that a host refused, if there is one by now.
+        """Another token than the one that a host refused, if there is one now.
 
-        The sources are consulted once for all threads that wait. Where they have nothing new, they
-        are left in peace for a while; a change of a file is noticed all the same, see
-        :class:`~cave_auth_adapter.watch.Watch`.
+        The sources are read once for all threads that wait. If there is nothing new, they are not
+        read again for a while, unless a file changes (:class:`~cave_auth_adapter.watch.Watch`).
 
-        :param refused: what was sent; None if the request had no token.
+        :param refused: the token that was sent; None if the request had none.
         :raises InvalidToken, TokenFileError: as :meth:`token_for`.
         """
         if self._token is not None:
             return None if self._token == refused else self._token
         token, memory, bore_one = self.token_for(origin), self._memory, refused is not None
         for _ in range(_OVERTAKEN):
-            # Another thread may have met the refusal of a newer one: the file may be newer still.
+            # Another thread may have seen a newer token refused, and the file may be newer still.
             if token != refused and not (bore_one and token in memory.refused_by(origin)):
                 return token
             refused = token
@@ -130,7 +129,7 @@ class Credentials:
         return None
 
     def _another(self, origin: Origin, refused: Token | None) -> Token | None:
-        """Look again, for as long as a refused request waits for another token."""
+        """Look for another token, for as long as a refused request waits."""
         memory, until = self._memory, time.monotonic() + providers.patience()
         while True:
             if memory.may_look(origin, refused):
@@ -146,10 +145,10 @@ class Credentials:
     def _look(
         self, origin: Origin, *, is_refusal: bool = False, refused: Token | None = None
     ) -> Token | None:
-        """Search the sources and remember the answer; once for all threads that want it."""
+        """Search the sources and cache the result, once for all threads that wait."""
 
         def look() -> None:
-            # Another thread may have looked before it was this one's turn.
+            # Another thread may have looked already while this one waited.
             if not self._is_answered(origin, is_refusal, refused):
                 self._look_now(origin, is_refusal, refused)
 
@@ -157,7 +156,7 @@ class Credentials:
         while True:
             turn, _ = holding_warnings(lambda: memory.turns.take(origin, look))
             if turn is not Turn.OVER or self._is_answered(origin, is_refusal, refused):
-                # The last answer, where this look is further up the stack, or takes too long.
+                # The cached token: this thread is inside a look already, or one takes too long.
                 found = memory.found.get(origin)
                 return found.token if found else None
 
@@ -186,21 +185,21 @@ class Credentials:
             if before is None or before.token is None or not before.variables.are_current():
                 raise
             problem = error
-        # A job that runs is not stopped by a file that breaks meanwhile, or is being written.
+        # Don't stop a running job because a file became invalid, or is being written.
         watched = before.watched
         for pause in _PAUSES:
             time.sleep(pause)
-            # Before the file is read, so that the end of its writing is noticed.
+            # Note its state before reading, so that a later change is noticed.
             watched = tuple((watch, watch.look()) for watch, _ in before.watched)
             try:
                 return self._search_once(origin, is_refusal, refused)
             except TokenFileError as error:
                 problem = error
-        warn_once(f"Going on with the token that was there before. {problem}")
+        warn_once(f"Continuing with the previous token. {problem}")
         return before._replace(changed=providers.changed(), watched=watched)
 
     def _search_once(self, origin: Origin, is_refusal: bool, refused: Token | None) -> Found:
-        # What the answer rests on comes first, so that no change is missed.
+        # Note the state first, so that a change while we look is noticed the next time.
         variables, changed, memory = Variables(TOKEN_VARIABLES), providers.changed(), self._memory
         look = memory.reader.look(afresh=is_refusal and memory.looks_afresh(origin, refused))
         search = Search(

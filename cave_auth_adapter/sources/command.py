@@ -1,15 +1,15 @@
 """Tokens from a command: the variable ``CAVE_TOKEN_COMMAND``.
 
-As git's credential helpers and AWS's ``credential_process``: the command is split by
+It works like git's credential helpers and AWS's ``credential_process``. The command is split by
 :func:`shlex.split`, or by Windows, and run without a shell. Its last argument is the server
 (``host``, or ``host:port``). It prints the token, or a JSON object with the token and the time when
 it expires::
 
     {"token": "…", "expires": "2030-01-31T12:00:00Z"}
 
-``expires`` may also be a number of seconds since 1970. What it printed is kept in memory only, and
-the command runs again shortly before that time and after a refusal. It runs for 30 seconds at
-most, one at a time in a process. What it writes to stderr is not read, as it may show a token.
+``expires`` may also be a number of seconds since 1970. The output is kept in memory only. The
+command runs again shortly before that time and after a refusal. It runs for 30 seconds at most, one
+at a time in a process. Its stderr is not read, because it may show a token.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ VARIABLE = "CAVE_TOKEN_COMMAND"
 LIMIT = 30.0  # seconds
 _MAX_BYTES = 1 << 16  # of output
 _EARLY = 60.0  # seconds before a token expires
-_AGAIN = 10.0  # seconds until a command that failed is run again for a token that still lives
+_AGAIN = 10.0  # seconds until a failed command is run again while the last token is valid
 _REMEMBERED = 256  # answers
 
 _turns = Turns()
 
 
 class Answer(NamedTuple):
-    """What a command printed.
+    """The output of a command.
 
-    :ivar changed: what :func:`~cave_auth_adapter.providers.changed` said before.
+    :ivar changed: the value of :func:`~cave_auth_adapter.providers.changed` before.
     :ivar renew_at: when to run it again, in seconds of ``time.monotonic``.
     :ivar ends_at: when the token expires, likewise.
     """
@@ -55,23 +55,23 @@ class Answer(NamedTuple):
     ends_at: float = float("inf")
 
     def is_good(self, refused: Token | None) -> bool:
-        """Whether the command need not run again."""
+        """Whether the answer can be used, so that the command need not run."""
         is_asked_for = self.token == refused or self.changed != changed()
         return not is_asked_for and time.monotonic() < self.renew_at
 
 
 class _Failed(Exception):
-    """Why a command gave no token, as the second half of a sentence."""
+    """Why a command returned no token, as the end of a sentence."""
 
 
 _answers: dict[tuple[str, str], Answer] = {}
 
 
 def ask(server: str, refused: Token | None) -> Answer | None:
-    """The token that the command gives; None if there is no command, or it gives none.
+    """The token that the command prints; None if there is no command, or it prints none.
 
     :param server: ``host`` or ``host:port``.
-    :param refused: what that server refused: an answer with another token is not asked for again.
+    :param refused: the token that the server refused. A cached answer with another token is used.
     """
     command = os.environ.get(VARIABLE)
     if not command:
@@ -93,7 +93,7 @@ def _good_or_renewed(command: str, server: str, refused: Token | None) -> Answer
 def _renewed(
     command: str, server: str, present: Answer | None, refused: Token | None
 ) -> Answer | None:
-    """Run the command, and remember what it printed."""
+    """Run the command and cache its output."""
     now = changed()
     try:
         answer = _parsed(_output_of(command, server))._replace(changed=now)
@@ -106,7 +106,7 @@ def _renewed(
             return None
     if refused is not None and answer.token == refused:
         warn_once(
-            f"{VARIABLE}: the command gave the token that {server} refused. Renew what it reads.",
+            f"{VARIABLE}: the command printed the token that {server} refused. Renew it there.",
             *(VARIABLE, server),
         )
     if len(_answers) >= _REMEMBERED:
@@ -116,17 +116,17 @@ def _renewed(
 
 
 def _output_of(command: str, server: str) -> bytes:
-    """What a command prints for a server."""
-    # Without the variable, so that `cave-auth token` as the command does not run itself.
+    """The output of a command for a server."""
+    # Without the variable: if the command is `cave-auth token`, it must not run itself.
     environ = {name: value for name, value in os.environ.items() if name != VARIABLE}
     try:
-        process = subprocess.Popen(  # noqa: S603 - the person's own command
+        process = subprocess.Popen(  # noqa: S603 - the user's own command
             _command_line(command, server),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environ,
-            start_new_session=True,  # so that all that it starts can be ended
+            start_new_session=True,  # so that we can kill all its children
         )
     except (OSError, ValueError) as error:
         raise _Failed(f"can't be run ({getattr(error, 'strerror', None) or error})") from None
@@ -142,7 +142,7 @@ def _output_of(command: str, server: str) -> bytes:
 
 def _command_line(command: str, server: str) -> str | list[str]:
     """The command and its last argument, as Popen takes them without a shell."""
-    if os.name == "nt":  # shlex would take the backslashes out of its paths
+    if os.name == "nt":  # shlex would remove the backslashes from its paths
         return f"{command} {subprocess.list2cmdline([server])}"
     try:
         return [*shlex.split(command), server]
@@ -151,11 +151,11 @@ def _command_line(command: str, server: str) -> str | list[str]:
 
 
 def _read(process: subprocess.Popen[bytes]) -> bytes | None:
-    """The output of a process, up to a limit; None if the process takes too long."""
+    """The output of a process, up to a limit; None if it takes too long."""
     assert process.stdout is not None  # noqa: S101 - it is a pipe
     output: list[bytes] = []
     until = time.monotonic() + LIMIT
-    # In a thread: where there are no process groups, a child of the process may keep the pipe open.
+    # In a thread: without process groups, a child of the process may keep the pipe open.
     reader = threading.Thread(target=_drain, args=(process.stdout, output), daemon=True)
     try:
         reader.start()
@@ -176,7 +176,7 @@ def _drain(stream: IO[bytes], output: list[bytes]) -> None:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End a process and, where there are process groups, all that it started."""
+    """Kill a process and, on POSIX, its children."""
     if process.returncode is not None:
         return
     with contextlib.suppress(OSError):
@@ -187,7 +187,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _parsed(output: bytes) -> Answer:
-    """The token in what a command printed, and when to renew it."""
+    """The token in the output of a command, and when to renew it."""
     text = output.decode("utf-8", "replace").strip()
     expires: Any = None
     if text.startswith("{"):

@@ -1,8 +1,8 @@
-"""When a login token ends: noted by the login that saved it, and known to programs at no cost.
+"""Note when a login token expires, so that programs can warn without asking a server.
 
-An API key lasts; a login token lives for 7 days, and nothing in it tells. A login that keeps one
-notes its end in a file beside the secret files, under a fingerprint. Without such a file nothing is
-read, and no server is ever asked.
+An API key does not expire; a login token expires after 7 days, but does not say so. A login that
+saves one notes its end in a file beside the secret files, under a fingerprint. Without such a file,
+nothing is read.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from pathlib import Path
 from ..errors import TokenFileError
 from ..store import TokenStore, change, read_secrets
 
-#: The file of ends: fingerprint -> ISO 8601.
+#: The file of these times: fingerprint -> ISO 8601.
 ENDS_FILE = "cave-login-tokens.json"
 
 
 def note_end(token: str, seconds: float) -> None:
-    """Note that a token ends in so many seconds; forget the tokens that have ended.
+    """Note that a token expires in so many seconds; delete the notes of expired tokens.
 
     :raises TokenFileError: if the file can't be written.
     """
@@ -36,7 +36,7 @@ def note_end(token: str, seconds: float) -> None:
 
 
 def end_of(token: str, directory: Path) -> float:
-    """When a token ends, in seconds since 1970; infinity if no end is known."""
+    """When a token expires, in seconds since 1970; infinity if that is unknown."""
     with contextlib.suppress(TokenFileError):
         noted = read_secrets(directory / ENDS_FILE) or {}
         if text := noted.get(_fingerprint(token)):
@@ -51,7 +51,7 @@ def _timestamp(text: object) -> float:
 
 
 def _fingerprint(token: str) -> str:
-    """What names a token and does not tell it: it has 128 random bits, so no guess leads back."""
-    import hashlib  # only here: most processes have no use for it
+    """A fingerprint of a token, which can't be inverted: a token has 128 random bits."""
+    import hashlib  # rarely needed
 
     return hashlib.sha256(token.encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""What equal credentials share: what was found, given out and refused, and when to look again."""
+"""The cache that equal credentials share: tokens found and refused, and when to look again."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ..watch import Variables, Watched
 from .reading import Reader
 from .turns import Turns
 
-_QUIET = 10.0  # seconds after a first look in vain, twice as long after each further one, until …
-_LONGEST_QUIET = 59.0  # so that the next request is well within a minute
-_SPREAD = 0.6  # of the quiet time, more or less: thousands of workers must not look at once
-_AFRESH = 60.0  # seconds until a file is opened again that does not seem to have changed
+_QUIET = 10.0  # seconds without a look after one that found nothing; each time twice as long, up to
+_LONGEST_QUIET = 59.0  # so that a new token is found within a minute
+_SPREAD = 0.6  # of the quiet time, at random: thousands of workers must not look at the same time
+_AFRESH = 60.0  # seconds until a file that does not seem to have changed is opened again
 _POLL = 1.0  # seconds between two looks while a refused request waits for another token
 _MEMORIES = 256
-_HOSTS = 1024  # for which a memory has something
+_HOSTS = 1024  # the most hosts in a memory
 _REFUSED = 16  # tokens of one host
-_GIVEN_OUT = 4096  # tokens of one host: a CloudVolume made weeks ago bears the first of them
-# Not the generator that programs seed: its numbers are theirs, and forked workers share them.
+_GIVEN_OUT = 4096  # tokens of one host: a CloudVolume made weeks ago still sends an old one
+# Not the global generator: programs seed it, and forked workers share its state.
 _random = random.SystemRandom()
 
 K = TypeVar("K")
@@ -34,9 +34,9 @@ V = TypeVar("V")
 
 
 class Found(NamedTuple):
-    """What a search found, and on what it rests.
+    """The result of a search, and the state of the sources that it depends on.
 
-    :ivar changed: what :func:`~cave_auth_adapter.providers.changed` said before.
+    :ivar changed: the value of :func:`~cave_auth_adapter.providers.changed` before.
     :ivar renew_at: when to look again in any case, in seconds of ``time.monotonic``.
     """
 
@@ -60,13 +60,13 @@ class Found(NamedTuple):
 
 
 class _Rest(NamedTuple):
-    """After a look in vain: until when the sources are left in peace.
+    """How long not to look again, after a look that found no other token.
 
     :ivar refused: the token that the host refused.
     :ivar look_at: when a request that waits for another token may look again.
-    :ivar afresh_at: when to open files again though no time stamp has changed.
-    :ivar quiet_until: until when a refused request is given back at once.
-    :ivar span: the quiet time, in seconds, before it was spread by chance.
+    :ivar afresh_at: when to open files again even if no time stamp has changed.
+    :ivar quiet_until: until when a refusal is returned without a look.
+    :ivar span: the quiet time, in seconds, before it was spread at random.
     """
 
     refused: Token | None
@@ -78,7 +78,7 @@ class _Rest(NamedTuple):
 
 
 class Memory:
-    """What one identity has found so far."""
+    """The tokens that equal credentials have found so far."""
 
     def __init__(self, given_out: dict[Origin, dict[Token, Token]] | None = None):
         self.found: dict[Origin, Found] = {}
@@ -90,7 +90,7 @@ class Memory:
         self._rests: dict[Origin, _Rest] = {}
 
     def remember(self, origin: Origin, found: Found) -> None:
-        """Remember what was found for a host, and that its token was given out."""
+        """Cache the result for a host, and note that its token was used."""
         put(self.found, origin, found, _HOSTS)
         if found.token is not None:
             given_out = self.given_out.get(origin)
@@ -99,42 +99,42 @@ class Memory:
             put(given_out, found.token, found.token, _GIVEN_OUT)  # a repr shows no value
 
     def note_refusal(self, origin: Origin, token: Token) -> None:
-        """Remember that a host refused a token, until somebody says that tokens changed."""
+        """Note that a host refused a token, until ``tokens_changed()`` is called."""
         others = (other for other in self.refused_by(origin) if other != token)
         put(self._refused, origin, (changed(), (token, *others)[:_REFUSED]), _HOSTS)
 
     def refused_by(self, origin: Origin) -> tuple[Token, ...]:
-        """The tokens that a host refused, the last one first."""
+        """The tokens that a host refused, the latest first."""
         at, tokens = self._refused.get(origin, (changed(), ()))
         return tokens if at == changed() else ()
 
     def may_look(self, origin: Origin, refused: Token | None) -> bool:
-        """Whether nobody has just looked for another token than the refused one in vain."""
+        """Whether to look for another token: not just after a look that found none."""
         rest = self._rest(origin, refused)
         return rest is None or time.monotonic() >= rest.look_at
 
     def is_quiet(self, origin: Origin, refused: Token | None) -> bool:
-        """Whether a refused request is to be given back at once, without another look."""
+        """Whether to return a refusal at once, without another look."""
         rest = self._rest(origin, refused)
         return rest is not None and time.monotonic() < rest.quiet_until
 
     def looks_afresh(self, origin: Origin, refused: Token | None) -> bool:
-        """Whether to open files though no time stamp has changed: at first, and once a minute.
+        """Whether to open files even if no time stamp has changed: at first, and once a minute.
 
-        A change is as good as always seen without it, and thousands of workers share a file server.
+        A time stamp almost always shows a change, and thousands of workers may share a file server.
         """
         rest = self._rest(origin, refused)
         return rest is None or time.monotonic() >= rest.afresh_at
 
     def looked_in_vain(self, origin: Origin, refused: Token | None) -> None:
-        """Keep others from looking for the same at the same time."""
+        """Note that a look found no other token, so that other threads don't look as well."""
         now = time.monotonic()
         rest = self._rest(origin, refused) or _Rest(refused, changed(), now)
         afresh_at = rest.afresh_at if now < rest.afresh_at else now + _AFRESH
         put(self._rests, origin, rest._replace(look_at=now + _POLL, afresh_at=afresh_at), _HOSTS)
 
     def be_quiet(self, origin: Origin, refused: Token | None) -> None:
-        """Leave the sources in peace for a while, each time in a row for longer."""
+        """Don't read the sources for a while; longer each time in a row."""
         if self.is_quiet(origin, refused):
             return
         now = time.monotonic()
@@ -156,10 +156,10 @@ _given_out: dict[Hashable, dict[Origin, dict[Token, Token]]] = {}
 
 
 def memory_of(wanted: Hashable, hosts: Hashable) -> Memory:
-    """The memory that all who want the same token for the same hosts share.
+    """The memory that credentials with the same parameters share.
 
-    :param wanted: what was asked for in code.
-    :param hosts: which hosts are trusted; None: a memory that nobody shares.
+    :param wanted: the parameters of the credentials.
+    :param hosts: the trusted hosts; None: don't share.
     """
     try:
         given_out = _given_out.get(wanted)
@@ -174,9 +174,9 @@ def memory_of(wanted: Hashable, hosts: Hashable) -> Memory:
 
 
 def put(table: dict[K, V], key: K, value: V, limit: int) -> V:
-    """Put a value into a table of limited size; the oldest entry goes first.
+    """Put a value into a table of limited size; remove the oldest entry if it is full.
 
-    Without a lock: each step is one operation of the dictionary.
+    It needs no lock: each step is one atomic operation of the dictionary.
     """
     if key not in table and len(table) >= limit:
         with contextlib.suppress(StopIteration, RuntimeError, KeyError):
@@ -186,7 +186,7 @@ def put(table: dict[K, V], key: K, value: V, limit: int) -> V:
 
 
 def _forget() -> None:
-    """Forget everything that was found in this process."""
+    """Clear all memories of this process."""
     _memories.clear()
     _given_out.clear()
 

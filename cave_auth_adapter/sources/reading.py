@@ -1,4 +1,4 @@
-"""Read secret files again only where they may have changed."""
+"""Read secret files, and read them again only if they may have changed."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _REMEMBERED = 512  # files
 
 
 class _Listing(NamedTuple):
-    """What is in the directory of secret files.
+    """The content of the directory of secret files.
 
-    :ivar names: in lower case, as file systems that ignore case take them; None if the directory
-        can't be listed, so that each file has to be tried.
-    :ivar own: each server that has a file of its own, or may have one -> the file.
+    :ivar names: in lower case, for file systems that ignore case; None if the directory can't be
+        listed, so that each file must be tried.
+    :ivar own: each server that has, or may have, a file of its own -> the file.
     """
 
     watched: Watched
@@ -33,10 +33,9 @@ class _Listing(NamedTuple):
 
 
 class Reader:
-    """The secret files, as read for one identity.
+    """Reads secret files, and caches their tokens.
 
-    A file that its directory does not list is not opened; nor is one that has not changed since it
-    was read.
+    It does not open a file that its directory does not list, or that has not changed.
     """
 
     def __init__(self) -> None:
@@ -57,7 +56,7 @@ class Reader:
         return Look(self, self._list(), afresh)
 
     def watch(self, path: Path) -> Watched:
-        """Look at a path before it is read, so that no change is missed."""
+        """Note the state of a path. Call it before reading, so that no change is missed."""
         watch = self._watches.get(path)
         if watch is None:
             if len(self._watches) >= _REMEMBERED:
@@ -87,7 +86,7 @@ class Reader:
         return _Listing(watched, lower, self._store.own_files(names))
 
     def read(self, path: Path, key: str, *, afresh: bool) -> tuple[Watched, Token | None]:
-        """The token under a key of a secret file, None without one, and what it rests on."""
+        """The token under a key of a secret file, or None; and the state of the file."""
         watched, known = self.watch(path), self._tokens.get((path, key))
         if known is None or known[0] != watched or afresh or not watched[0].is_settled:
             value = token_in(read_secrets(path) or {}, key, path)
@@ -101,7 +100,7 @@ class Reader:
 class Look:
     """One look at the secret files.
 
-    :ivar watched: the files that the answer rests on.
+    :ivar watched: the files that were looked at.
     """
 
     def __init__(self, reader: Reader, listing: _Listing, afresh: bool):
@@ -117,7 +116,7 @@ class Look:
     def token(self, path: Path, key: str, *, afresh: bool | None = None) -> Token | None:
         """The token under a key of a file in the directory; None if there is none.
 
-        :raises TokenFileError: if the file can't be read, or holds no token where it should.
+        :raises TokenFileError: if the file can't be read, or its value is not a token.
         """
         names = self._listing.names
         if names is not None and path.name.casefold() not in names:
@@ -128,7 +127,7 @@ class Look:
         return token
 
     def end_of(self, token: Token) -> float:
-        """When a token ends, in seconds since 1970; infinity if no end is known."""
+        """When a token expires, in seconds since 1970; infinity if that is unknown."""
         directory, names = self._reader.path_for().parent, self._listing.names
         if names is not None and ENDS_FILE not in names:
             return float("inf")
@@ -137,7 +136,7 @@ class Look:
     def own_tokens(self, key: str) -> dict[str, Token | None]:
         """Each server that has a file of its own with a token -> the token.
 
-        None stands for a file that can't be read, even after a moment.
+        The value is None if the file can't be read, also a moment later.
         """
         found: dict[str, Token | None] = {}
         for server, path in self._listing.own.items():
@@ -168,7 +167,7 @@ class Look:
         if value is not None:
             return Token(value, Source(kind, path, key))
         is_there = content is not None
-        del content  # it may hold other tokens, and tracebacks can show the variables of a frame
+        del content  # it may hold other tokens, and tracebacks can show local variables
         if is_there:
             problem = f"is named by {kind} and has no token under the key {key!r}"
             raise TokenFileError(path, problem, _NAMED)

@@ -1,4 +1,4 @@
-"""The sources of a host's token, in their order."""
+"""Search the sources of a host's token, in their order."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from .reading import Look
 
 
 class Wanted(NamedTuple):
-    """What was asked for in code: ``token_file=``, ``token_key=``, ``source=``.
+    """The choices made in code: ``token_file=``, ``token_key=``, ``source=``.
 
-    :ivar server: the auth server whose tokens are also for hosts of no other known deployment.
+    :ivar server: an auth server whose tokens are also for hosts of no other known deployment.
     """
 
     file: Path | None = None
@@ -38,7 +38,7 @@ class Search:
     """One search for the token of a host.
 
     :param is_named: whether the caller named the host, by ``CAVE_AUTH_HOSTS`` or ``hosts=``.
-    :param refused: the tokens that the host has refused, the one refused just now first.
+    :param refused: the tokens that the host has refused, the latest first.
     :param is_refusal: whether the host refused a request just now.
     :ivar renew_at: when to search again in any case, in seconds of ``time.monotonic``.
     """
@@ -66,7 +66,7 @@ class Search:
     def token(self) -> Token | None:
         """The first token that the host has not refused; if it refused all, the first.
 
-        :raises InvalidToken, TokenFileError: if a source is bad that nothing may stand in for.
+        :raises InvalidToken, TokenFileError: if a source is broken that has no fallback.
         """
         token = self._first()
         if token is not None:
@@ -84,9 +84,9 @@ class Search:
         return first
 
     def idle_variables(self, token: Token | None) -> set[str]:
-        """The variables that can't change the answer. Each of the others costs at every request.
+        """The variables that can't change the result. Each other one is checked at every request.
 
-        :param token: the answer.
+        :param token: the result.
         """
         if token is None or token.source.kind != "file":
             return set()
@@ -96,7 +96,7 @@ class Search:
     def _tokens(self) -> Iterator[Token]:
         """The tokens in the order of their sources.
 
-        Behind a source that the caller named, or a variable, nothing stands in for it.
+        A source that the caller named, or a variable, has no fallback.
         """
         wanted, look = self._wanted, self._look
         if wanted.file is not None:
@@ -115,7 +115,7 @@ class Search:
         yield from self._saved(_key_in_files(wanted.key))
 
     def _provided(self) -> Iterator[Token]:
-        """What functions of the caller give."""
+        """The tokens of the caller's functions."""
         refused = self._refused[0] if self._is_refusal and self._refused else None
         for source in (self._wanted.source, process_source()):
             if source is not None:
@@ -131,7 +131,7 @@ class Search:
             yield answer.token
 
     def _saved(self, key: str) -> Iterator[Token]:
-        """What is in the secret files; without any, what is in the keyring."""
+        """The tokens in the secret files; if there are none, the one in the keyring."""
         is_there = False
         for token in self._in_files(key):
             yield token
@@ -151,7 +151,7 @@ class Search:
         )
 
     def _in_files(self, key: str) -> Iterator[Token]:
-        """The tokens of the host's own files, and those of the default file if it may have them."""
+        """The tokens of the host's own files, then the default file's if the host may get it."""
         look, is_first = self._look, True
         own = [look.path_for(server) for server in self._servers()]
         for path in (*own, look.path_for(), look.path_for().with_name(DEPRECATED_FILE)):
@@ -160,26 +160,26 @@ class Search:
             except TokenFileError:
                 if is_first:
                     raise
-                continue  # `cave-auth doctor` tells of it
+                continue  # `cave-auth doctor` reports it
             if token is None or (path not in own and not self._may_get(token, key, is_first)):
                 continue
             if path.name == DEPRECATED_FILE:
                 warn_once(
-                    f"The token comes from {path}, a name that is deprecated. Rename the file to "
+                    f"The token is from {path}, whose name is deprecated. Rename the file to "
                     f"{path.with_name(DEFAULT_FILE)}."
                 )
             yield token
             is_first = False
 
     def _may_get(self, token: Token, key: str, is_first: bool) -> bool:
-        """Whether the host may get the token of a file that is for no server in particular."""
+        """Whether the host may get the token of a default file."""
         whose = ownership(token, self._look.own_tokens(key))
         if is_first:
             return whose.serves(self._origin, is_named=self._is_named)
         return whose.may_replace_a_refused_one(self._origin)
 
     def _servers(self) -> list[str]:
-        """The names under which a token for the host may be saved."""
+        """The servers whose secret files may hold a token for the host."""
         home = auth_server_of(self._origin)
         names = [self._origin.server, home]
         server = self._wanted.server
@@ -190,20 +190,20 @@ class Search:
     def _warn_of_stale(self, stale: Token, token: Token) -> None:
         host = self._origin.server
         warn_once(
-            f"{host} refuses the token from {stale.source}. The one from {token.source} is used "
-            "in its place. To see which files differ: cave-auth doctor",
+            f"{host} refuses the token from {stale.source}, so the one from {token.source} is "
+            "used. To see which files differ: cave-auth doctor",
             *("stale", host, stale.source.path),
         )
 
     def _warn_of_end(self, token: Token) -> None:
-        """Warn on the last day of a login token; before, see to it that this is looked at then."""
+        """Warn on the last day of a login token; before that, plan to search again on that day."""
         left = self._look.end_of(token) - time.time()
         if left > LAST_DAY:
             self.renew_at = min(self.renew_at, time.monotonic() + left - LAST_DAY)
         elif left > 0:
             server = auth_server_of(self._origin) or self._origin.server
             warn_once(
-                f"The login token from {token.source} ends in {span(left)}. For a key that lasts: "
+                f"The login token from {token.source} expires in {span(left)}. For a lasting key: "
                 f"cave-auth login {server} --overwrite",
                 *("ends", token),
             )
@@ -213,8 +213,8 @@ def _of_variable() -> Token:
     source = Source("CAVE_TOKEN")
     if os.environ.get("CAVE_AUTH_ACCOUNT"):
         warn_once(
-            "CAVE_AUTH_ACCOUNT has no effect beside CAVE_TOKEN, which is the token of one account. "
-            f"To choose an account: {unset('CAVE_TOKEN')}"
+            "CAVE_AUTH_ACCOUNT has no effect while CAVE_TOKEN is set: that is the token of one "
+            f"account. To choose an account: {unset('CAVE_TOKEN')}"
         )
     return Token(check_token(os.environ.get("CAVE_TOKEN"), str(source)), source)
 

@@ -1,13 +1,12 @@
-"""One thread at a time, without a lock that other people's code could find held.
+"""Do work in one thread at a time, without the deadlocks of a lock.
 
-While a token is looked for, code of others may run: a keyring, a token source, a signal handler.
-Any of it may make a request that needs the very token that is being looked for. A lock would then
-wait for itself. A turn does not:
+While we look for a token, other code may run: a keyring, a token source, a signal handler. It may
+make a request that needs the same token. With a lock, it would wait for itself. A turn avoids that:
 
 * A caller that is inside its own turn already is told so at once. This includes a log handler, a
   signal handler, and a thread that copies our context.
 * Others wait for :data:`PATIENCE` seconds at most.
-* A fork forgets the turns that were under way: the threads that had them are not in the child.
+* A fork drops the turns in progress: the child does not have their threads.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from typing import Any, TypeVar
 
 PATIENCE = 30.0  # seconds
 
-#: What is taken as a turn in this context, from the outermost to the innermost.
+#: The turns of this context, from the outermost to the innermost.
 _taken: ContextVar[tuple[Any, ...]] = ContextVar("_taken", default=())
 
 
@@ -31,14 +30,14 @@ T = TypeVar("T")
 class Turn(Enum):
     """How a turn went."""
 
-    MINE = auto()  #: the work was done here; others waited for it
+    MINE = auto()  #: this thread did the work; others waited for it
     OVER = auto()  #: another thread has done the work meanwhile
-    LATE = auto()  #: another thread is still at work
-    AGAIN = auto()  #: this very thread is at work, further up the stack
+    LATE = auto()  #: another thread is still working
+    AGAIN = auto()  #: this thread is doing the work already, further up the stack
 
 
 class Turns:
-    """Things that one thread at a time does."""
+    """Work that one thread at a time does, by key."""
 
     def __init__(self) -> None:
         self._gates: dict[Hashable, Any] = {}
@@ -51,9 +50,9 @@ class Turns:
         (<Turn.MINE: 1>, 'AGAIN')
         """
         key = thing, os.getpid()
-        gate = threading.Lock()  # made here and not before, for gevent may replace the class
-        # Closed before anybody can see it. It is open afterwards, whatever is raised: a "with" that
-        # takes a lock is not interrupted, while one that takes a generator may be.
+        gate = threading.Lock()  # made late: gevent may replace the class
+        # Locked before other threads see it, and released whatever is raised: the "with" of a lock
+        # can't be interrupted, while that of a generator can.
         with gate:
             other = self._gates.setdefault(key, gate)
             if other is gate:

@@ -1,4 +1,4 @@
-"""The secret files that CAVEclient, cloud-volume and cloud-files read: read, write, delete.
+"""Read, write and delete the secret files that CAVEclient, cloud-volume and cloud-files use.
 
 A file is a JSON object, key -> token, in ``$CLOUD_VOLUME_DIR/secrets`` or
 ``~/.cloudvolume/secrets``: ``{server}-cave-secret.json`` for one server,
@@ -28,13 +28,13 @@ DEFAULT_FILE = "cave-secret.json"
 DEPRECATED_FILE = "chunkedgraph-secret.json"
 
 _SERVER_SUFFIX = "-" + DEFAULT_FILE
-# A port is written behind "@" where ":" can't be in the name of a file. No host has an "@".
+# File names on Windows can't have a ":", so "@" stands for it. No host name has an "@".
 _COLON = "@" if os.name == "nt" else ":"
-_MAX_BYTES = 1 << 20  # a secret file is some hundred bytes; nothing bigger is read into memory
-# What cloud-volume takes for a token (GrapheneMetadata.parse_token); it refuses any other.
+_MAX_BYTES = 1 << 20  # a secret file has some hundred bytes; a larger one is refused
+# The tokens that cloud-volume accepts (GrapheneMetadata.parse_token).
 _CLOUD_VOLUME_TOKEN = re.compile(r"[0-9a-f]+\Z|[A-Za-z0-9+/]+={0,2}\Z", re.ASCII)
 
-#: Counts the writes of this process, so that rooms which remember a file look at it again at once.
+#: Counts the writes of this process, so that caches of files are refreshed at once.
 writes = 0
 
 
@@ -43,7 +43,7 @@ class TokenStore:
 
     :param directory: where the files are; None: ``$CLOUD_VOLUME_DIR/secrets``, else
         ``~/.cloudvolume/secrets``, looked up at each call.
-    :raises ValueError: if ``directory`` is empty: that would be the current directory.
+    :raises ValueError: if ``directory`` is an empty string, which would mean the current directory.
 
     >>> import tempfile
     >>> store = TokenStore(tempfile.mkdtemp())
@@ -57,7 +57,7 @@ class TokenStore:
 
     def __init__(self, directory: str | os.PathLike[str] | None = None):
         if directory is not None and not os.fspath(directory):
-            raise ValueError("directory is empty: name one, or leave it out for the default.")
+            raise ValueError("directory is empty: name one, or omit it to use the default.")
         self._directory = None if directory is None else Path(os.path.expanduser(directory))
 
     def __repr__(self) -> str:
@@ -65,16 +65,16 @@ class TokenStore:
 
     @property
     def directory(self) -> Path:
-        """The directory that holds the files; it need not exist."""
+        """The directory of the files, which may not exist yet."""
         if self._directory is not None:
             return self._directory
         return self._cloud_volume_dir() / "secrets"
 
     def _cloud_volume_dir(self) -> Path:
         if named := os.environ.get("CLOUD_VOLUME_DIR"):
-            return Path(os.path.expanduser(named))  # "~" in a .env file, no shell has seen it
-        # For a user of no name and without HOME (a container), "~" stays as it is. A directory of
-        # that name below the current one may be anybody's, and its files would make hosts trusted.
+            return Path(os.path.expanduser(named))  # a .env file may hold "~", unexpanded
+        # Without HOME and a user name (in a container), "~" is not expanded. Make it absolute:
+        # in the current directory, another user may have made a "~", whose files we would trust.
         return Path(os.sep, os.path.expanduser("~/.cloudvolume"))
 
     def _usable_directory(self) -> Path:
@@ -86,9 +86,9 @@ class TokenStore:
         return self.directory
 
     def path_for(self, server: str | None = None) -> Path:
-        """The file of a server; the default file without one.
+        """The path of a server's file, or of the default file.
 
-        On Windows the port is behind ``@`` and not behind ``:``, which no file's name has there.
+        On Windows, ``@`` stands for the ``:`` before a port, which file names can't have there.
 
         :param server: ``host``, ``host:port`` or ``https://host:port``.
         :raises InvalidHostSpec: (also a :class:`ValueError`) if it is none of these.
@@ -100,7 +100,7 @@ class TokenStore:
     def servers(self) -> list[str]:
         """The servers that are trusted because they have a secret file of their own, sorted.
 
-        Where another user may have made the file, its server is left out, with one warning.
+        A server whose file another user may have made is left out, with one warning.
 
         :raises TokenFileError: if the directory can't be listed.
         """
@@ -113,16 +113,16 @@ class TokenStore:
         return found
 
     def doubtful(self) -> list[DoubtfulFile]:
-        """The secret files that make no server trusted, as another user may have made them.
+        """The secret files that don't make their server trusted: another user may have made them.
 
         :raises TokenFileError: if the directory can't be listed.
         """
         return [doubt for _, doubt in self._judged() if doubt is not None]
 
     def own_files(self, names: Iterable[str] | None = None) -> dict[str, Path]:
-        """Each server that has a secret file of its own -> the file, whether it is trusted or not.
+        """Each server with a secret file of its own, trusted or not -> the path of the file.
 
-        :param names: what the directory holds; None: list it.
+        :param names: the names in the directory; None: list it.
         :raises TokenFileError: if the directory can't be listed.
         """
         directory = self._usable_directory()
@@ -132,9 +132,9 @@ class TokenStore:
         return {server: directory / found[server] for server in found if trusted_by_file(server)}
 
     def holding(self, token: str) -> list[Path]:
-        """The files of CAVE tokens that hold a token, under any key and whatever their names say.
+        """The secret files, under any name, that hold a token, under any key.
 
-        A file that can't be read is left out; ``cave-auth doctor`` lists those.
+        A file that can't be read is left out; ``cave-auth doctor`` reports it.
 
         :raises TokenFileError: if the directory can't be listed.
         """
@@ -147,13 +147,13 @@ class TokenStore:
         return found
 
     def _judged(self) -> Iterator[tuple[str, DoubtfulFile | None]]:
-        """Each server with a file of its own, and what speaks against the file."""
+        """Each server with a file of its own, and the doubt about the file, if any."""
         owners = self._owners()
         for server, path in sorted(self.own_files().items()):
             yield server, permissions.doubt_about(path, server, owners)
 
     def _owners(self) -> frozenset[int]:
-        """The users whose files make a server trusted."""
+        """The ids of the users whose files make a server trusted."""
         named = [self._directory] if self._directory else []
         if os.environ.get("CLOUD_VOLUME_DIR"):
             named.append(self._cloud_volume_dir())
@@ -164,8 +164,8 @@ class TokenStore:
 
         :param server: ``host``, ``host:port`` or ``https://host:port``; None: the default file.
         :param key: the key of the token in the file.
-        :raises TokenFileError: if the file can't be read, is not a JSON object, or what it
-            holds under the key is not a token.
+        :raises TokenFileError: if the file can't be read, is not a JSON object, or holds no valid
+            token under the key.
         """
         path = self.path_for(server)
         return token_in(read_secrets(path) or {}, key, path)
@@ -181,24 +181,24 @@ class TokenStore:
         """Save a token and return the path of the file.
 
         The write is atomic, under a lock shared with other processes. A new file has mode 0600,
-        in a directory made 0700; an existing one keeps owner, group and mode, less others' bits.
-        Links are followed to their target. Other keys stay as they are, to the last character.
-        Saving what is already there changes nothing.
+        and a new directory 0700. An existing file keeps owner, group and mode, except the rights
+        of others. The target of a link is written, and the link kept. Other keys are not changed.
+        Saving a token that is already there changes nothing.
 
-        :param token: letters, digits and ``-._~+/``, as RFC 6750 has it.
-        :param server: as for :meth:`load`. To save a token for a server is to trust that server.
+        :param token: letters, digits and ``-._~+/`` (RFC 6750).
+        :param server: as for :meth:`load`. If you save a token for a server, you trust that server.
         :param key: the key to save it under.
-        :param overwrite: whether another token under this key may be replaced.
+        :param overwrite: whether to replace another token under this key.
         :raises InvalidToken: if the token can't be one.
-        :raises TokenFileError: if the key holds another token and ``overwrite`` is False, or the
-            file can't be read or written; the old content then stands.
+        :raises TokenExists: if the key holds another token, and ``overwrite`` is False.
+        :raises TokenFileError: if the file can't be read or written. It is not changed then.
         """
         check_token(token, "the token to save")
         path = self.path_for(server)
         if not _CLOUD_VOLUME_TOKEN.match(token):
             warn_once(
-                f"The token saved to {path} is neither hexadecimal nor base64, as those of CAVE "
-                "are. CloudVolume will refuse it. If it was cut off or mixed up, save it again."
+                f"The token saved to {path} is neither hexadecimal nor base64, so CloudVolume will "
+                "refuse it. Check that it was copied correctly, and save it again."
             )
 
         def decide(secrets: dict[str, Any]) -> Changes:
@@ -206,7 +206,7 @@ class TokenStore:
             if present not in (None, "", token) and not overwrite:
                 raise TokenExists(
                     path,
-                    f"holds another token under the key {key!r} already",
+                    f"already holds another token under the key {key!r}",
                     "Pass overwrite=True to replace it, or choose another key.",
                 )
             return {} if present == token else {key: token}
@@ -217,14 +217,14 @@ class TokenStore:
     def replace(
         self, old: str, new: str | None, server: str | None = None, key: str | None = None
     ) -> bool:
-        """Put a token in place of another where a file holds that one; return whether it did.
+        """Replace a token in a file, if the file holds it; return whether it did.
 
-        Unlike :meth:`save`, this never touches a token that somebody else has saved meanwhile.
+        Unlike :meth:`save`, this never replaces a token that another process has just saved.
 
         :param old: the token to replace.
-        :param new: the token to put there; None: delete the old one, as :meth:`delete` does.
+        :param new: the new token; None: delete the old one, as :meth:`delete` does.
         :param server: as for :meth:`load`.
-        :param key: replace it under this key alone; None: under each key that holds it.
+        :param key: replace it under this key only; None: under each key that holds it.
         :raises InvalidToken: if the new token can't be one.
         :raises TokenFileError: if the file can't be read or written.
 
@@ -244,7 +244,7 @@ class TokenStore:
         return change(path, lambda secrets: dict.fromkeys(_keys_of(secrets, old, key), new))
 
     def delete(self, server: str | None = None, key: str = DEFAULT_KEY) -> bool:
-        """Delete a token; the file goes with its last key. Return whether there was one.
+        """Delete a token, and with the last key the file. Return whether there was one.
 
         :param server: as for :meth:`load`.
         :param key: the key of the token in the file.
@@ -266,10 +266,10 @@ def read_secrets(path: Path) -> dict[str, Any] | None:
 
 
 def read_named(path: Path) -> dict[str, Any] | None:
-    """The content of a file that the caller named: a JSON object, or the token and nothing else.
+    """The content of a file that the caller named: a JSON object, or only a token.
 
-    :return: the object; ``{"token": …}`` for a file that holds the bare token, which may end in a
-        newline; None if there is no such file.
+    :return: the object; ``{"token": …}`` if the file holds only a token, with or without a newline
+        at its end; None if there is no such file.
     :raises TokenFileError: if it can't be read, or holds something else.
     """
     document = _read(path)
@@ -285,13 +285,13 @@ def read_named(path: Path) -> dict[str, Any] | None:
 
 def _read(path: Path) -> Document | None:
     document = _open(path)
-    if document is not None:  # not in _open, which is called under a lock; a log handler may wait
+    if document is not None:  # not in _open, which is called under a lock: a handler may wait
         permissions.warn_if_exposed(path)
     return document
 
 
-# The errors below are not chained: a JSONDecodeError and a UnicodeDecodeError carry the whole
-# document, and so the token; and no local variable shows it in a traceback.
+# The errors below are not chained: JSONDecodeError and UnicodeDecodeError hold the document, and so
+# the token. Nor does a local variable hold it, which a traceback may show.
 
 
 def _open(path: Path) -> Document | None:
@@ -315,23 +315,26 @@ def _parse(document: Document, path: Path) -> Secrets:
         problem = f"is not JSON ({error.msg}, line {error.lineno})"
     except TypeError as error:
         problem = f"holds a JSON {error} and not an object"
-    except (ValueError, RecursionError):  # a number of thousands of digits; thousands of brackets
+    except (ValueError, RecursionError):  # thousands of digits, or of brackets
         problem = "is not JSON"
     raise TokenFileError(path, problem, _EXPECTED)
 
 
 def _keys_of(secrets: dict[str, Any] | None, token: str, key: str | None) -> list[str]:
-    """The keys under which a file holds a token; of one key, if that is named."""
+    """The keys under which a file holds a token.
+
+    :param key: look under this key only; None: under all keys.
+    """
     keys = (secrets or {}) if key is None else [key]
     return [each for each in keys if (secrets or {}).get(each) == token]
 
 
 def token_in(secrets: Mapping[str, Any], key: str, path: Path) -> str | None:
-    """The token under a key of a secret file's content; None where it has none.
+    """The token under a key of a secret file's content; None if there is none.
 
-    :raises TokenFileError: if what is there can't be a token.
+    :raises TokenFileError: if the value can't be a token.
     """
-    if secrets.get(key) in (None, ""):  # CAVEclient saves null where it had no token
+    if secrets.get(key) in (None, ""):  # CAVEclient saves null if it has no token
         return None
     try:
         return check_token(secrets[key], f"the value of {key!r}")
@@ -343,17 +346,18 @@ _EXPECTED = (
     'A secret file holds one JSON object: {"token": "…"}. Fix the file, or delete it '
     "and log in again: cave-auth login."
 )
-_NAMED_FILE = 'Save the token to it and nothing else, or a JSON object: {"token": "…"}.'
-_KEEP_ONE = "No change is safe. Edit the file so that each key is there once."
+_NAMED_FILE = 'Save only the token to it, or a JSON object: {"token": "…"}.'
+_KEEP_ONE = "It was not changed. Edit the file so that each key is there once."
 
 
-Changes = dict[str, str | None]  # key -> new value; None: none any more
+Changes = dict[str, str | None]  # key -> new value; None: delete the key
 
 
 def change(path: Path, decide: Callable[[dict[str, Any]], Changes]) -> bool:
-    """Change keys of a file under its lock, as a function of what it holds; return if it did.
+    """Change keys of a file under its lock; return whether anything changed.
 
-    :raises TokenFileError: if the file can't be read or written; the old content then stands.
+    :param decide: returns the changes, given the content.
+    :raises TokenFileError: if the file can't be read or written. It is not changed then.
     """
     with files.locked(path) as target:
         document = _open(target) or Document()
@@ -368,11 +372,11 @@ def change(path: Path, decide: Callable[[dict[str, Any]], Changes]) -> bool:
             is_empty = not document.secrets()
         except RepeatedKey as error:
             raise TokenFileError(target, f"holds {error}", _KEEP_ONE) from None
-        except RecursionError:  # what can be read at one depth of the stack can't at another
+        except RecursionError:  # though it could be read at another depth of the stack
             raise TokenFileError(target, "is nested too deep", _EXPECTED) from None
         _write(target, document)
         if is_empty:
-            files.remove(path)  # an empty file would still make its server a trusted one
+            files.remove(path)  # an empty file would still make its server trusted
     return True
 
 

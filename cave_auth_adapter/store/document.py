@@ -1,6 +1,6 @@
-"""The text of a secret file, in which one key can be changed and every other character stays.
+"""Change one key in the text of a secret file, and leave every other character as it is.
 
-Reading and writing the object again would change it: big numbers lose digits, indentation goes.
+Loading and dumping the JSON would change it: big numbers lose digits, and indentation is lost.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ _decode = json.JSONDecoder().raw_decode
 
 
 class RepeatedKey(ValueError):
-    """An object names a key twice, so that no change would be safe.
+    """An object has a key twice, so no change is safe.
 
-    :ivar line: where it does so the second time, from 1.
+    :ivar line: the line of the second one, from 1.
     """
 
     def __init__(self, line: int):
@@ -26,7 +26,7 @@ class RepeatedKey(ValueError):
 
 
 class Secrets(dict[str, Any]):
-    """What a secret file holds, key -> token. Its ``repr`` shows no token: it is in tracebacks."""
+    """The content of a secret file, key -> token. Tracebacks show its ``repr``: it has no token."""
 
     def __repr__(self) -> str:
         return f"<{len(self)} secrets>"
@@ -40,12 +40,12 @@ class Document:
 
     @classmethod
     def decode(cls, content: bytes) -> Document:
-        """The text of what is in a file.
+        """Decode the content of a file.
 
-        Editors on Windows put a byte order mark before UTF-8, or write UTF-16. Other programs read
-        neither, so it is written again as plain UTF-8.
+        Editors on Windows add a byte order mark to UTF-8, or write UTF-16. Other programs can't
+        read these, so the document is written as plain UTF-8 again.
 
-        :raises UnicodeDecodeError: if it is no text.
+        :raises UnicodeDecodeError: if it is not text.
         """
         if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return cls(content.decode("utf-16"))
@@ -58,7 +58,7 @@ class Document:
         """The JSON object.
 
         :raises ValueError: if it is not JSON.
-        :raises TypeError: if it is not an object; says what it is.
+        :raises TypeError: if it is not an object; the message is the type.
         """
         value = json.loads(self.text)
         if not isinstance(value, dict):
@@ -67,12 +67,12 @@ class Document:
         return Secrets(value)
 
     def with_key(self, key: str, value: str) -> Document:
-        """The document with a key set, in its place if it is there already.
+        """The document with a key set, in place if it exists, otherwise at the end.
 
         >>> Document('{"n": 1e400}').with_key("token", "0123").text
         '{"n": 1e400, "token": "0123"}'
 
-        :raises RepeatedKey: if the object names any key twice.
+        :raises RepeatedKey: if the object has any key twice.
         """
         text, members = self.text, self._members()
         for member in members:
@@ -83,16 +83,16 @@ class Document:
             return Document(f"{{{item}}}")
         last = members[-1]
         before = len(text[: last.start].rstrip(" \t\n\r"))
-        space = text[before : last.start] or " "  # on a line of its own where the last one is
+        space = text[before : last.start] or " "  # on its own line if the last key is on its own
         return Document(f"{text[: last.end]},{space}{item}{text[last.end :]}")
 
     def without_key(self, key: str) -> Document:
-        """The document without a key that is there.
+        """The document without an existing key.
 
         >>> Document('{"token": "0123", "n": 1e400}').without_key("token").text
         '{"n": 1e400}'
 
-        :raises RepeatedKey: if the object names any key twice.
+        :raises RepeatedKey: if the object has any key twice.
         """
         text, members = self.text, self._members()
         (index,) = (n for n, member in enumerate(members) if member.key == key)
@@ -103,12 +103,12 @@ class Document:
         return Document(text[: members[0].start] + text[members[1].start :])
 
     def _members(self) -> list[_Member]:
-        """The members of the object, which :meth:`secrets` has read, in their order."""
+        """The members of the object, in order. :meth:`secrets` has checked that it is one."""
         text, members = self.text, dict[str, _Member]()
-        position = self._skip(self._skip(0) + 1)  # behind the brace
+        position = self._skip(self._skip(0) + 1)  # after the brace
         while text[position] != "}":
             key, end = _decode(text, position)
-            value = self._skip(self._skip(end) + 1)  # behind the colon
+            value = self._skip(self._skip(end) + 1)  # after the colon
             _, end = _decode(text, value)
             if key in members:
                 raise RepeatedKey(text.count("\n", 0, position) + 1)
@@ -119,14 +119,14 @@ class Document:
         return list(members.values())
 
     def _skip(self, position: int) -> int:
-        """The first position from there on that is no white space."""
+        """The first position after white space."""
         match = _SPACE.match(self.text, position)
-        assert match is not None  # noqa: S101 - it matches the empty text, too
+        assert match is not None  # noqa: S101 - it matches an empty string, too
         return match.end()
 
 
 class _Member(NamedTuple):
-    """A key, and where it and its value are in the text."""
+    """A key, and the positions of the key and its value in the text."""
 
     key: str
     start: int

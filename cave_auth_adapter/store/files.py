@@ -1,6 +1,6 @@
-"""Read, lock and replace a file, so that readers see the old one or the new one, whole.
+"""Read, lock and replace files. Readers see the old file or the new one, even after a crash.
 
-Everything that the operating system refuses becomes a :class:`TokenFileError`.
+Errors of the operating system become a :class:`TokenFileError`.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from . import permissions
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-# Seconds. A write takes milliseconds, so a longer wait means that a process hangs. It allows for a
-# crowd: a lock that comes free goes to any process that waits, not to the first.
+# Seconds. A write takes milliseconds, so a longer wait means that a process hangs. It is generous:
+# of many waiting processes, any may get the lock next.
 _LOCK_TIMEOUT = 30.0
 _LOCK_POLL = 0.01
-_PATIENCE = 1.0  # seconds in which Windows may refuse, because another process has the file open
+_PATIENCE = 1.0  # seconds to retry on Windows, where another process may have the file open
 _PATIENCE_POLL = 0.02
 # flock(2) on Lustre without "-o flock", on NFS without a lock daemon, on FUSE
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP})
 _LOCKED = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES})
-_CIRCLE_OF_LINKS = 1921  # ERROR_CANT_RESOLVE_FILENAME, of Windows
-_HELD = ".held"  # without locks, one is held by a file of this name being there
-# fsync(2) on CIFS, on FUSE, on what is not a disk
+_CIRCLE_OF_LINKS = 1921  # ERROR_CANT_RESOLVE_FILENAME on Windows
+_HELD = ".held"  # suffix of a lock file for file systems without locks: it exists while held
+# fsync(2) on CIFS, on FUSE, on pipes and the like
 _NO_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 
 _MAKE_WRITABLE = (
-    "Save to a directory that you can write, and name it with the variable CLOUD_VOLUME_DIR, "
-    "or give the token in the variable CAVE_TOKEN."
+    "Set the variable CLOUD_VOLUME_DIR to a directory that you can write to, or set the variable "
+    "CAVE_TOKEN to the token."
 )
 
 T = TypeVar("T")
@@ -47,21 +47,21 @@ T = TypeVar("T")
 
 def _make_lasting() -> str:
     return (
-        "It is read more than once: save the token to a file, or give it in the variable "
+        "It is read more than once, so save the token to a file, or set the variable "
         f"CAVE_TOKEN, as in {shells.output_in('CAVE_TOKEN', 'command')}."
     )
 
 
 def refusal(path: Path, error: OSError | ValueError, remedy: str | None = None) -> TokenFileError:
-    """What the operating system says about a path, as our error."""
+    """The error for a path that the operating system refuses."""
     if remedy is None:
         how = "" if shells.WINDOWS else " (chmod u+rw)"
-        remedy = f"Put a file there that you can read{how}, in place of what is there."
+        remedy = f"Replace it with a file that you can read{how}."
     return TokenFileError(path, f"can't be used: {_reason(error)}", remedy)
 
 
 def _reason(error: OSError | ValueError) -> str:
-    if not isinstance(error, OSError):  # os.open, os.stat and others raise it for one thing alone
+    if not isinstance(error, OSError):  # the only ValueError that os.open, os.stat and others raise
         return "its name has a NUL character in it"
     if getattr(error, "winerror", None) == _CIRCLE_OF_LINKS:
         return "too many levels of symbolic links"
@@ -82,9 +82,9 @@ def names_in(directory: Path) -> list[str]:
 
 
 def read(path: Path, limit: int) -> bytes | None:
-    """The content of a file, up to a number of bytes; None if there is no such file.
+    """The content of a file, up to ``limit`` bytes; None if there is no such file.
 
-    :raises TokenFileError: if it can't be read, or is no file.
+    :raises TokenFileError: if it can't be read, or is not a regular file.
     """
     try:
         with _insist(lambda: open(path, "rb", opener=_open_at_once), _is_readable(path)) as file:
@@ -94,25 +94,25 @@ def read(path: Path, limit: int) -> bytes | None:
     except TokenFileError:
         raise
     except (OSError, ValueError) as error:
-        # A host name may have 253 characters, too many for the name of a file with a suffix.
+        # ENAMETOOLONG: a host name of 253 characters makes a file name that is too long.
         if isinstance(error, OSError) and error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
             if not is_below_a_file(path):
                 return None
             error = NotADirectoryError(errno.ENOTDIR, "not a directory")
-        if isinstance(error, PermissionError) and os.path.isdir(path):  # as Windows calls that
+        if isinstance(error, PermissionError) and os.path.isdir(path):  # Windows: a directory
             error = IsADirectoryError(errno.EISDIR, "is a directory")
         raise refusal(path, error) from error
 
 
 def is_below_a_file(path: Path) -> bool:
-    """Whether a file is where a directory should be; Windows finds nothing there, POSIX tells."""
+    """Whether a file is where a directory should be. POSIX raises ENOTDIR for that, Windows not."""
     if os.name != "nt":
         return False
     return next((not place.is_dir() for place in path.parents if place.exists()), False)
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    """Open a file; a named pipe that nobody writes to would make us wait without end."""
+    """Open a file without blocking: a named pipe may have no writer."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -121,9 +121,9 @@ def _is_readable(path: Path) -> Callable[[], bool]:
 
 
 def _insist(act: Callable[[], T], is_allowed: Callable[[], bool] = lambda: True) -> T:
-    """Do something again, for a second, where access is denied that should be allowed.
+    """Retry for a second if access is denied although it should be allowed.
 
-    Windows denies it while another process has the file open, or is just replacing it.
+    Windows denies access while another process has the file open or is replacing it.
     """
     until = time.monotonic() + _PATIENCE
     while True:
@@ -137,13 +137,13 @@ def _insist(act: Callable[[], T], is_allowed: Callable[[], bool] = lambda: True)
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[Path]:
-    """Hold the lock of the file that a path leads to. The directory is made if it is missing.
+    """Lock a file; make its directory if it is missing. Yields the path to write to.
 
-    The target of a link is what is locked, and what is to be written: a link stays a link.
+    The target of a link is locked and written, so that the link stays.
 
-    :raises TokenFileError: for anything that the operating system refuses meanwhile.
+    :raises TokenFileError: for any error of the operating system, also in the block.
     """
-    from filelock import Timeout  # takes longer to import than all the rest of us
+    from filelock import Timeout  # slow to import, and most processes write nothing
 
     try:
         target = Path(os.path.realpath(path))
@@ -153,9 +153,9 @@ def locked(path: Path) -> Iterator[Path]:
             yield target
     except Timeout as error:
         problem = f"another process has held its lock for {_LOCK_TIMEOUT:.0f} seconds"
-        remedy = "End that process, and save again."
+        remedy = "Stop that process, and save again."
         if error.lock_file.endswith(_HELD):
-            remedy = f"If no process is saving, one was killed: {shells.removal(error.lock_file)}"
+            remedy = f"If that process is gone, delete its lock: {shells.removal(error.lock_file)}"
         raise TokenFileError(path, problem, remedy) from None
     except TokenFileError:
         raise
@@ -171,27 +171,27 @@ def _lock_of(target: Path) -> BaseFileLock:
     descriptor = os.open(path, flags, 0o600)
     try:
         state = os.fstat(descriptor)
-        if state.st_nlink == 1:  # else somebody linked another file to this name
-            permissions.adopt(descriptor, target, at_least=0o600)  # who may write it may lock it
+        if state.st_nlink == 1:  # otherwise it is a hard link to another file
+            permissions.adopt(descriptor, target, at_least=0o600)  # users who may write may lock
         mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
         has_locks = _has_locks(descriptor)
     finally:
         os.close(descriptor)
     if has_locks:
         return FileLock(path, timeout=_LOCK_TIMEOUT, mode=mode)
-    from filelock import SoftFileLock  # of a module of its own, which most never need
+    from filelock import SoftFileLock  # rarely needed
 
     return SoftFileLock(path.with_suffix(_HELD), timeout=_LOCK_TIMEOUT, mode=mode)
 
 
 def _has_locks(descriptor: int) -> bool:
-    """Whether the file system has locks. filelock 3.12 takes every refusal for a lock that is held.
+    """Whether the file system has locks. filelock 3.12 takes each error to mean "locked".
 
-    :raises OSError: if the lock is refused for another reason.
+    :raises OSError: if locking fails for another reason.
     """
     try:
         import fcntl
-    except ImportError:  # Windows has
+    except ImportError:  # Windows always has locks
         return True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -203,12 +203,12 @@ def _has_locks(descriptor: int) -> bool:
 
 
 def replace(target: Path, content: bytes) -> None:
-    """Replace a file at once, whole. Its lock must be held.
+    """Replace a file atomically. Hold its lock.
 
-    :raises OSError: if that fails; the old file stands then.
+    :raises OSError: if that fails; the old file is not changed then.
     """
     prefix = f".{target.name}.new-"
-    # We hold the lock, so a temporary file that is there belongs to a process that was killed.
+    # We hold the lock, so any temporary file is left from a process that was killed.
     for stale in target.parent.glob(glob.escape(prefix) + "*"):
         with contextlib.suppress(OSError):
             stale.unlink()
@@ -228,12 +228,12 @@ def replace(target: Path, content: bytes) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, if it is there."""
+    """Remove a file, if it exists."""
     _insist(lambda: path.unlink(missing_ok=True))
 
 
 def _sync(descriptor: int) -> None:
-    """Bring a file to the disk, where the file system knows how to (fsync(2))."""
+    """Write a file to the disk (fsync(2)), if the file system supports that."""
     try:
         os.fsync(descriptor)
     except OSError as error:
@@ -242,10 +242,10 @@ def _sync(descriptor: int) -> None:
 
 
 def _sync_directory(directory: Path) -> None:
-    """Make a rename last (fsync(2)): the new name is in the directory, not in the file."""
-    if os.name == "nt":  # a directory can't be opened there, and need not be
+    """Make a rename durable (fsync(2)): the new name is in the directory."""
+    if os.name == "nt":  # a directory can't be opened there
         return
-    with contextlib.suppress(OSError):  # some file systems can't; the rename has been done
+    with contextlib.suppress(OSError):  # some file systems don't support it
         descriptor = os.open(directory, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -1,16 +1,16 @@
-"""Whose token is in ``cave-secret.json``?
+"""Decide which deployment the token in ``cave-secret.json`` belongs to.
 
-That file is the tutorial's place for a token. It does not say which deployment its token is of, and
-nobody's token is shown to another deployment's server in order to find out. The files of single
-servers beside it tell:
+The CAVE tutorial saves a token in that file, which doesn't say which deployment it belongs to. We
+can't ask the servers: that would show the token to other deployments. So we compare it with the
+files of single servers:
 
-* The *owners* are the deployments whose own file holds the same token. If there are any, the file
-  serves them.
-* If there are none, but the default deployment has an own file, it most likely holds that one's
-  older key, and serves the default deployment alone.
-* Either way it also serves each host that ``CAVE_AUTH_HOSTS`` or ``hosts=`` names, if that is of no
-  known deployment and has no file of its own.
-* Else nobody knows whose it is, and it serves every trusted host, as in CAVEclient.
+* The *owners* are the deployments whose own file holds the same token. If there are owners, the
+  file serves only them.
+* If there are none, but the default deployment has a file of its own, ``cave-secret.json`` most
+  likely holds its older key, and serves only the default deployment.
+* In both cases it also serves hosts that ``CAVE_AUTH_HOSTS`` or ``hosts=`` names, if they belong to
+  no known deployment and have no file of their own.
+* Otherwise its deployment is unknown, and it serves every trusted host, as with CAVEclient.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from . import TokenStore
 
 
 class Ownership(NamedTuple):
-    """The deployments whose token ``cave-secret.json`` holds.
+    """The deployments that the token in ``cave-secret.json`` belongs to.
 
     :ivar owners: the auth servers of the deployments whose own file holds the same token.
-    :ivar deployments: the deployments that the file serves; None: nobody knows whose it is.
+    :ivar deployments: the deployments that the file serves; None: unknown, so all.
     :ivar servers: the servers that have a file of their own.
     """
 
@@ -46,19 +46,19 @@ class Ownership(NamedTuple):
         return is_named and auth_server_of(origin) is None and origin.server not in self.servers
 
     def may_replace_a_refused_one(self, origin: Origin) -> bool:
-        """Whether the token may follow one of a host's own file that the host refused.
+        """Whether a host may get the token after it has refused the one in its own file.
 
-        A refusal is the server's word, which must not lead to another deployment's token.
+        A server must not get another deployment's token by refusing its own.
         """
         return self.deployments is not None and deployment_of(origin) in self.deployments
 
 
 def ownership(token: Token, own: Mapping[str, Token | None]) -> Ownership:
-    """Whose token it is that ``cave-secret.json`` holds.
+    """Decide whose token ``cave-secret.json`` holds.
 
     :param token: the token in ``cave-secret.json``.
-    :param own: each server that has a file of its own -> the token in it; None where the file can't
-        be read, so that nobody knows whether it is the same.
+    :param own: each server that has a file of its own -> the token in it; None if the file can't
+        be read.
     """
     deployment = {server: deployment_of(HostSpec.parse(server).origin) for server in own}
     owners = frozenset(deployment[server] for server in own if own[server] == token)
@@ -72,7 +72,7 @@ def ownership(token: Token, own: Mapping[str, Token | None]) -> Ownership:
 def ownership_of_default_file(
     store: TokenStore | None = None, key: str = DEFAULT_KEY
 ) -> Ownership | None:
-    """Whose token ``cave-secret.json`` holds at the moment; None if it holds none.
+    """Decide whose token ``cave-secret.json`` holds now; None if it holds none.
 
     :param store: the directory of secret files; None: the usual one.
     :param key: the key in the files.

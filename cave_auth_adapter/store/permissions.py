@@ -1,8 +1,8 @@
-"""Whose a file is, and who else can write it.
+"""Check and set who can read and write the secret files.
 
-A new file gets owner, group and mode of the one that it replaces. A file makes its server a trusted
-one only if no other user can have made it. All of it is for POSIX: access on Windows is by lists
-that the mode does not show, and a user's profile there is closed to others.
+A new file gets the owner, group and mode of the one that it replaces. A file makes its server
+trusted only if no other user can have made it. This is for POSIX only: on Windows, the mode does
+not show the access control lists, and other users can't write to a user's profile.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from ..runtime import warn_once
 
 _PRIVATE_FILE, _PRIVATE_DIRECTORY = 0o600, 0o700
 _LESS_OTHERS = 0o770
-# Where Kubernetes mounts a secret, each file is a link to "..data/NAME", and its mode is set in the
-# pod's specification (kubernetes/pkg/volume/util/atomic_writer.go).
+# Kubernetes mounts each file of a secret as a link to "..data/NAME", with a mode from the pod's
+# specification (kubernetes/pkg/volume/util/atomic_writer.go).
 _KUBERNETES = "..data/"
 
 # --- What we write -------------------------------------------------------------------------
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory and what is missing above it, each of mode 0700, whatever the umask."""
+    """Make a directory and its missing parents, each with mode 0700 for any umask."""
     missing = list(itertools.takewhile(lambda place: not place.exists(), (path, *path.parents)))
     for place in reversed(missing):
         try:
@@ -42,10 +42,10 @@ def make_directory(path: Path) -> None:
 def _adopt_directory(path: Path) -> None:
     if os.geteuid() != 0:
         if stat.S_IMODE(os.stat(path).st_mode) != _PRIVATE_DIRECTORY:
-            with contextlib.suppress(OSError):  # a file system may have no modes
+            with contextlib.suppress(OSError):  # some file systems have no modes
                 os.chmod(path, _PRIVATE_DIRECTORY)
         return
-    # By descriptor: the owner of the directory above could put something else in this place.
+    # By descriptor: the owner of the parent directory could replace it by something else.
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         _set(descriptor, os.stat(path.parent), _PRIVATE_DIRECTORY)
@@ -54,12 +54,12 @@ def _adopt_directory(path: Path) -> None:
 
 
 def adopt(descriptor: int, target: Path, at_least: int = 0) -> None:
-    """Give a new file the owner, group and mode of the one that it is to replace.
+    """Give a new file the owner, group and mode of the file that it replaces.
 
-    Others' rights are left out. Where it replaces none, it has mode 0600, and one that root makes
-    belongs to the owner of the directory: ``sudo`` must not take a user's files away.
+    Others get no rights. If it replaces no file, it gets mode 0600. If root makes it, it belongs to
+    the owner of the directory, so that a user can still read it after a command with ``sudo``.
 
-    :param at_least: bits that the mode gets in any case.
+    :param at_least: bits that are always set in the mode.
     """
     if os.name != "posix":
         return
@@ -72,7 +72,7 @@ def adopt(descriptor: int, target: Path, at_least: int = 0) -> None:
 
 
 def _set(descriptor: int, like: os.stat_result, mode: int, *, keep_group: bool = True) -> None:
-    """Set owner (as root), group and mode of an open file, as far as the file system allows it."""
+    """Set the owner (as root), group and mode of an open file, if the file system allows it."""
     is_now = os.fstat(descriptor)
     owner = like.st_uid if os.geteuid() == 0 else is_now.st_uid
     group = like.st_gid if keep_group else is_now.st_gid
@@ -80,9 +80,9 @@ def _set(descriptor: int, like: os.stat_result, mode: int, *, keep_group: bool =
         try:
             os.fchown(descriptor, owner, group)
         except OSError:
-            mode &= _PRIVATE_DIRECTORY  # what one group may do is not for another
+            mode &= _PRIVATE_DIRECTORY  # its group is another one, which gets no rights
     if stat.S_IMODE(is_now.st_mode) != mode:
-        with contextlib.suppress(OSError):  # vfat and CIFS have modes that can't be changed
+        with contextlib.suppress(OSError):  # modes can't be changed on vfat and CIFS
             os.fchmod(descriptor, mode)
 
 
@@ -90,10 +90,10 @@ def _set(descriptor: int, like: os.stat_result, mode: int, *, keep_group: bool =
 
 
 def warn_if_exposed(path: Path) -> None:
-    """Say that others can read a file, where this user can change that."""
+    """Warn if others can read a file of this user."""
     if os.name == "posix" and _is_exposed(path):
         quoted = shlex.quote(str(path))
-        warn_once(f"{path} can be read by others. Keep it to yourself: chmod 600 {quoted}")
+        warn_once(f"Other users can read {path}. To make it private: chmod 600 {quoted}")
 
 
 def _is_exposed(path: Path) -> bool:
@@ -102,14 +102,14 @@ def _is_exposed(path: Path) -> bool:
         if not state.st_mode & stat.S_IROTH or state.st_uid != os.geteuid():
             return False
         return not _is_from_kubernetes(path) and not _is_read_only(path)
-    except OSError:  # it is gone by now
+    except OSError:  # it was deleted just now
         return False
 
 
 def _is_from_kubernetes(path: Path) -> bool:
     try:
         return os.readlink(path).startswith(_KUBERNETES)
-    except OSError:  # it is no link
+    except OSError:  # not a link
         return False
 
 
@@ -118,11 +118,11 @@ def _is_read_only(path: Path) -> bool:
 
 
 class DoubtfulFile(NamedTuple):
-    """A secret file that another user may have made, so that it makes no server trusted.
+    """A secret file that does not make its server trusted: another user may have made it.
 
     :ivar server: the server in its name.
-    :ivar reason: why, in words.
-    :ivar remedy: a command that closes the place to others; None where there is none.
+    :ivar reason: why another user may have made it.
+    :ivar remedy: a command that takes write access from others; None if none helps.
     """
 
     server: str
@@ -133,14 +133,14 @@ class DoubtfulFile(NamedTuple):
     def __str__(self) -> str:
         advice = f'If you trust it: export CAVE_AUTH_HOSTS="$CAVE_AUTH_HOSTS,{self.server}"'
         if self.remedy:
-            advice = f"Close it: {self.remedy}"
+            advice = f"To fix that: {self.remedy}"
         return f"{self.path} does not make {self.server} trusted: {self.reason}. {advice}"
 
 
 def doubt_about(path: Path, server: str, owners: Set[int]) -> DoubtfulFile | None:
-    """Whether another user can have made a file, or can put another in its place.
+    """Check whether another user can have made or replaced a file; None if not.
 
-    The file and its directory are looked at, and both once more where a link leads to.
+    This checks the file and its directory, and for a link its target and that one's directory.
 
     :param owners: the ids of the users who may own them.
     """
@@ -152,7 +152,7 @@ def doubt_about(path: Path, server: str, owners: Set[int]) -> DoubtfulFile | Non
             state, link = os.stat(place), os.lstat(place)
             writable = _can_be_written_by_everybody(place, state)
         except OSError as error:
-            reason = f"{place} can't be looked at: {(error.strerror or '').lower()}"
+            reason = f"{place} can't be checked: {(error.strerror or '').lower()}"
             return DoubtfulFile(server, path, reason)
         for uid in (state.st_uid, link.st_uid):
             if uid not in owners:
@@ -167,17 +167,17 @@ def doubt_about(path: Path, server: str, owners: Set[int]) -> DoubtfulFile | Non
 def _can_be_written_by_everybody(place: Path, state: os.stat_result) -> bool:
     if not state.st_mode & stat.S_IWOTH:
         return False
-    # In a sticky directory nobody can replace another user's file (chmod(1)).
+    # In a sticky directory, users can't replace another user's file (chmod(1)).
     is_sticky = stat.S_ISDIR(state.st_mode) and state.st_mode & stat.S_ISVTX
     return not is_sticky and not _is_read_only(place)
 
 
 def owners(home: Path, *named: Path) -> frozenset[int]:
-    """The users whose files are trusted like our own: this one, root, and the owners of places.
+    """The users whose files are trusted: this user, root, and the owners of these directories.
 
-    :param home: the home directory. It may be on a volume of another user, as with ``docker -v``;
-        and so may ``.cloudvolume`` in it, where nobody else can make one.
-    :param named: directories that were named by a variable or in code.
+    :param home: the home directory. It may belong to another user, as with ``docker -v``. So may
+        ``.cloudvolume`` in it, if not everybody can write to the home directory.
+    :param named: directories that a variable or code names.
     """
     if os.name != "posix":
         return frozenset()

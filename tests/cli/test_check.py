@@ -151,7 +151,7 @@ def test_a_world_writable_file_is_named_as_the_reason(run: Run, sandbox: Sandbox
     path.chmod(0o606)
     told = parsed(run("check", f"{sandbox.data_server}/echo", "--json"))
     assert told["why"] == f"it has a secret file, but everybody can write to {path}"
-    assert told["verdict"].endswith(f". Close it: chmod o-w {path}")
+    assert told["verdict"].endswith(f". To fix that: chmod o-w {path}")
     assert (told["trusted"], told["exit_code"], told["cause"]) == (False, 6, "not_trusted")
     for command in ("trust", "token", "status"):
         result = run(command, server)

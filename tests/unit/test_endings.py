@@ -57,7 +57,7 @@ def test_a_warning_comes_once_on_the_last_day(
     for each in (auth, auth, CaveAuth()):
         assert each.token_for(URL) == LOGIN_TOKEN
     (warning,) = warnings(caplog)
-    assert "ends in 21 hours" in warning
+    assert "expires in 21 hours" in warning
     assert warning.endswith(f"cave-auth login {HOST} --overwrite")
     assert str(store.path_for(HOST)) in warning
     assert LOGIN_TOKEN not in warning
@@ -86,7 +86,7 @@ def test_a_login_token_in_a_variable_gets_the_warning(
     note_end(LOGIN_TOKEN, 3600)
     monkeypatch.setenv("CAVE_TOKEN", LOGIN_TOKEN)
     CaveAuth().token_for(URL)
-    assert "The login token from the variable CAVE_TOKEN ends in" in caplog.text
+    assert "The login token from the variable CAVE_TOKEN expires in" in caplog.text
 
 
 def test_a_key_that_replaced_the_login_token_gets_no_warning(

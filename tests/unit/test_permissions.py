@@ -175,7 +175,7 @@ class TestTrust:
         opened.chmod(opened.stat().st_mode | 0o002)
         assert not trusted()
         (warning,) = [m for m in caplog.messages if EVIL in m and "does not make" in m]
-        command = warning.partition("Close it: ")[2]
+        command = warning.partition("To fix that: ")[2]
         assert command == f"chmod o-w {opened}"
         subprocess.run(command, shell=True, check=True)
         assert trusted()

@@ -229,7 +229,7 @@ class TestAccount:
         assert value(Credentials()) == TOKEN
         assert value(Credentials(), AUTH) == TOKEN
         (warning,) = caplog.messages
-        assert "CAVE_AUTH_ACCOUNT has no effect beside CAVE_TOKEN" in warning
+        assert "CAVE_AUTH_ACCOUNT has no effect while CAVE_TOKEN is set" in warning
 
     def test_a_change_of_account_is_noticed_at_once(
         self, write: Write, monkeypatch: pytest.MonkeyPatch

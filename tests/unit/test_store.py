@@ -271,7 +271,7 @@ class TestWarnings:
         path.chmod(0o644)
         assert [store.load(), store.load()] == [TOKEN, TOKEN]
         (warning,) = caplog.messages
-        assert warning == f"{path} can be read by others. Keep it to yourself: chmod 600 {path}"
+        assert warning == f"Other users can read {path}. To make it private: chmod 600 {path}"
 
     @pytest.mark.parametrize("token", [TOKEN, "dG9rZW4rL2Zvbw==", "ABCDEF"])
     def test_a_token_that_cloudvolume_accepts_gives_no_warning(

@@ -130,7 +130,7 @@ def test_a_directory_in_the_place_of_a_file(secrets: Path) -> None:
     (secrets / "cave-secret.json").mkdir(parents=True)
     with pytest.raises(TokenFileError) as caught:
         TokenStore().load()
-    assert "Put a file there that you can read, in place of" in str(caught.value)
+    assert "Replace it with a file that you can read" in str(caught.value)
 
 
 def test_a_lock_that_was_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
