@@ -17,13 +17,15 @@ from .plain import printable as printable
 from .tokens import DEFAULT_KEY, FILES, Source
 
 _NARROW, _USUAL, _WIDE = 40, 80, 100  # columns
-_KEPT = "\N{NO-BREAK SPACE}"
-# A command line: a program, its subcommand, and arguments that are no words of the sentence.
-_COMMAND = re.compile(
-    r"(?:cave-auth(?: (?:keys|switch))? [a-z-]+|python -m \S+|chmod|rm|export|"
-    r"\bdel|Remove-Item|\$env:\w+)"  # in PowerShell
-    r"(?: (?=\S*[^a-z\s.,;:)])\S+)*"
+_KEPT = {" ": "\1", "-": "\2"}  # nobody breaks a line there, and no text that is shown has them
+# A command line: a program, its subcommand, and arguments that are no words of the sentence:
+# options and their values, quoted words, hosts, paths, NAMES.
+_PROGRAM = (
+    r"cave-auth(?: keys| switch)? [a-z-]+|(?:python -m )?pip install|python -m \S+|keyring del"
+    r"|chmod|rm|del|unset|export|Remove-Item|\$env:\w+"
 )
+_ARGUMENT = r"""--(?:as|server) \S+|"[^"\n]*"|'[^'\n]*'|(?=\S*(?:[^a-z\s.,;:)]|[a-z]\.[a-z]))\S+"""
+_COMMAND = re.compile(rf"(?<![\w-])(?:{_PROGRAM})(?:(?<![.,;:]) (?:{_ARGUMENT}))*")
 
 
 def say(
@@ -71,16 +73,28 @@ def wrapped(text: str, margin: str = "", first: str = "") -> str:
     Your token was refused by global.daf-apis.com. To log in again, run
     cave-auth login --overwrite
     """
-    whole = _COMMAND.sub(lambda command: command[0].replace(" ", _KEPT), text)
     filled = textwrap.fill(
-        whole,
+        unbreakable(text),
         width(),
         initial_indent=first,
         subsequent_indent=margin,
         break_long_words=False,
         break_on_hyphens=False,
     )
-    return filled.replace(_KEPT, " ")
+    return breakable(filled)
+
+
+def unbreakable(text: str) -> str:
+    """A text in which no command can be broken, and no word at a hyphen."""
+    whole = _COMMAND.sub(lambda command: command[0].replace(" ", _KEPT[" "]), text)
+    return whole.replace("-", _KEPT["-"])
+
+
+def breakable(text: str) -> str:
+    """The text that :func:`unbreakable` was given."""
+    for usual, kept in _KEPT.items():
+        text = text.replace(kept, usual)
+    return text
 
 
 def person(user: Any) -> str:

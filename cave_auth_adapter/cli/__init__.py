@@ -34,17 +34,16 @@ def main() -> None:
     """Authenticate Python programs to CAVE services, without changing their code.
 
     \b
-    cave-auth login                  log in, in a browser; once is enough
-    cave-auth status                 who am I, with which token, for how long
-    cave-auth check URL              why does, or doesn't, this address let me in
-    cave-auth run my_script.py       one program, and all that it starts
-    cave-auth enable                 every program of this Python environment
-    cave-auth logout                 forget the token
+    cave-auth login             log in, in a browser, once
+    cave-auth status            who am I, for how long
+    cave-auth check URL         does it let me in, and why
+    cave-auth run my_script.py  a program, and all it starts
+    cave-auth enable            every program of this Python
+    cave-auth logout            forget the token
 
-    \b
-    Exit codes: 0 it worked, 1 it did not, 2 the command line is wrong, 3 no
-    token or a refused one, 4 a permission or terms are missing, 5 the server
-    can't be reached, 6 the host is not trusted, 130 Ctrl-C.
+    Exit codes: 0 it worked, 1 it did not, 2 the command line is wrong, 3 no token or a refused
+    one, 4 a permission or terms are missing, 5 the server can't be reached, 6 the host is not
+    trusted, 130 Ctrl-C.
     """
     # Errors are raised and shown once; the log would show them again.
     logger.addHandler(_SILENCE)

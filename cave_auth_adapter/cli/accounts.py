@@ -75,7 +75,7 @@ def login(
     \b
     cave-auth login
     cave-auth login global.em.brain.allentech.org
-    cave-auth login --no-browser         over SSH: use your own computer's browser
+    cave-auth login --no-browser     on a remote computer
     cat my-token.txt | cave-auth login --token-stdin
     """
     token = _token_on_stdin() if token_stdin else None
@@ -113,7 +113,7 @@ def logout(server: str | None, revoke: bool) -> None:
 
     \b
     cave-auth logout
-    cave-auth logout --revoke        nobody can use the key any more
+    cave-auth logout --revoke     end the key, too
     """
     holding = _saved(server)
     assert holding.token is not None  # noqa: S101 - _saved() has checked it

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 import click
@@ -32,7 +32,7 @@ from ..redaction import is_like_token, without_token
 from ..service import ServerUnreachable, base_url
 from ..service.waiting import waits_told
 from ..store import TokenStore
-from ..words import fitted, say
+from ..words import breakable, fitted, say, unbreakable
 
 FAILED, USAGE, NO_TOKEN, NOT_ALLOWED, UNREACHABLE, NOT_TRUSTED, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
 
@@ -54,8 +54,40 @@ _EXIT_CODES: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
 )
 
 
-class Commands(click.Group):
+class _Help(click.HelpFormatter):
+    """Breaks a text between words and commands only; click breaks `cave-auth` at its hyphen."""
+
+    def write_text(self, text: str) -> None:
+        super().write_text(unbreakable(text))
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], *args: Any, **kwargs: Any) -> None:
+        super().write_dl([(name, unbreakable(text)) for name, text in rows], *args, **kwargs)
+
+    def getvalue(self) -> str:
+        return breakable(super().getvalue())
+
+
+class _Context(click.Context):
+    formatter_class = _Help
+
+
+class Group(click.Group):
+    """Commands whose help fits the terminal, with whole words and whole commands."""
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        cmd.context_class = _Context
+        super().add_command(cmd, name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        commands = [(name, self.commands[name]) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, each.get_short_help_str(500)) for name, each in commands])
+
+
+class Commands(Group):
     """A group of commands that show each error in one line and exit with the documented code."""
+
+    context_class = _Context
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         for stream in (sys.stdout, sys.stderr):

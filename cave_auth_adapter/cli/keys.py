@@ -15,11 +15,11 @@ from ..service import ApiKey
 from ..service.keynames import key_name
 from ..tokens import Token
 from ..words import files, printable, say, table
-from .common import FAILED, as_json, fail, print_json
+from .common import FAILED, Group, as_json, fail, print_json
 from .holding import chosen_holding, server_option
 
 
-@click.group()
+@click.group(cls=Group)
 def keys() -> None:
     """List, make, replace and revoke your API keys.
 
@@ -63,7 +63,8 @@ def create(description: str, server: str | None) -> None:
     """Make an API key and print it. It is shown only now, and not saved.
 
     \b
-    cave-auth keys create "nightly job" | ssh cluster cave-auth login --token-stdin
+    cave-auth keys create "nightly job" |
+        ssh cluster cave-auth login --token-stdin
     """
     auth, _ = chosen_holding(server).ask()
     key = auth.create_key(description or key_name())

@@ -40,7 +40,7 @@ def check(url: str, as_json: bool) -> None:
     .../logout, is not requested.
 
     \b
-    cave-auth check https://global.daf-apis.com/info/api/v2/datastacks
+    cave-auth check global.daf-apis.com/info/api/v2/datastacks
     cave-auth check minnie.microns-daf.com
     """
     done = Check(url)

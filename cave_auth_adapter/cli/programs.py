@@ -10,6 +10,7 @@ from cave_auth_startup import command as startup
 from cave_auth_startup import disabled
 
 from .. import programs
+from ..words import say
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -38,15 +39,15 @@ def enable(status: bool) -> None:
     """
     if status:
         state = "enabled" if programs.hook_file().exists() else "not enabled"
-        click.echo(f"{state} in {programs.hook_file().parent}")
+        say(f"{state} in {programs.hook_file().parent}")
         if disabled():
-            click.echo("The variable CAVE_AUTH_DISABLE switches the plugin off.")
+            say("The variable CAVE_AUTH_DISABLE switches the plugin off.")
         return
-    click.echo(f"Enabled: {programs.enable()}\nTo undo it: cave-auth disable")
+    say(f"Enabled: {programs.enable()}\nTo undo it: cave-auth disable")
 
 
 @click.command()
 def disable() -> None:
     """Undo `cave-auth enable`."""
     was_enabled = programs.disable()
-    click.echo("Disabled." if was_enabled else "It was not enabled; nothing to do.")
+    say("Disabled." if was_enabled else "It was not enabled; nothing to do.")

@@ -36,8 +36,8 @@ def accounts(server: str | None, as_json: bool) -> None:
 
     \b
     cave-auth accounts
-    cave-auth login --as project_b       save another account
-    cave-auth switch project_b           use it, in all tools
+    cave-auth login --as project_b   save another account
+    cave-auth switch project_b       use it, in all tools
     """
     servers = [origin_of(server).server] if server else _auth_servers()
     found = [account for each in servers for account in _accounts(each)]

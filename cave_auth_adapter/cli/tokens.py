@@ -21,7 +21,7 @@ def token(host: str) -> None:
 
     \b
     cave-auth token global.em.brain.allentech.org
-    cave-auth token | ssh cluster cave-auth login --token-stdin
+    cave-auth token | ssh hpc cave-auth login --token-stdin
     """
     _print_secret(_token_for(host))
 
