@@ -146,6 +146,17 @@ def test_blocks_run_by_other_tests_are_named_there() -> None:
             assert f'"{name}"' in (ROOT / test).read_text("utf-8")
 
 
+def test_the_readme_begins_with_all_that_a_newcomer_needs() -> None:
+    """In 30 lines: a picture, install, log in, one line of code; soon a command."""
+    start = (ROOT / "README.md").read_text("utf-8").split("\n")[:30]
+    for needed in ("git clone ", "pip install .", "cave-auth login", "install()", "print("):
+        assert any(line.startswith(needed) for line in start), needed
+    assert sum(line.startswith("![") for line in start) == 1
+    before = "\n".join(start).partition("```")[0]
+    words = re.sub(r"!?\[([^]]*)\]\([^)]*\)", r"\1", before).split()
+    assert len(words) <= 120
+
+
 def test_the_links_of_the_readme_work() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     links = [link for link in re.findall(r"\]\(([^)]+)\)", readme) if "://" not in link]
