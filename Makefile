@@ -39,11 +39,11 @@ help:
 	@echo "  make proof        all tests: about six minutes on two processors"
 	@echo "  make suites       the suites of requests, CAVEclient and four more, with and without us"
 	@echo "  make tools        navis, pcg-skel and other tools, unmodified, with only CAVE_TOKEN"
+	@echo "  make notebooks    logins in a real JupyterLab and JupyterHub, in a real Chromium"
 	@echo "  make package      build the distributions; try them on every Python, 3.10 to 3.14"
 	@echo "Now and then:"
 	@echo "  make lowest       the tests with the oldest requests, urllib3, CAVEclient, cloud-volume"
 	@echo "  make prereleases  the tests with the pre-releases of their next versions"
-	@echo "  make notebooks    a login in a real JupyterLab, in a real Chromium"
 	@echo "  make windows      the tests of files, command line and login with Windows' Python (Wine)"
 	@echo "  make mutations    break lines on purpose, one at a time, and count what the tests catch"
 	@echo "  make clusters     tokens that change under Dask, Ray, joblib, multiprocessing, task-queue"
@@ -161,7 +161,7 @@ $(WINDOWS)/.ready: setup.cfg tests/windows/__main__.py
 
 $(NOTEBOOKS)/.ready: setup.cfg
 	$(PYTHON) -m venv $(NOTEBOOKS)
-	@echo "Installing JupyterLab into $(NOTEBOOKS); this takes a minute or two ..."
+	@echo "Installing JupyterLab and JupyterHub into $(NOTEBOOKS); this takes a minute or two ..."
 	$(NOTEBOOKS)/$(notdir $(BIN))/python -m pip install --quiet --disable-pip-version-check \
 	    --editable '.[notebooks]'
 	@touch $@

@@ -19,8 +19,6 @@ from .pages import Page
 from .paste import token_in_paste
 from .prompt import hidden_line
 
-_PROMPT = "Paste it here (not shown): "
-
 
 class Brought(Protocol):
     """A token that has arrived, and a way to show the result to the user.
@@ -89,7 +87,8 @@ def arrivals(
             yield _WithBrowser(callbacks, talk, address, timeout)
             return
         talk.show_address(address, opened=False)
-        talk.tell(talk.how_to_paste(server))
+        if hint := talk.hint(server):
+            talk.tell(hint)
         if talk.on_terminal:
             yield _AtPrompt(callbacks, talk)
         else:
@@ -175,7 +174,7 @@ class _AtPrompt:
         self._callbacks, self._talk = callbacks, talk
 
     def wait(self) -> Brought:
-        self._talk.prompt(_PROMPT)
+        self._talk.prompt(self._talk.paste_prompt)
         try:
             with hidden_line() as line:
                 found = self._callbacks.wait(math.inf, None, line)
@@ -207,7 +206,7 @@ class _OtherPrompt:
 
     def wait(self) -> Brought:
         try:
-            pasted = self._talk.ask_secret(_PROMPT)
+            pasted = self._talk.ask_secret(self._talk.paste_prompt)
         except EOFError:
             raise LoginFailed("Nothing was pasted, and nothing was saved.") from None
         return Given(token_in_paste(pasted, self._callbacks.address), pasted=True)

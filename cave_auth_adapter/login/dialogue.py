@@ -10,12 +10,16 @@ from ..plain import is_rewritable
 from ..words import say
 from .places import below_notebook, elsewhere, in_notebook
 
+_LAST_PAGE = "Paste the last page's address, even if it fails to load"
+
 
 class Dialogue:
     """A dialogue on a terminal. If nobody can answer, the answer is no.
 
     :param asks: whether to ask questions; None: if stdin is a terminal that a user can type at.
     """
+
+    paste_prompt = f"{_LAST_PAGE} (not shown): "
 
     def __init__(self, asks: bool | None = None) -> None:
         has_terminal = sys.stdin is not None and sys.stdin.isatty()
@@ -42,20 +46,10 @@ class Dialogue:
             say("Open this address in any browser and log in:")
         say(f"\n  {address}\n")
 
-    def how_to_paste(self, server: str) -> str:
-        """What to copy where the browser can't bring the token by itself."""
-        how = elsewhere()
-        if how is None:
-            told = (
-                "After you log in, your browser ends on a page that it may fail to load.\n"
-                "Copy the address of that page, which begins with http://127.0.0.1."
-            )
-        else:
-            told = (
-                f"You work {how}, where your browser can't reach 127.0.0.1.\n"
-                "So after you log in, it fails to load a page. Copy the address of that page."
-            )
-        return f"{told}\n(Or copy a token from {server}/sticky_auth/settings/tokens)"
+    def hint(self, server: str) -> str:
+        """What helps where the browser can't bring the token by itself."""
+        token = f"(A token from {server}/sticky_auth/settings/tokens will do, too.)"
+        return "\n".join([*_out_of_reach("this computer"), token])
 
     def tell(self, text: str, *, good: bool = False) -> None:
         """Show a message; ``good``: it is about a success."""
@@ -104,6 +98,8 @@ class Dialogue:
 class NotebookDialogue(Dialogue):
     """A dialogue in a notebook: the address is a link, and questions are prompts below the cell."""
 
+    paste_prompt = f"{_LAST_PAGE}: "  # a notebook shows dots
+
     def __init__(self) -> None:
         super().__init__(asks=True)
 
@@ -124,14 +120,8 @@ class NotebookDialogue(Dialogue):
         plain = f"Log in to CAVE: {address}"  # for a front end that is a terminal
         display({"text/html": link, "text/plain": plain}, raw=True)  # type: ignore[no-untyped-call]
 
-    def how_to_paste(self, server: str) -> str:
-        how = elsewhere()
-        if how is None:
-            return "Copy the address of the page where your browser ends, even if it fails to load."
-        return (
-            f"You work {how}, where your browser can't reach the kernel.\n"
-            "Copy the address of the page that fails to load."
-        )
+    def hint(self, server: str) -> str:
+        return "".join(_out_of_reach("the kernel"))
 
     def ask_secret(self, prompt: str) -> str:
         try:
@@ -147,6 +137,12 @@ class NotebookDialogue(Dialogue):
             return input(f"{question} [y/N]: ").strip().lower() in ("y", "yes")
         except NotImplementedError:
             return False
+
+
+def _out_of_reach(what: str) -> list[str]:
+    """A line on a browser that runs on another computer; none if we know of no other."""
+    how = elsewhere()
+    return [f"{how[0].upper()}{how[1:]}, your browser can't reach {what}."] if how else []
 
 
 def default_dialogue() -> Dialogue:

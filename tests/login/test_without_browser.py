@@ -23,7 +23,7 @@ from ..support.sandbox import is_alive, keys_of, saved
 from ..support.systems import posix_only
 from .conftest import Answers, consent, token_of
 
-PROMPT = r"Paste it here \(not shown\): "
+PROMPT = r"Paste the last page\'s address, even if it fails to load \(not shown\): "
 
 
 @pytest.fixture

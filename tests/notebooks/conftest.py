@@ -1,0 +1,26 @@
+"""A Chromium for the notebooks, and pictures of them where somebody wants some."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..login.conftest import chromium as chromium
+from .lab import Notebook
+
+pytest.importorskip("jupyterlab", reason="JupyterLab is not here: make notebooks")
+
+
+@pytest.fixture
+def notebook(chromium: Any) -> Notebook:
+    """A notebook in a Chromium with an empty profile."""
+    return Notebook(chromium)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Where pictures go; ``SCREENSHOTS=docs/images`` takes those of the docs again."""
+    return Path(os.environ.get("SCREENSHOTS", tmp_path)).absolute()
