@@ -35,7 +35,9 @@ def terminal(sandbox: Sandbox) -> Any:
     )
 
 
-def test_a_login_at_a_terminal_takes_what_the_page_says(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_login_at_a_terminal_takes_what_the_page_says(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The browser of a desktop: it is opened, and what it ends on is the page of success."""
     opened = tmp_path / "opened"
     monkeypatch.setenv("BROWSER", f"sh -c 'echo \"$0\" > {shlex.quote(str(opened))}' %s")
@@ -51,7 +53,9 @@ def test_a_login_at_a_terminal_takes_what_the_page_says(sandbox: Sandbox, tmp_pa
     assert walk.row == row_of("a terminal")
 
 
-def test_a_login_over_ssh_takes_what_the_page_says(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_login_over_ssh_takes_what_the_page_says(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22")
     walk = Walk()
     walk.step(_COMMAND)

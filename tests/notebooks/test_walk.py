@@ -35,7 +35,9 @@ def log_in(notebook: Notebook, walk: Walk, sandbox: Sandbox) -> None:
     walk.shown(notebook.wait_for("Logged in to"))
 
 
-def test_a_notebook(notebook: Notebook, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_login_in_a_notebook_takes_what_the_page_says(
+    notebook: Notebook, sandbox: Sandbox, tmp_path: Path
+) -> None:
     write_notebook(tmp_path, cell(sandbox.auth_server))
     walk = Walk()
     with jupyterlab(tmp_path) as address:
@@ -46,7 +48,9 @@ def test_a_notebook(notebook: Notebook, sandbox: Sandbox, tmp_path: Path) -> Non
     assert walk.row == row_of("a notebook")
 
 
-def test_a_command_in_a_notebook(notebook: Notebook, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_command_in_a_notebook_takes_what_the_page_says(
+    notebook: Notebook, sandbox: Sandbox, tmp_path: Path
+) -> None:
     """The command ends at once, and names the lines of the second cell."""
     lines = f"from cave_auth_adapter import login\nlogin({sandbox.auth_server[8:]!r})"
     write_notebook(tmp_path, f"!cave-auth login {sandbox.auth_server}", lines)
@@ -61,7 +65,9 @@ def test_a_command_in_a_notebook(notebook: Notebook, sandbox: Sandbox, tmp_path:
     assert walk.row == row_of("`!cave-auth login` in a notebook")
 
 
-def test_a_hub(notebook: Notebook, sandbox: Sandbox, tmp_path: Path, pictures: Path) -> None:
+def test_a_login_in_a_hub_takes_what_the_page_says(
+    notebook: Notebook, sandbox: Sandbox, tmp_path: Path, pictures: Path
+) -> None:
     """A real JupyterHub, whose proxy is between the browser and the kernel."""
     write_notebook(tmp_path, cell(sandbox.auth_server))
     walk = Walk()
@@ -86,7 +92,9 @@ def hub_of_models(monkeypatch: pytest.MonkeyPatch) -> Iterator[HuggingFace]:
         yield server
 
 
-def test_hf_at_a_terminal(hub_of_models: HuggingFace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hf_at_a_terminal_takes_what_the_page_says(
+    hub_of_models: HuggingFace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     walk = Walk()
     walk.step("run `hf auth login`")
     child = pexpect.spawn(
@@ -115,7 +123,9 @@ def test_hf_at_a_terminal(hub_of_models: HuggingFace, monkeypatch: pytest.Monkey
     assert walk.row == row_of("`hf auth login`")
 
 
-def test_hf_in_a_notebook(notebook: Notebook, hub_of_models: HuggingFace, tmp_path: Path) -> None:
+def test_hf_in_a_notebook_takes_what_the_page_says(
+    notebook: Notebook, hub_of_models: HuggingFace, tmp_path: Path
+) -> None:
     write_notebook(tmp_path, "from huggingface_hub import login\n\nlogin()")
     walk = Walk()
     with jupyterlab(tmp_path) as address:
@@ -131,7 +141,7 @@ def test_hf_in_a_notebook(notebook: Notebook, hub_of_models: HuggingFace, tmp_pa
     assert walk.row == row_of("`huggingface_hub.login()` in a notebook")
 
 
-def test_hf_as_a_command_in_a_notebook(
+def test_hf_as_a_command_in_a_notebook_waits_without_end(
     notebook: Notebook, hub_of_models: HuggingFace, tmp_path: Path
 ) -> None:
     """It shows a menu, and nobody can choose from it."""
@@ -146,6 +156,6 @@ def test_hf_as_a_command_in_a_notebook(
     assert row_of("`!hf auth login` in a notebook").endswith("| no end | no end")
 
 
-def test_the_version_of_hf() -> None:
+def test_the_page_names_the_version_of_hf() -> None:
     page = (ROOT / "docs" / "login.md").read_text("utf-8")
     assert f"huggingface_hub {version('huggingface_hub')}" in page
