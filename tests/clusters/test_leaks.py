@@ -9,12 +9,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from . import jobs
 from .conftest import Driver, Start
-from .engines import Dask, Ray
+from .engines import Dask, Engine, Ray
 
 TASKS = 20
 
@@ -69,58 +70,63 @@ def test_the_search_finds_a_token(tmp_path: Path) -> None:
 
 
 @on_linux
-def test_dask_keeps_the_token_to_its_workers(
-    driver: Driver, start: Start, tmp_path_factory: pytest.TempPathFactory
+@pytest.mark.parametrize("kind", [Dask, RayWithDashboard])
+def test_the_token_is_in_no_state_log_or_error(
+    kind: type[Engine],
+    driver: Driver,
+    start: Start,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    engine = start(Dask)
-    assert isinstance(engine, Dask)
+    engine = start(kind)
     assert {each.status for each in engine.run(driver.url, TASKS)} == {200}
     token = driver.tokens[0]
-    seen = {
-        "the scheduler's state": _text(engine.client.run_on_scheduler(scheduler_state)),
-        "events": _text(engine.client.get_events("cave-auth")),
-        "task graphs": _text(engine.client.run_on_scheduler(task_graphs)),
-        "plugins": _text(engine.client.run_on_scheduler(plugins)),
-        "logs": _text((engine.client.get_scheduler_logs(), engine.client.get_worker_logs())),
-        "an exception": _text(engine.client.submit(jobs.time_out, slow(driver)).exception()),
-        "one with an answer": _text(
-            engine.client.submit(jobs.be_refused, closed(driver)).exception()
-        ),
-    }
-    assert [where for where, text in seen.items() if any(f in text for f in forms(token))] == []
-    assert b"timed out" in seen["an exception"]
-    assert b"403 Client Error" in seen["one with an answer"]
-    assert b"cave-auth" in seen["plugins"] + seen["the scheduler's state"]  # it was there to see
-    assert files_with(token, engine.directory) == []
+    texts, files = look_into_dask(engine, driver) if kind is Dask else look_into_ray(engine, driver)
+    assert [where for where, text in texts.items() if any(f in text for f in forms(token))] == []
+    assert b"timed out" in texts["an exception"]
+    assert b"403 Client Error" in texts["one with an answer"]
+    assert files_with(token, files) == []
     assert homes_with(token, tmp_path_factory) == []
     assert processes_with(token) == []
 
 
-@on_linux
-def test_ray_keeps_the_token_to_its_workers(
-    driver: Driver, start: Start, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+Seen = tuple[dict[str, bytes], Path]
+
+
+def look_into_dask(engine: Any, driver: Driver) -> Seen:
+    """What Dask's client shows of its cluster, and the directory of its files."""
+    client = engine.client
+    texts = {
+        "the scheduler's state": _text(client.run_on_scheduler(scheduler_state)),
+        "events": _text(client.get_events("cave-auth")),
+        "task graphs": _text(client.run_on_scheduler(task_graphs)),
+        "plugins": _text(client.run_on_scheduler(plugins)),
+        "logs": _text((client.get_scheduler_logs(), client.get_worker_logs())),
+        "an exception": _text(client.submit(jobs.time_out, slow(driver)).exception()),
+        "one with an answer": _text(client.submit(jobs.be_refused, closed(driver)).exception()),
+    }
+    assert b"cave-auth" in texts["plugins"] + texts["the scheduler's state"]  # it is there to see
+    return texts, engine.directory
+
+
+def look_into_ray(engine: Any, driver: Driver) -> Seen:
+    """What Ray's dashboard lists, and the directory of its logs."""
     import ray
     from ray.util import state
 
-    engine = start(RayWithDashboard)
-    assert isinstance(engine, Ray)
-    assert {each.status for each in engine.run(driver.url, TASKS)} == {200}
-    token = driver.tokens[0]
-    with pytest.raises(Exception, match="timed out") as caught:
-        ray.get(ray.remote(max_retries=0)(jobs.time_out).remote(slow(driver)))
-    with pytest.raises(Exception, match="403 Client Error") as refused:
-        ray.get(ray.remote(max_retries=0)(jobs.be_refused).remote(closed(driver)))
-    for each in (caught, refused):
-        assert not any(form in _text(each.value) for form in forms(token))
-    listed = _text([state.list_tasks(detail=True), state.list_actors(detail=True)])
-    assert b"jobs.ask" in listed or b"'ask'" in listed  # the tasks are in it
-    assert not any(form in listed for form in forms(token))
+    def error_of(job: Any, url: str) -> bytes:
+        with pytest.raises(Exception, match=r"timed out|403 Client Error") as caught:
+            ray.get(ray.remote(max_retries=0)(job).remote(url))
+        return _text(caught.value) + str(caught.value).encode()  # with the worker's traceback
+
+    texts = {
+        "an exception": error_of(jobs.time_out, slow(driver)),
+        "one with an answer": error_of(jobs.be_refused, closed(driver)),
+        "tasks and actors": _text([state.list_tasks(detail=True), state.list_actors(detail=True)]),
+    }
+    assert any(name in texts["tasks and actors"] for name in (b"jobs.ask", b"'ask'"))
     logs = Path(engine.cluster.head_node.get_session_dir_path())
     assert list(logs.rglob("*.log"))
-    assert files_with(token, logs) == []
-    assert homes_with(token, tmp_path_factory) == []
-    assert processes_with(token) == []
+    return texts, logs
 
 
 def homes_with(token: str, factory: pytest.TempPathFactory) -> list[Path]:
