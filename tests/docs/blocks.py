@@ -26,7 +26,7 @@ if not shutil.which("curl"):
 _COMMAND = re.compile(r"(?:^|\|)\s*(?:\w+=(?:\$\(.*?\)|\S*)\s+)*([\w.-]+)", re.MULTILINE)
 #: Languages that are shown, and not run: nothing here runs them.
 _FOREIGN = {"r", "matlab", "julia"}
-LANGUAGES = {"python", "console", "bash", "yaml", "json", "toml", "text", *_FOREIGN}
+LANGUAGES = {"python", "console", "bash", "snakemake", "yaml", "json", "toml", "text", *_FOREIGN}
 
 
 class Block(NamedTuple):

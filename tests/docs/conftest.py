@@ -103,7 +103,10 @@ class Reader:
         (home / "work").mkdir()
         self._environ = {
             "HOME": str(home),
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            # The last of these has stand-ins for programs that may not be installed.
+            "PATH": os.pathsep.join(
+                [str(Path(sys.executable).parent), os.environ["PATH"], str(HERE / "programs")]
+            ),
             "PYTHONPATH": str(HERE.parent / "support" / "names"),
             "TEST_PORTS": json.dumps(world.ports),
             "REQUESTS_CA_BUNDLE": str(world.bundle),

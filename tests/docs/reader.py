@@ -25,6 +25,9 @@ def main() -> None:
     for language, code, line in json.load(sys.stdin):
         if language == "python":
             shown.append(run_python(code, page, line, names))
+        elif language == "snakemake":
+            Path("Snakefile").write_text(code)
+            shown.append("")
         else:
             # In a terminal session a command may fail, and show that.
             shown.append(run_shell(code, f"{page}, line {line}", may_fail=language == "console"))
