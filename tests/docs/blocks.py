@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs").glob("**/*.md"))
 PAGES = [*(page for page in (ROOT / "README.md", ROOT / "SECURITY.md") if page.exists()), *DOCS]
 #: Pages that show the files of a package of their own -> the test that runs it, and compares.
-RUN_ELSEWHERE = {"testing.md": "tests/kit/test_testing_md.py"}
+RUN_ELSEWHERE = dict.fromkeys(("testing.md", "testing-refusals.md"), "tests/kit/test_testing_md.py")
 
 _BLOCK = re.compile(
     r"(?:^[ ]*<!-- not run: (?P<reason>[^>]+?) -->\n\s*)?"

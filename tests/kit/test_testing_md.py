@@ -1,4 +1,4 @@
-"""``docs/testing.md``: its files are those of the example, and its other tests run."""
+"""``docs/testing.md`` shows the files of the example; the tests on it and its next page run."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 from .conftest import USES_THE_KIT, OutcomeOf
 from .test_third_party import TOOL
 
-PAGE = (Path(__file__).parents[2] / "docs" / "testing.md").read_text("utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE, NEXT = ((DOCS / name).read_text("utf-8") for name in ("testing.md", "testing-refusals.md"))
 FILES = dict(re.findall(r"^`([\w./]+)`:\n\n```\w+\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE + NEXT, re.DOTALL | re.MULTILINE)
 
 
 def test_the_example_is_shown_as_it_is() -> None:
