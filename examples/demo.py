@@ -1,4 +1,4 @@
-"""The main job, from end to end: what is refused without cave-auth-adapter and works with it.
+"""Show what CAVE refuses without cave-auth-adapter, and what works with it.
 
 Run it with `make demo`. It starts a small CAVE deployment on this machine (over TLS, protected by
 the middle-auth-client that real CAVE services use), talks to it with the tools that people use, and
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sys
 import tempfile
 import textwrap
@@ -19,7 +20,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from cave_auth_adapter import CaveAuth, installed, mount
+from cave_auth_adapter import CaveAuth, install, mount
 from cave_auth_adapter.sandbox import Sandbox
 
 Row = tuple[str, str, str, bool]  # what, without the plugin, with it, as promised?
@@ -30,19 +31,20 @@ def main() -> int:
         enter_fresh_environment(home, sandbox)
         say(
             f"""
-            CAVE serves maps of brains, to those who bring a token. A small CAVE deployment now runs
-            on this machine:
+            CAVE serves maps of brains to people with a token. A small CAVE deployment now runs on
+            this machine:
               auth and info service   {sandbox.auth_server}
               data service            {sandbox.data_server}
-              a server of strangers   {sandbox.foreign_server}
+              not CAVE                {sandbox.foreign_server}
 
-            Your token is in one place, the variable CAVE_TOKEN. In your home directory there is
-            no secret file. First everything is tried without the plugin, then with it.
+            Your token is in the variable CAVE_TOKEN, and nowhere else. Each line is tried without
+            the plugin, then with it.
             """
         )
         rows = [compare(*each) for each in attempts(sandbox)]
-        rows += strangers(sandbox)
+        rows += other_hosts(sandbox)
     print_table(rows)
+    print(f"\nTo try it yourself: {shlex.quote(sys.executable)} -m cave_auth_adapter.sandbox")
     return 0 if all(held for *_, held in rows) else 1
 
 
@@ -53,7 +55,7 @@ def enter_fresh_environment(home: str, sandbox: Sandbox) -> None:
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "localhost,127.0.0.1"
     os.environ["HOME"] = home
     os.environ["CAVE_TOKEN"] = sandbox.token
-    # A real deployment is known by name. This one has to be named; the strangers are not.
+    # A real deployment is known by name. This one has to be named.
     servers = (sandbox.auth_server, sandbox.data_server, sandbox.other_data_server)
     os.environ["CAVE_AUTH_HOSTS"] = ",".join(servers)
 
@@ -120,13 +122,13 @@ def fetch_json(session: requests.Session, url: str) -> Any:
     return response.json()
 
 
-def compare(name: str, attempt: Callable[[bool], str], door: str) -> Row:
+def compare(name: str, attempt: Callable[[bool], str], way: str) -> Row:
     print(f"\n{name}")
     without = outcome(attempt, False)
     print(f"  {'without':<27} {without}")
-    with installed() if door == "install()" else contextlib.nullcontext():
+    with install() if way == "install()" else contextlib.nullcontext():
         result = outcome(attempt, True)
-    print(f"  {door:<27} {result}")
+    print(f"  {way:<27} {result}")
     words = [text.partition(":")[0] for text in (without, result)]
     return name, *words, words == ["refused", "works"]
 
@@ -139,24 +141,24 @@ def outcome(attempt: Callable[[bool], str], with_plugin: bool) -> str:
         return textwrap.shorten(f"refused: {type(error).__name__}: {first_line}", 70)
 
 
-def strangers(sandbox: Sandbox) -> Iterator[Row]:
+def other_hosts(sandbox: Sandbox) -> Iterator[Row]:
     """What another server receives: asked directly, and by a redirect from a CAVE service."""
     redirect = f"{sandbox.data_server}/redirect?to={sandbox.foreign_server}/elsewhere"
-    doors: dict[str, Callable[[], requests.Session]] = {
+    ways: dict[str, Callable[[], requests.Session]] = {
         "session.auth": with_auth,
         "mount(session)": lambda: mount(requests.Session()),
         "install()": requests.Session,
     }
-    for door, make_session in doors.items():
+    for way, make_session in ways.items():
         sandbox.clear_requests()
-        with installed() if door == "install()" else contextlib.nullcontext():
+        with install() if way == "install()" else contextlib.nullcontext():
             for url in (f"{sandbox.foreign_server}/directly", redirect):
                 make_session().get(url, timeout=30).raise_for_status()
         received = sandbox.requests(sandbox.foreign_server)
         leaks = sum(sandbox.token in repr(request) for request in received)
-        print(f"\nStrangers, {door}: {len(received)} requests arrived, {leaks} with the token")
+        print(f"\nOther hosts, {way}: {len(received)} requests arrived, {leaks} with the token")
         held = len(received) == 2 and leaks == 0
-        yield f"Strangers get no token, {door}", "", "LEAKED" if leaks else "works", held
+        yield f"Other hosts get no token, {way}", "", "LEAKED" if leaks else "works", held
 
 
 def with_auth() -> requests.Session:
