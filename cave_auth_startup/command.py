@@ -62,7 +62,8 @@ def run(command: Sequence[str]) -> int:
         _say(str(error))
         return error.exit_code
     except OSError as error:
-        _say(f"{command[0]} can't be executed: {(error.strerror or str(error)).lower()}.")
+        reason = (error.strerror or str(error)).lower().replace("%1", "it")  # as Windows has it
+        _say(f"{command[0]} can't be executed: {reason}.")
         return NOT_EXECUTABLE
 
 

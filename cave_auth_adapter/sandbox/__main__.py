@@ -8,6 +8,7 @@ import sys
 import time
 from typing import Any
 
+from .. import shells
 from .options import SERVERS
 from .process import Sandbox
 
@@ -31,12 +32,11 @@ A small CAVE deployment is running on this machine.
 Try it in another terminal. The second line keeps your own tokens out of it. Your browser warns of
 the certificate: go on, and log in as anybody.
 
-  export REQUESTS_CA_BUNDLE={sandbox.ca_bundle}
-  export CLOUD_VOLUME_DIR=$(mktemp -d)
+  {trusting}
+  {elsewhere}
   cave-auth login --trust-data-servers {sandbox.auth_server}
   cave-auth check {sandbox.data_server}/echo
-  curl -s --cacert $REQUESTS_CA_BUNDLE -H 'Authorization: Bearer {sandbox.token}' \\
-      {sandbox.data_server}/echo
+  {curl} -H 'Authorization: Bearer {sandbox.token}' {sandbox.data_server}/echo
   python -c "from caveclient import CAVEclient; print(CAVEclient(server_address=\
 '{sandbox.auth_server}', auth_token='{sandbox.token}').info.get_datastacks())"
 
@@ -58,7 +58,7 @@ def main() -> int:
     chosen = parser.parse_args()
     try:
         with Sandbox(names=dict(chosen.names), ports=dict(chosen.ports)) as sandbox:
-            print(_GREETING.format(sandbox=sandbox), flush=True)
+            print(_greeting(sandbox), flush=True)
             while True:
                 time.sleep(3600)
     except KeyboardInterrupt:
@@ -70,11 +70,21 @@ def main() -> int:
         parser.error(str(error))
 
 
+def _greeting(sandbox: Sandbox) -> str:
+    elsewhere, curl = "export CLOUD_VOLUME_DIR=$(mktemp -d)", "curl -s --cacert $REQUESTS_CA_BUNDLE"
+    if shells.WINDOWS:
+        elsewhere = '$env:CLOUD_VOLUME_DIR = "$env:TEMP\\cave-sandbox"'
+        curl = "curl.exe -s --cacert $env:REQUESTS_CA_BUNDLE"
+    trusting = shells.assignment("REQUESTS_CA_BUNDLE", sandbox.ca_bundle)
+    return _GREETING.format(sandbox=sandbox, trusting=trusting, elsewhere=elsewhere, curl=curl)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m cave_auth_adapter.sandbox",
         description=_HELP,
-        epilog="You have to make a name lead to this machine yourself: add a line to /etc/hosts.",
+        epilog="You have to make a name lead to this machine yourself, in the file hosts "
+        r"(/etc/hosts; on Windows C:\Windows\System32\drivers\etc\hosts).",
     )
     options: dict[str, Any] = {"action": "append", "default": []}
     parser.add_argument(

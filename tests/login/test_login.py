@@ -17,6 +17,7 @@ from cave_auth_adapter.login import around, login
 from cave_auth_adapter.sandbox import Sandbox
 from cave_auth_adapter.service import AuthServer, ServerUnreachable
 from cave_auth_adapter.service.keynames import key_name
+from cave_auth_adapter.shells import unset
 from cave_auth_adapter.sources.endings import end_of
 
 from ..support.sandbox import is_alive, keys_of, saved
@@ -226,7 +227,7 @@ def test_a_dead_token_in_a_variable_is_reported_before_a_browser_opens(
 ) -> None:
     TokenStore().save(sandbox.token, sandbox.auth_server)
     monkeypatch.setenv("CAVE_TOKEN", "0" * 32)
-    with pytest.raises(LoginFailed, match="unset CAVE_TOKEN"):
+    with pytest.raises(LoginFailed, match=unset("CAVE_TOKEN")):
         login(sandbox.auth_server, dialogue=Answers())
     assert saved(secrets) == {name(sandbox.auth_server): sandbox.token}
 

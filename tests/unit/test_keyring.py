@@ -13,6 +13,7 @@ from keyring.errors import KeyringLocked
 
 from cave_auth_adapter import CaveAuth, TokenStore, tokens_changed
 from cave_auth_adapter.bridges import keyring as ours
+from cave_auth_adapter.shells import unset
 
 from ..support.stub import OTHER_TOKEN, TOKEN
 
@@ -123,7 +124,7 @@ def test_any_keyring_error_gives_one_warning(
     assert CaveAuth().token_for("https://proofreading.zetta.ai/") is None
     (warning,) = caplog.messages
     assert type(failure).__name__ in warning
-    assert "Unlock it, or unset CAVE_AUTH_KEYRING" in warning
+    assert f"Unlock it, or {unset('CAVE_AUTH_KEYRING')}" in warning
 
 
 def test_a_bad_token_in_the_keyring_gives_one_warning(
@@ -159,5 +160,7 @@ def test_a_missing_library_gives_one_warning(
     monkeypatch.setattr(sys, "meta_path", [SimpleNamespace(find_spec=find), *sys.meta_path])
     assert CaveAuth().token_for(URL) is None
     (warning,) = caplog.messages
-    remedy = 'pip install "cave-auth-adapter[keyring]"' if name == "keyring" else "unset CAVE_AUTH"
+    remedy = unset("CAVE_AUTH_KEYRING")
+    if name == "keyring":
+        remedy = 'pip install "cave-auth-adapter[keyring]"'
     assert remedy in warning

@@ -34,6 +34,7 @@ from cave_auth_adapter import (
 from cave_auth_adapter.refusals import judge, remember_token, warn_of_stranger
 from cave_auth_adapter.refusals.answers import covered, parsed
 from cave_auth_adapter.refusals.bodies import PEEKED, decoded
+from cave_auth_adapter.shells import unset
 from cave_auth_adapter.tokens import Kind, Source, Token
 
 from ..support.stub import TOKEN
@@ -387,9 +388,9 @@ def test_after_a_redirect_the_advice_is_a_direct_request() -> None:
         ("token=", "give a new one there, or leave token= out and log in: cave-auth login"),
         ("token_file=", "save a new one there, or leave token_file= out and log in: "),
         ("source=", "let source= return a new one, or leave it out and log in: "),
-        ("CAVE_TOKEN", "set a new one, or unset CAVE_TOKEN and log in: "),
-        ("CAVE_TOKEN_FILE", "save a new one there, or unset CAVE_TOKEN_FILE and log in: "),
-        ("CAVE_TOKEN_COMMAND", "let it print a new one, or unset CAVE_TOKEN_COMMAND and log in: "),
+        ("CAVE_TOKEN", f"set a new one, or {unset('CAVE_TOKEN')} and log in: "),
+        ("CAVE_TOKEN_FILE", f"save a new one there, or {unset('CAVE_TOKEN_FILE')} and log in: "),
+        ("CAVE_TOKEN_COMMAND", f"let it print a new one, or {unset('CAVE_TOKEN_COMMAND')} and"),
     ],
 )
 def test_the_remedy_fits_the_token_source(kind: Kind, said: str) -> None:

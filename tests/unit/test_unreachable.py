@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from cave_auth_adapter.service.unreachable import describe_failure
+from cave_auth_adapter.shells import unset
 
 URL = "https://cave.example.org/info"
 
@@ -74,7 +75,7 @@ def test_a_missing_ca_bundle_is_named(
     monkeypatch.setenv(name, "/old/env/cacert.pem")
     said = failure()
     assert f"the variable {name} names /old/env/cacert.pem, which does not exist" in said
-    assert said.endswith(f"or unset {name}.")
+    assert said.endswith(f"or {unset(name)}.")
 
 
 def test_a_proxy_that_wants_a_password_is_named(
