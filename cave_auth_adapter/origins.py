@@ -1,4 +1,4 @@
-"""Which URLs may see a token: pure decisions about hosts, without any I/O.
+"""Decide which URLs may see a token, without any I/O.
 
 A token is sent only over ``https`` (or ``http`` to a loopback address that was named
 explicitly), only to a trusted host, and only to the port that was trusted. An authority
@@ -17,7 +17,7 @@ from typing import NamedTuple
 from .errors import InvalidHostSpec
 from .redaction import is_like_token
 
-#: The known public deployments: auth server -> the hosts that take its tokens.
+#: The known public deployments: auth server -> the hosts that accept its tokens.
 DEPLOYMENTS: dict[str, tuple[str, ...]] = {
     "global.daf-apis.com": (
         "*.daf-apis.com",
@@ -32,10 +32,10 @@ DEPLOYMENTS: dict[str, tuple[str, ...]] = {
     "global.brain-wire-test.org": ("*.brain-wire-test.org",),
 }
 
-#: The deployment whose auth server CAVEclient asks where no other is named.
+#: The deployment that CAVEclient uses by default.
 DEFAULT_DEPLOYMENT = "global.daf-apis.com"
 
-#: What people call the data of a deployment -> its auth server.
+#: The usual name of a data set -> its auth server.
 _PEOPLE_SAY = {
     "microns": "global.daf-apis.com",
     "flywire": "global.daf-apis.com",
@@ -72,7 +72,7 @@ _ENDS_IN_A_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\Z")
 
 
 class Origin(NamedTuple):
-    """Scheme, host and port (RFC 6454): the unit that is trusted or not."""
+    """Scheme, host and port (RFC 6454): the unit of trust."""
 
     scheme: str
     host: str
@@ -80,7 +80,7 @@ class Origin(NamedTuple):
 
     @property
     def server(self) -> str:
-        """``host``, or ``host:port`` for a port other than the scheme's own: as in file names."""
+        """``host``, or ``host:port`` if the port is not the scheme's default, as in file names."""
         if self.port == _DEFAULT_PORTS[self.scheme]:
             return self.host
         return f"{self.host}:{self.port}"
@@ -97,7 +97,7 @@ class HostSpec(NamedTuple):
         """Read a host specification.
 
         :param text: ``host``, ``*.suffix``, ``host:port``, ``https://host:port`` or
-            ``http://loopback:port``. Without a port, the scheme's own is meant.
+            ``http://loopback:port``. The default port is the scheme's.
         :raises InvalidHostSpec: for anything else; also a :class:`ValueError`.
 
         >>> HostSpec.parse("localhost:8443").origin
@@ -122,7 +122,7 @@ class HostSpec(NamedTuple):
 
 
 def parse_origin(url: str) -> Origin | None:
-    """The origin of an ``http`` or ``https`` URL, or None where its authority is unusual.
+    """The origin of an ``http`` or ``https`` URL; None for an unusual authority.
 
     >>> parse_origin("https://Global.DAF-apis.com/info/")
     Origin(scheme='https', host='global.daf-apis.com', port=443)
@@ -134,7 +134,7 @@ def parse_origin(url: str) -> Origin | None:
 
 
 def auth_server_of(origin: Origin) -> str | None:
-    """The auth server whose tokens a host takes, where the host is of a known deployment.
+    """The auth server whose tokens a host accepts; None if it is in no known deployment.
 
     >>> auth_server_of(parse_origin("https://minnie.microns-daf.com/"))
     'global.daf-apis.com'
@@ -157,7 +157,7 @@ def deployment_of(origin: Origin) -> str:
 
 
 def server_called(name: str) -> str | None:
-    """The auth server that people mean by the name of a data set; None for any other word.
+    """The auth server of a data set, by its usual name; None for any other word.
 
     >>> server_called("MICrONS")
     'global.daf-apis.com'
@@ -166,12 +166,12 @@ def server_called(name: str) -> str | None:
 
 
 def is_retired(host: str) -> bool:
-    """Whether a host is of the domain that CAVE gave up."""
+    """Whether a host is in the domain that CAVE gave up."""
     return f".{host}".endswith("." + RETIRED_DOMAIN)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine: 127.0.0.0/8, ::1 or ``localhost``."""
+    """Whether a host name or address means this computer: 127.0.0.0/8, ::1 or ``localhost``."""
     if host == "localhost":  # RFC 6761, section 6.3
         return True
     try:
@@ -181,7 +181,7 @@ def is_loopback(host: str) -> bool:
 
 
 class TrustedHosts:
-    """A fixed list of host specifications that answers, fast, whether a URL may see a token.
+    """A fixed list of host specifications, which decides fast whether a URL may see a token.
 
     :param specs: host specifications, as :meth:`HostSpec.parse` takes them.
     :raises InvalidHostSpec: for the first entry that is not one; also a :class:`ValueError`.
@@ -202,7 +202,7 @@ class TrustedHosts:
         self._origins = {spec.origin for spec in parsed if not spec.wildcard}
         self._suffixes = {spec.origin.host for spec in parsed if spec.wildcard}
         self._decisions: dict[str, Origin | None] = {}
-        self._last: tuple[str, Origin | None] = ("\0", None)  # no URL begins so
+        self._last: tuple[str, Origin | None] = ("\0", None)  # matches no URL
 
     def trust(self, url: str) -> bool:
         """Whether a URL may see a token."""
@@ -210,9 +210,9 @@ class TrustedHosts:
 
     def trusted_origin(self, url: str) -> Origin | None:
         """The origin of a URL that may see a token; None for every other URL."""
-        # "https://" has 8 characters; the first slash after them ends the authority, if
-        # nothing did before. The rest of the URL has no say, so the decision is kept per origin.
-        # What is longer than any origin is decided and not kept: its length is the caller's choice.
+        # "https://" has 8 characters; the first slash after them ends the authority, at the latest.
+        # The rest of the URL does not matter, so decisions are cached by that part of it. Longer
+        # strings than any origin are not cached: their length is the caller's choice.
         if not isinstance(url, str):
             return None
         last, origin = self._last
@@ -248,14 +248,14 @@ class TrustedHosts:
         return origin if origin is not None and self.include(origin) else None
 
     def _remember(self, key: str, origin: Origin | None) -> Origin | None:
-        if len(self._decisions) >= _REMEMBERED_ORIGINS:  # a crawler must not grow us without end
+        if len(self._decisions) >= _REMEMBERED_ORIGINS:  # limited, for crawlers
             self._decisions.clear()
         self._decisions[key] = origin
         return origin
 
 
 def server_name(server: str) -> str:
-    """The name of a server as secret files bear it: ``host``, or ``host:port``.
+    """The name of a server in the names of secret files: ``host``, or ``host:port``.
 
     :param server: ``host``, ``host:port`` or ``https://host:port``.
     :raises InvalidHostSpec: (also a :class:`ValueError`) if it is none of these.
@@ -270,7 +270,7 @@ def server_name(server: str) -> str:
 
 
 def trusted_by_file(server: str) -> bool:
-    """Whether a secret file of this name makes the server in its name a trusted one.
+    """Whether a secret file for a server of this name makes it trusted.
 
     A name without a dot or a port is more likely a label (``backup``) than a server.
 
@@ -287,7 +287,7 @@ def trusted_by_file(server: str) -> bool:
 
 
 def _origin_from(match: re.Match[str]) -> Origin | None:
-    """An :class:`Origin` with its host in canonical form; None for what no host can be."""
+    """An :class:`Origin` with its host in canonical form; None if the host or port is invalid."""
     scheme = (match["scheme"] or "https").lower()
     port = int(match["port"] or _DEFAULT_PORTS[scheme])
     host = _canonical_host(match["host"].lower())
@@ -298,8 +298,8 @@ def _canonical_host(host: str) -> str | None:
     try:
         if host.startswith("["):
             return f"[{IPv6Address(host[1:-1]).compressed}]"
-        # Resolvers read 127.1, 0x7f.1 and 2130706433 as addresses, and so does the URL
-        # standard ("ends in a number"). Only the dotted form with four parts is usual.
+        # Resolvers and the URL standard ("ends in a number") read 127.1, 0x7f.1 and 2130706433 as
+        # addresses. We accept only four decimal parts.
         if _ENDS_IN_A_NUMBER.match(host):
             return str(IPv4Address(host))
     except ValueError:
@@ -309,7 +309,7 @@ def _canonical_host(host: str) -> str | None:
 
 def _check_wildcard(text: str, match: re.Match[str], origin: Origin) -> None:
     if match["scheme"] or match["port"]:
-        raise InvalidHostSpec(f"{text!r}: *.suffix takes neither scheme nor port: {SPEC_FORMS}.")
+        raise InvalidHostSpec(f"{text!r}: *.suffix has neither scheme nor port: {SPEC_FORMS}.")
     if "." not in origin.host or origin.host[0] == "[" or origin.host[-1].isdigit():
         raise InvalidHostSpec(
             f"{text!r} is too wide, or not a domain: write at least *.domain.tld; {SPEC_FORMS}."

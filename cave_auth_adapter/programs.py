@@ -1,9 +1,9 @@
-"""Every interpreter of an environment, with the plugin installed: ``cave-auth enable``.
+"""``cave-auth enable``: install the plugin in every interpreter of an environment.
 
-It writes what the module ``site`` reads when an interpreter starts: a ``.start`` file (PEP 829,
-Python 3.15 on), and a ``.pth`` file for older ones. Both call a module beside them, which leads to
-``cave_auth_startup``. That module is written, too, so that nothing complains at the start of an
-interpreter after this package was uninstalled.
+It writes files that the module ``site`` reads when an interpreter starts: a ``.start`` file (PEP
+829, from Python 3.15), and a ``.pth`` file for older versions. Both call a module beside them,
+which imports ``cave_auth_startup`` if it is there. So interpreters still start without an error
+after this package was uninstalled.
 """
 
 from __future__ import annotations
@@ -32,29 +32,30 @@ def activate():
 
 
 def hook_file() -> Path:
-    """The ``.pth`` file of ``cave-auth enable`` in the current environment; it need not exist."""
-    # Last in the alphabet, as site reads them: another .pth file may lead to our packages.
+    """The path of ``cave-auth enable``'s ``.pth`` file in the current environment."""
+    # site reads them in alphabetical order. This comes last: another .pth file may be needed to
+    # find our packages.
     return Path(sysconfig.get_path("purelib")) / "zz-cave-auth-adapter.pth"
 
 
 def enable() -> Path:
     """Install the plugin in every interpreter of this environment that imports requests.
 
-    :return: the file that does it.
-    :raises CaveAuthError: if the environment can't be written, or only `cave-auth` runs in it.
+    :return: the path of the ``.pth`` file.
+    :raises CaveAuthError: if the environment can't be written, or is one of pipx or uv.
     """
     if is_tool_environment():
         raise CaveAuthError(
-            f"This cave-auth is in an environment of its own, {sys.prefix}, where no other program "
-            "runs. Install cave-auth-adapter in the environment of your programs, and run there: "
+            f"This cave-auth is in an environment of its own, {sys.prefix}, without your programs. "
+            "Install cave-auth-adapter in the environment of your programs, and run there: "
             "python -m cave_auth_adapter enable"
         )
     pth, start, module = _files()
     try:
         module.write_text(_CODE, encoding="utf-8")
-        py_compile.compile(str(module))  # interpreters that may not write need not do it each time
+        py_compile.compile(str(module))  # for interpreters that may not write the .pyc file
         start.write_text(f"{_MODULE}:activate\n", encoding="utf-8")
-        # site runs a line that begins with "import", but not where there is a .start file, too.
+        # site runs a line that begins with "import", unless it knows .start files.
         pth.write_text(f"import {_MODULE}; {_MODULE}.activate()\n", encoding="utf-8")
     except OSError as error:
         raise _unwritable(pth, error) from error
@@ -68,7 +69,7 @@ def disable() -> bool:
     """
     pth, start, module = _files()
     try:
-        removed = [_remove(path) for path in (pth, start, module)]  # what leads to it goes first
+        removed = [_remove(path) for path in (pth, start, module)]  # the module last
         for compiled in module.parent.glob(f"__pycache__/{_MODULE}.*.pyc"):
             _remove(compiled)
     except OSError as error:

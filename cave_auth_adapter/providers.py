@@ -1,7 +1,7 @@
-"""Tokens that the caller's own code provides, and the word that tokens have changed.
+"""Token sources: functions of the caller that return tokens; and ``tokens_changed()``.
 
-A provider is code of others. It runs in a thread of its own for :data:`LIMIT` seconds at most, and
-with the context variables of the thread that waits for it.
+A token source runs in a thread of its own for at most :data:`LIMIT` seconds, with the context
+variables of the thread that waits for it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class _Process(NamedTuple):
-    """What :func:`set_token_source` set."""
+    """The arguments of :func:`set_token_source`."""
 
     source: TokenSource | None = None
     wait: float = 0.0
@@ -43,17 +43,19 @@ _busy: set[tuple[int, str]] = set()
 
 
 def set_token_source(source: TokenSource | None, *, wait: float = 0.0) -> None:
-    """Ask a function for tokens, in this whole process.
+    """Get tokens from a function, in this whole process.
 
-    It is asked when a host first needs a token, and after a refusal: once for all threads. A
-    ``source=`` of one :class:`CaveAuth` outranks it; it outranks ``CAVE_TOKEN`` and the secret
-    files. What it raises is logged as one warning, and the next source is asked.
+    The function is called when a host first needs a token, and after a refusal: once for all
+    threads. It outranks ``CAVE_TOKEN`` and the secret files; the ``source=`` of a
+    :class:`CaveAuth` outranks it. If it raises, one warning is logged, and the next source is used.
 
-    :param source: called with the server (``host`` or ``host:port``) and with the token that this
-        server refused, or None. It returns a token, or None if it has none. It is called in a
-        thread of its own, for 30 seconds at most. None: ask no function any more.
-    :param wait: seconds for which a refused request waits for another token before its refusal is
-        given back: for clusters, where the new token may come some seconds after the old one died.
+    :param source: called with the server (``host`` or ``host:port``) and the token that this server
+        refused, or None. It returns a token, or None if it has none. It runs in a thread of its
+        own, for at most 30 seconds. None: use no function any more.
+    :param wait: how many seconds a refused request waits for another token before the refusal is
+        returned. Use it in clusters, where a new token may arrive seconds after the old one ended.
+    :raises TypeError: if ``source`` can't be called.
+    :raises ValueError: if ``wait`` is negative or infinite.
 
     >>> set_token_source(lambda server, refused: "0123456789abcdef")
     >>> from cave_auth_adapter import CaveAuth
@@ -71,10 +73,11 @@ def set_token_source(source: TokenSource | None, *, wait: float = 0.0) -> None:
 
 
 def tokens_changed() -> None:
-    """Say that tokens may have changed: the next request looks at all sources again.
+    """Let the next request read all token sources again.
 
-    Sources are otherwise asked again only after a refusal, and then at growing intervals. A change
-    of a file needs no such word: it is noticed within a second.
+    Call it when a token source has a new token. Otherwise it is asked again only after a refusal,
+    and then at growing intervals. You need not call it for files: their changes are noticed within
+    a second.
 
     >>> tokens_changed()
     """
@@ -83,7 +86,7 @@ def tokens_changed() -> None:
 
 
 def changed() -> int:
-    """A number that is another one after :func:`tokens_changed`."""
+    """A number that changes with each call of :func:`tokens_changed`."""
     return _changed
 
 
@@ -93,14 +96,14 @@ def process_source() -> TokenSource | None:
 
 
 def patience() -> float:
-    """For how many seconds a refused request waits for another token."""
+    """The seconds that a refused request waits for another token."""
     return _process.wait
 
 
 def check_source(source: object) -> None:
-    """Check that something can be asked for tokens.
+    """Check that a token source can be called.
 
-    :raises TypeError: if it can't be called; the message does not show it.
+    :raises TypeError: if it can't; the message does not show it.
     """
     if not callable(source):
         raise TypeError(
@@ -114,9 +117,9 @@ def name_of(source: TokenSource) -> str:
 
 
 class ByName:
-    """A token source that is pickled by its name, and never with what it holds.
+    """A token source that is pickled by its name, never with its data.
 
-    :raises pickle.PicklingError: at pickling, if it can't be found again by its name.
+    :raises pickle.PicklingError: when it is pickled, if it can't be found by its name.
     """
 
     def __init__(self, source: TokenSource):
@@ -124,7 +127,7 @@ class ByName:
 
     @classmethod
     def find(cls, module: str, name: str) -> ByName:
-        """The source of that name in a module."""
+        """Import the source with this name from a module."""
         found: Any = sys.modules.get(module) or importlib.import_module(module)
         for part in name.split("."):
             found = getattr(found, part)
@@ -138,8 +141,8 @@ class ByName:
             is_found = False
         if not is_found:
             raise pickle.PicklingError(
-                f"The token source {name_of(self.source)} is pickled by its name, and can't be "
-                "found by it. Define the function at the top of a module."
+                f"The token source {name_of(self.source)} is pickled by its name, but can't be "
+                "imported by it. Define the function at the top level of a module."
             )
         return self.find, place
 
@@ -148,7 +151,7 @@ class ByName:
 
 
 class Asked:
-    """What functions of the caller answered: each is asked at first need and after a refusal."""
+    """Caches the answers of token sources: each is called at first need and after a refusal."""
 
     def __init__(self) -> None:
         self._answers: dict[tuple[int, str], tuple[TokenSource, int, Token | None]] = {}
@@ -156,9 +159,9 @@ class Asked:
     def ask(
         self, source: TokenSource, server: str, refused: Token | None, is_refusal: bool
     ) -> Token | None:
-        """The token that a function gives for a server.
+        """The token that a source returns for a server; None if it has none.
 
-        :param is_refusal: whether the server refused a request just now.
+        :param is_refusal: whether the server has just refused a request.
         """
         answer = self._answers.get((id(source), server))
         is_known = answer is not None and answer[0] is source and answer[1] == _changed
@@ -172,14 +175,14 @@ class Asked:
 
 
 def ask(source: TokenSource, server: str, refused: Token | None) -> Token | None:
-    """The token that a function of the caller's gives; None if it gives none, or a bad one.
+    """The token that a source returns; None if it returns none, or a bad one.
 
     :param server: ``host`` or ``host:port``.
-    :param refused: what that server refused.
+    :param refused: the token that the server refused.
     """
     name = name_of(source)
     work = (id(source), server)
-    if work in _busy:  # it is still at work since the last time
+    if work in _busy:  # still running since an earlier call
         return None
 
     def call() -> Token | None:
@@ -195,9 +198,9 @@ def ask(source: TokenSource, server: str, refused: Token | None) -> Token | None
     try:
         token = within_limit(call)
     except TimeoutError:
-        problem = f"gave no answer in {LIMIT:.0f} seconds"
+        problem = f"did not return within {LIMIT:.0f} seconds"
     except InvalidToken as error:
-        problem = f"gave no token: {str(error).rstrip('.')}"
+        problem = f"returned no token: {str(error).rstrip('.')}"
     except Exception as error:  # the caller's code may raise anything
         problem = f"failed ({type(error).__name__})"
     else:
@@ -206,28 +209,28 @@ def ask(source: TokenSource, server: str, refused: Token | None) -> Token | None
         problem = f"returned the token that {server} refused"
         warn_once(f"The token source {name} {problem}.", "source", name, server, problem)
         return token
-    warn_once(f"The token source {name} {problem}. The next source is asked.", name, problem)
+    warn_once(f"The token source {name} {problem}. The next source is used.", name, problem)
     return None
 
 
 class _Outcome(Generic[T]):
-    """What a call returned or raised."""
+    """The result or the error of a call."""
 
     value: T
     error: BaseException | None = None
 
 
 def within_limit(work: Callable[[], T]) -> T:
-    """Do something in a thread of its own, and wait :data:`LIMIT` seconds for it.
+    """Do some work in a thread, and wait at most :data:`LIMIT` seconds for it.
 
-    :raises TimeoutError: if it takes longer; it then goes on for nobody.
+    :raises TimeoutError: if it takes longer; the thread is then abandoned.
     """
     outcome = _Outcome[T]()
 
     def run() -> None:
         try:
             outcome.value = work()
-        except BaseException as error:  # raised where it is waited for
+        except BaseException as error:  # raised in the waiting thread
             outcome.error = error
 
     thread = threading.Thread(target=copy_context().run, args=(run,), daemon=True)

@@ -1,4 +1,4 @@
-"""What a redirect takes along under :func:`install`: who led there, and no token to elsewhere."""
+"""Redirects under :func:`install`: note which server led where, and take tokens off the hops."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def follow(
     request: PreparedRequest,
     settings: Mapping[str, Any],
 ) -> Iterator[Any]:
-    """The hops of a redirect, with a note of who led there while each is made of the one before.
+    """Yield the hops of a redirect, and note which server led to each, before the next is made.
 
     :param hops: what ``Session.resolve_redirects`` yields: answers, or ``response.next``.
-    :param settings: what it was given by keyword.
+    :param settings: its keyword arguments.
     """
     options = Options(False, settings.get("verify", True), settings.get("proxies"))
-    is_inner = trail_of(request) is not None  # a hop of a redirect that is followed outside
+    is_inner = trail_of(request) is not None  # the caller follows redirects, and this is a hop
 
     def note(hop: PreparedRequest, response: Response) -> None:
         origin, trusted = origin_of(auth, hop.url or "", options), auth.hosts.trusted_origin
@@ -43,10 +43,10 @@ def follow(
     try:
         note(request, response)
         for hop in hops:
-            if isinstance(hop, PreparedRequest):  # response.next, which outlives the notes here
+            if isinstance(hop, PreparedRequest):  # response.next, which outlives this trail
                 hop.hooks = {event: _own(hooks) for event, hooks in hop.hooks.items()}
             yield hop
-            if isinstance(hop, Response) and hop.request is not None:  # adapters for tests
+            if isinstance(hop, Response) and hop.request is not None:  # None: an adapter for tests
                 note(hop.request, hop)
     finally:
         if not is_inner:
@@ -60,30 +60,29 @@ def _own(hooks: Any) -> Any:
 
 
 def strip_hop(auth: CaveAuth, hop: PreparedRequest, response: Response) -> None:
-    """Take tokens off a hop that are not for where it goes.
+    """Remove tokens from a hop that do not belong to its host.
 
-    CAVEclient keeps its token as a cookie without a domain, which goes along to any host. So does a
-    header other than ``Authorization``. What the caller sends to a host is the caller's affair;
-    where a redirect leads is the server's.
+    CAVEclient keeps its token as a cookie without a domain, which goes to any host. So does a
+    header other than ``Authorization``. The caller decides what to send to a host, but a server
+    decides where a redirect leads.
 
-    :param response: the answer that leads there.
+    :param response: the answer that redirected there.
     """
     url = hop.url or ""
     origin, known = parse_origin(url), auth.credentials.known()
     if origin and origin.scheme == "https" and auth.hosts.trusted_origin(url):
         strip_values(hop.headers, _of_others(auth, origin, known))
         return
-    # Over plain http there may be a proxy between, of which nothing is known here. Where there is
-    # none, the adapter signs. Within an untrusted host the caller's token stays, if the caller
-    # sent it there. It may also come out of the cookie jar again, after it was taken off on the
-    # way to that host.
+    # Over plain http there may be a proxy, which is unknown here; if there is none, the adapter
+    # signs. Within an untrusted host, a token stays if the caller sent it there. If it was removed
+    # on the way to that host, the cookie jar may have added it again.
     came_along = holds(response.request.headers, known)
     if origin is None or origin != parse_origin(response.url) or not came_along:
         strip(hop.headers, known)
 
 
 def _of_others(auth: CaveAuth, origin: Origin, known: set[str]) -> set[str]:
-    """The known tokens that are not for an origin: those of other deployments."""
+    """The known tokens of other deployments than that of an origin."""
     with contextlib.suppress(CaveAuthError):
-        auth.credentials.token_for(origin)  # so that its own one is recognised
+        auth.credentials.token_for(origin)  # so that its own token is known
     return {value for value in known if not auth.credentials.recognise(origin, value)}

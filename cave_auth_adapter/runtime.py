@@ -1,4 +1,4 @@
-"""What the process shares: the logger, warnings that are given once, and its reset."""
+"""State of the process: the logger, warnings that are logged once, and the reset for tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class _Held(NamedTuple):
-    """The warnings that are held back while the gate is closed."""
+    """The warnings that are held back while the gate is locked."""
 
     gate: threading.Lock
     messages: list[str]
@@ -35,7 +35,7 @@ _resets: list[Callable[[], object]] = []
 def warn_once(message: str, *cause: object) -> None:
     """Log a warning, unless one was logged for the same cause before.
 
-    :param cause: what the warning is about; without it, the message itself.
+    :param cause: identifies the warning; without it, the message does.
     """
     key = cause or message
     if key in _given:
@@ -51,9 +51,9 @@ def warn_once(message: str, *cause: object) -> None:
 
 
 def holding_warnings(work: Callable[[], T]) -> T:
-    """Do some work, and log the warnings that it gives at its end.
+    """Do some work, and log its warnings when it has ended.
 
-    A log handler is code of others: it may make a request, and wait for what is going on here.
+    A log handler may make a request, and then wait for this very work.
 
     >>> holding_warnings(lambda: warn_once("this is logged at the end"))
     """
@@ -62,7 +62,7 @@ def holding_warnings(work: Callable[[], T]) -> T:
         return work()
     held = _Held(threading.Lock(), [])
     try:
-        # The gate is open afterwards, whatever is raised; an interrupt may leave the variable set.
+        # The gate is released whatever is raised. An interrupt may leave only the variable set.
         with held.gate:
             mark = _held.set(held)
             try:
@@ -80,7 +80,7 @@ def forget_warning(*cause: object) -> None:
 
 
 def log_decisions() -> None:
-    """Where ``CAVE_AUTH_DEBUG`` is set, log each decision on stderr."""
+    """If ``CAVE_AUTH_DEBUG`` is set, log each decision to stderr."""
     if os.environ.get("CAVE_AUTH_DEBUG", "") in ("", "0") or logger.handlers:
         return
     handler = logging.StreamHandler(sys.stderr)
@@ -91,18 +91,18 @@ def log_decisions() -> None:
 
 
 def after_fork(renew: Callable[[], object]) -> None:
-    """Have something done in each forked child: a thread of the parent may have held a lock."""
+    """Call a function in each forked child: a thread of the parent may have held a lock."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=renew)
 
 
 def on_reset(forget: Callable[[], object]) -> None:
-    """Have something done by :func:`reset`: each room registers what it keeps for the process."""
+    """Call a function in :func:`reset`. Each module registers one for the state that it keeps."""
     _resets.append(forget)
 
 
 def reset() -> None:
-    """Forget all that the process shares, as if it had just started: for tests."""
+    """Clear all state of the process, for tests."""
     _given.clear()
     for forget in _resets:
         forget()

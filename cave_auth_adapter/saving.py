@@ -1,4 +1,4 @@
-"""Which secret files a save, a login, a logout and a rotation write: those of one deployment.
+"""Decide which secret files a save, a login, a logout and a rotation write.
 
 A deployment is known by its auth server (:data:`~cave_auth_adapter.origins.DEPLOYMENTS`). A host
 in no known deployment is a deployment of its own. But if its file holds the token that is replaced
@@ -28,7 +28,7 @@ from .tokens import DEFAULT_KEY
 
 
 class DeploymentFiles:
-    """The secret files that may be written for one server: its deployment's, and no other's.
+    """The secret files that may be written for one server: those of its deployment only.
 
     :param server: ``host``, ``host:port`` or ``https://host:port``.
     :param key: the key of the token in the files.
@@ -58,12 +58,12 @@ class DeploymentFiles:
         return {_deployment(name) for name in self._holders(token)}
 
     def owns(self, token: str) -> bool:
-        """Whether a token is known to be this deployment's, and no other known deployment's."""
+        """Whether a token is known to belong to this deployment, and to no other known one."""
         owners = self.owners_of(token)
         return self.deployment in owners and not owners & DEPLOYMENTS.keys() - {self.deployment}
 
     def known_servers(self) -> list[str]:
-        """The servers of the deployment that have a secret file, as the table of deployments says.
+        """The servers with a secret file that the table lists for this deployment.
 
         The auth server itself is left out.
         """
@@ -83,20 +83,20 @@ class DeploymentFiles:
         default: bool = False,
         overwrite: bool = False,
     ) -> list[Path]:
-        """Save a token for the server, and in each own file of the deployment with the old one.
+        """Save a token for the server, and in each file of the deployment that has the old one.
 
-        :param replaced: the token whose place it takes.
-        :param same_account: whether the server says that the old one is the same account's. Then
-            its place is also under other keys.
-        :param default: whether ``cave-secret.json`` may become another deployment's than the
-            default one's, where it holds no token yet.
-        :param overwrite: whether the default deployment may replace any token in it.
+        :param replaced: the old token.
+        :param same_account: whether the server says that the old token is the same account's. Then
+            it is replaced under other keys, too.
+        :param default: whether to save the token in ``cave-secret.json`` for another deployment
+            than the default one, if the file holds no token yet.
+        :param overwrite: whether the default deployment may replace any token in that file.
         :return: the files that hold the token now, the server's own file first.
         :raises TokenFileError: if the server's own file can't be written.
         """
         to_default = self._may_write_default(replaced, same_account, default, overwrite)
         paths = [self._store.save(token, self.server, self._key, overwrite=True)]
-        # Other files that can't be used are no reason to fail now; `cave-auth doctor` lists them.
+        # Don't fail if another file can't be used: `cave-auth doctor` reports it.
         if to_default:
             with contextlib.suppress(TokenFileError):
                 paths.append(self._store.save(token, key=self._key, overwrite=True))
@@ -107,16 +107,16 @@ class DeploymentFiles:
         return list(dict.fromkeys(paths))
 
     def forget(self, token: str, *, accepted: bool = False) -> list[Path]:
-        """Delete a token wherever the deployment's files hold it; return the files that did.
+        """Delete a token from the deployment's files; return the files that had it.
 
-        ``cave-secret.json`` keeps it, unless that is known to be this deployment's.
+        ``cave-secret.json`` keeps it, unless the token is known to belong to this deployment.
 
-        :param accepted: whether the server said whose token it is.
+        :param accepted: whether the server has accepted the token.
         """
         paths = []
         if self.owns(token) or self._is_default_and_nobody_elses(token, accepted):
             with contextlib.suppress(TokenFileError):
-                # The first to go: without the other files nobody would know whose it is.
+                # First, because the other files show whose token it is.
                 if self._store.replace(token, None):
                     paths.append(self._store.path_for())
         return paths + self._replace(token, None, None)
@@ -147,7 +147,7 @@ class DeploymentFiles:
     def _may_write_default(
         self, replaced: str | None, same_account: bool, default: bool, overwrite: bool
     ) -> bool:
-        if self._key != DEFAULT_KEY:  # an account that is not in use
+        if self._key != DEFAULT_KEY:  # not the account in use
             return False
         try:
             present = self.default_token
@@ -162,9 +162,9 @@ class DeploymentFiles:
         )
 
     def _is_default_and_nobody_elses(self, token: str, accepted: bool) -> bool:
-        """Whether a token in ``cave-secret.json`` is the default deployment's by its own word.
+        """Whether the default deployment accepts a token that no other deployment's file holds.
 
-        The word of another server does not count: it could claim a token that is not its own.
+        Another server's answer does not count: it could claim a token that is not its own.
         """
         return self.is_default and accepted and not self.owners_of(token)
 

@@ -1,4 +1,4 @@
-"""What a token is: where it came from, and which texts can be one."""
+"""Tokens: their value, their source, and the check that a string can be one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from .errors import InvalidToken
 
 DEFAULT_KEY = "token"
-#: Seconds before the end of a login token, from which on people are warned.
+#: Seconds before a login token expires at which the user is warned.
 LAST_DAY = 86400.0
 _B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*\Z", re.ASCII)  # RFC 6750, section 2.1
 _COPY_AGAIN = "Copy it again, without quotes, spaces or line breaks."
@@ -34,11 +34,11 @@ FILES: frozenset[Kind] = frozenset({"token_file=", "CAVE_TOKEN_FILE", "file"})
 
 
 class Source(NamedTuple):
-    """Where a token came from. ``str`` gives it in words.
+    """Where a token came from. ``str`` describes it.
 
-    :ivar kind: ask this, and don't take the words apart.
-    :ivar path: the file, for those of :data:`FILES`; the program, for a command.
-    :ivar key: the key in the file; the entry of the keyring; the name of a callable.
+    :ivar kind: the kind of source; compare this, not the description.
+    :ivar path: the file, for the kinds in :data:`FILES`.
+    :ivar key: the key in the file, the entry of the keyring, or the name of a function.
 
     >>> str(Source("CAVE_TOKEN")), str(Source("file", "/etc/cave-secret.json", "token"))
     ('the variable CAVE_TOKEN', "the file /etc/cave-secret.json, key 'token'")
@@ -86,12 +86,12 @@ class Token:
 
 
 def check_token(token: object, origin: str) -> str:
-    """Return a token that can be sent as a bearer token.
+    """Return a token if it can be sent as a bearer token.
 
-    :param token: what should be one.
+    :param token: the value to check.
     :param origin: where it came from, for the message: ``"the variable CAVE_TOKEN"``.
-    :raises InvalidToken: (also a :class:`ValueError`) if it can't be one; the message never
-        holds the token itself.
+    :raises InvalidToken: (also a :class:`ValueError`) if it can't be sent. The message does not
+        show it.
 
     >>> check_token("0123456789abcdef", "this example")
     '0123456789abcdef'

@@ -1,4 +1,4 @@
-"""What other libraries are answered, under :func:`install`, when they ask for a token."""
+"""Answer other libraries that look for a token, under :func:`install`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .runtime import warn_once
 
 
 def attach(auth_in_effect: Callable[[], CaveAuth | None]) -> None:
-    """Let other libraries find our tokens, imported before or after.
+    """Let other libraries find our tokens, whether they are imported already or later.
 
-    :param auth_in_effect: asked at each question; None where nothing is in effect.
+    :param auth_in_effect: called for each question; None if nothing is installed.
     """
     bridges.attach(_Answers(auth_in_effect))
     cloudvolume.listen()
@@ -25,12 +25,12 @@ def attach(auth_in_effect: Callable[[], CaveAuth | None]) -> None:
 
 
 def detach() -> None:
-    """Leave other libraries with what they find themselves."""
+    """Stop answering: other libraries find tokens by themselves again."""
     bridges.detach()
 
 
 def answers_from(auth: CaveAuth) -> Answers:
-    """What one auth answers, whatever is installed."""
+    """The answers of one auth, independent of :func:`install`."""
     return _Answers(lambda: auth)
 
 

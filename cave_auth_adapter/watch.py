@@ -10,24 +10,24 @@ from pathlib import Path
 from . import store
 
 LOOK_INTERVAL = 1.0  # seconds between two looks at the same file or directory, at least
-_LOOK_SHARE = 0.001  # of the time goes into looking, at most: a stat over a network can be slow
+_LOOK_SHARE = 0.001  # the share of the time to spend on looking: a stat over a network can be slow
 _LOOK_LIMIT = 60.0  # seconds between two looks, at most, so that one slow stat doesn't stop us
-_GRAIN = 2.0  # seconds; of time stamps on FAT, the coarsest of the file systems
+_GRAIN = 2.0  # seconds: the resolution of time stamps on FAT, the coarsest
 
 
 class Watch:
-    """A file or directory whose changes are noticed, at one ``stat`` per interval at most.
+    """Notices changes of a file or directory, with at most one ``stat`` per interval.
 
-    A file that is written again within the grain of its time stamp, in place and with the same
-    size, escapes it. A token that is refused is looked for without asking the watch.
+    It misses a second write in place within the resolution of time stamps, if the size stays the
+    same. After a refusal, files are therefore read without asking the watch.
 
     :ivar version: a number that changes when the file does.
     :ivar is_settled: whether the next change will give it another time stamp.
     :ivar look_at: when to look again, in seconds of ``time.monotonic``.
-    :ivar writes: what ``store.writes`` was at the last look; another number is a reason to look.
+    :ivar writes: the value of ``store.writes`` at the last look; if it has changed, look again.
 
-    Callers compare the last two themselves: that is done for each request to any host, and calling
-    a method would cost more than the comparison.
+    Callers compare the last two themselves, for each request to any host: a method call would cost
+    more than the comparison.
     """
 
     def __init__(self, path: Path):
@@ -39,19 +39,19 @@ class Watch:
         self.writes = -1
 
     def look(self) -> int:
-        """Look at it now, and return the version."""
+        """Look at the file now, and return the version."""
         start, writes = time.monotonic(), store.writes
-        # Set first, so that other threads don't look too. They may: it costs a stat, no more. They
-        # must after a write, which is to be seen at once by the thread that wrote.
+        # Set first, so that other threads rarely look, too; if they do, it costs only a stat. After
+        # a write they must look, because the writing thread has to see it at once.
         self.look_at = start + LOOK_INTERVAL
         try:
             stat = os.stat(self._path)
             signature = (
                 *(stat.st_mtime_ns, stat.st_size, stat.st_ino, stat.st_dev),
-                *(stat.st_mode, stat.st_uid),  # they count for who is trusted
+                *(stat.st_mode, stat.st_uid),  # they decide whether the server is trusted
             )
             self.is_settled = stat.st_mtime + _GRAIN < _now()
-        except (OSError, ValueError):  # a NUL in a name is a ValueError
+        except (OSError, ValueError):  # ValueError: a NUL in the name
             signature, self.is_settled = None, True
         if signature != self._signature:
             self._signature = signature
@@ -62,12 +62,12 @@ class Watch:
         return self.version
 
 
-#: A watch, and its version when something was found.
+#: A watch, and its version when the file was read.
 Watched = tuple[Watch, int]
 
 _now = time.time  # of the same kind as the time stamps of files
 
-_HOME = "USERPROFILE" if os.name == "nt" else "HOME"  # as os.path.expanduser asks
+_HOME = "USERPROFILE" if os.name == "nt" else "HOME"  # as os.path.expanduser reads it
 
 #: The variables that the trusted hosts depend on.
 HOST_VARIABLES = ("CAVE_AUTH_HOSTS", "CLOUD_VOLUME_DIR", _HOME)
@@ -83,7 +83,7 @@ TOKEN_VARIABLES = (
 
 
 class Variables:
-    """The values of some environment variables at one moment. One may be a token: none is shown.
+    """The values of some environment variables at one time. ``repr`` shows none: it may be a token.
 
     >>> Variables(["HOME"]).are_current()
     True
@@ -105,7 +105,7 @@ class Variables:
         return True
 
     def without(self, names: Collection[str]) -> Variables:
-        """The same but for some of them."""
+        """The same without some of them."""
         fewer = Variables(())
         fewer._values = tuple(pair for pair in self._values if pair[0] not in names)
         return fewer

@@ -1,8 +1,7 @@
-"""What an interpreter does when it starts under `cave-auth run` or in an enabled environment.
+"""Code that an interpreter runs at its start, under `cave-auth run` or in an enabled environment.
 
-Next to nothing: requests is not imported, but listened for. So this stands beside the package
-cave_auth_adapter, whose import needs requests. What goes wrong is one line on stderr; neither the
-interpreter nor an import fails for it.
+It only waits until requests is imported. So it is a package of its own: importing cave_auth_adapter
+would import requests. An error is one line on stderr; neither the interpreter nor an import fails.
 """
 
 import os
@@ -15,7 +14,7 @@ def disabled() -> bool:
 
 
 def activate() -> None:
-    """Install the plugin when, and if, requests is imported, or the plugin itself."""
+    """Install the plugin as soon as requests or the plugin is imported."""
     if disabled():
         return
     from .imports import when_imported
@@ -28,7 +27,7 @@ def _after_requests(module: object) -> None:
     ours = sys.modules.get("cave_auth_adapter")
     if ours is None or not getattr(ours.__spec__, "_initializing", False):
         _install(module)
-    # else it is the plugin that imports requests just now; _install follows when it is ready
+    # otherwise the plugin is importing requests; _install is called when the plugin is imported
 
 
 def _install(_: object) -> None:

@@ -1,7 +1,7 @@
-"""The command ``cave-auth``: ``run`` here, and the rest in ``cave_auth_adapter.cli``.
+"""The command ``cave-auth``: ``run`` is here, the other commands in ``cave_auth_adapter.cli``.
 
-``run`` delays every start of a program. So it imports neither click nor requests, nor shutil, and
-the program replaces this process.
+To start programs fast, ``run`` imports neither click nor requests nor shutil, and the program
+replaces this process.
 
 It puts a directory with a ``sitecustomize.py`` on ``PYTHONPATH``, which all processes that the
 program starts inherit.
@@ -27,7 +27,7 @@ _TOOL_MARKS = ("pipx_metadata.json", "uv-receipt.toml")  # of `pipx install` and
 def main() -> None:
     """The console script."""
     command = sys.argv[2:]
-    # A `run` without a command, or with an option of its own, shows help or an error: see the rest.
+    # `run` without a command, or with an option of its own, shows help or an error, by click.
     to_run = command and (command[0] in ("-m", "-c") or not command[0].startswith("-"))
     if sys.argv[1:2] == ["run"] and to_run:
         sys.exit(run(command))
@@ -37,12 +37,12 @@ def main() -> None:
 
 
 def run(command: Sequence[str]) -> int:
-    """Run a program with the plugin installed, and in all that it starts.
+    """Run a program with the plugin installed in it and in all Python programs that it starts.
 
     :param command: a script, ``-m module``, ``-c code`` or the name of a command, and arguments.
-    :return: an exit code: 126 or 127 where the program can't be started, which is told on stderr,
-        and the program's own on Windows. Elsewhere the program replaces this process, so that
-        signals and the exit code are its own, and this function does not return.
+    :return: the exit code: 126 or 127 if the program can't be started, with a message on stderr; on
+        Windows, otherwise the program's own. On other systems, the program replaces this process
+        and receives its signals, and this function does not return.
     """
     try:
         arguments = _resolve(command)
@@ -55,9 +55,9 @@ def run(command: Sequence[str]) -> int:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:  # it can be closed
                 stream.flush()
-        if os.name == "nt":  # exec there returns to the shell before the program has ended
+        if os.name == "nt":  # there, exec returns to the shell before the program has ended
             return _wait_for(arguments, environ)
-        os.execve(arguments[0], arguments, environ)  # noqa: S606 - no shell is what is wanted
+        os.execve(arguments[0], arguments, environ)  # noqa: S606 - without a shell, on purpose
     except _CommandError as error:
         _say(str(error))
         return error.exit_code
@@ -68,7 +68,7 @@ def run(command: Sequence[str]) -> int:
 
 
 class _CommandError(Exception):
-    """A command that can't be run; ``exit_code`` is the one that a shell would give."""
+    """A command that can't be run; ``exit_code`` is the one that a shell would return."""
 
     def __init__(self, message: str, exit_code: int):
         super().__init__(message)
@@ -91,13 +91,13 @@ def _wait_for(arguments: list[str], environ: dict[str, str]) -> int:
     import signal
     import subprocess
 
-    # Ctrl-C reaches the program, too, which decides what to do about it.
+    # Ctrl-C reaches the program, too; let it decide what to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     return subprocess.Popen(arguments, env=environ).wait()  # noqa: S603 - as the user typed it
 
 
 def _resolve(command: Sequence[str]) -> list[str]:
-    """A command as execve takes it: scripts and ``-m`` get the interpreter in front."""
+    """The arguments for execve: scripts, ``-m`` and ``-c`` get the interpreter in front."""
     first = command[0]
     is_script = first.endswith((".py", ".pyz")) and os.path.isfile(first)
     if is_script or first in ("-m", "-c"):
@@ -113,7 +113,7 @@ def _resolve(command: Sequence[str]) -> list[str]:
 
 
 def _which(name: str, directories: Sequence[str] | None = None) -> str | None:
-    """``shutil.which``, whose import would cost as much as the rest of ``run``."""
+    """The same as ``shutil.which``: importing shutil would cost as much as the rest of ``run``."""
     if directories is None:
         directories = os.environ.get("PATH", os.defpath).split(os.pathsep)
     if os.name == "nt":
@@ -128,7 +128,7 @@ def _which(name: str, directories: Sequence[str] | None = None) -> str | None:
 
 
 def _is_python(program: str) -> bool:
-    """Whether a program is written in Python, as far as its file tells."""
+    """Whether a program is written in Python, judging by its file."""
     if os.path.basename(program).startswith(("python", "pypy")) or os.name == "nt":
         return True
     with open(program, "rb") as file:
@@ -140,15 +140,15 @@ def _is_python(program: str) -> bool:
 
 
 def is_tool_environment() -> bool:
-    """Whether we are installed by ``pipx`` or ``uv tool``, with nothing beside us."""
+    """Whether ``pipx`` or ``uv tool`` installed us, in an environment without other programs."""
     return any(os.path.exists(os.path.join(sys.prefix, mark)) for mark in _TOOL_MARKS)
 
 
 def _interpreter() -> str:
     """The Python of the active environment, or our own.
 
-    In the environment of a tool nothing else is installed: there the ``python`` of the ``PATH``
-    comes before our own.
+    If pipx or uv installed us, the ``python`` of the ``PATH`` comes before our own, because nothing
+    else is installed in our environment.
     """
     for prefix in _active_environments():
         if _same(prefix, sys.prefix):
@@ -163,7 +163,7 @@ def _interpreter() -> str:
 def _active_environments() -> Iterator[str]:
     if prefix := os.environ.get("VIRTUAL_ENV"):
         yield prefix
-    # Conda activates its base in every shell by default: nobody chose it.
+    # Conda activates its base environment in every shell, so that is not the user's choice.
     if (prefix := os.environ.get("CONDA_PREFIX")) and os.environ.get("CONDA_DEFAULT_ENV") != "base":
         yield prefix
     if python := _which("python"):
@@ -173,7 +173,7 @@ def _active_environments() -> Iterator[str]:
 
 
 def _python_of(prefix: str) -> str | None:
-    """The interpreter of an environment: of venv or conda, on POSIX or on Windows."""
+    """The interpreter of an environment of venv or conda, on POSIX or Windows."""
     for name in ("bin/python", "Scripts/python.exe", "python.exe"):
         path = os.path.join(prefix, *name.split("/"))
         if os.path.isfile(path) and os.access(path, os.X_OK):
@@ -184,7 +184,7 @@ def _python_of(prefix: str) -> str | None:
 def _same(one: str, other: str) -> bool:
     try:
         return os.path.samefile(one, other)
-    except OSError:  # an environment that is gone
+    except OSError:  # an environment was deleted
         return False
 
 

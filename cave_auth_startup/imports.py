@@ -1,6 +1,6 @@
-"""Do something right after a module is imported; at once if it is already.
+"""Call a function right after a module is imported, or at once if it is already.
 
-Only sys is imported here, which is there when an interpreter starts.
+This imports only sys, so that it does not delay the start of an interpreter.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
     from typing import Any
 
 _waiting: dict[str, list[Callable[[ModuleType], object]]] = {}
-_staying: set[tuple[str, object]] = set()  # callbacks for each time that a module is executed
+_staying: set[tuple[str, object]] = set()  # callbacks for every execution of a module
 
 
 def when_imported(
     name: str, callback: Callable[[ModuleType], object], *, each_time: bool = False
 ) -> None:
-    """Call back with a module: at once if it is there, else right after it is imported.
+    """Call a function with a module: at once if it is imported, else right after its import.
 
     :param name: the full name of the module.
-    :param callback: must not raise: the import that it follows is not ours to break.
-    :param each_time: also after each ``importlib.reload()`` of the module.
+    :param callback: must not raise, because that would break the import.
+    :param each_time: whether to call it after each ``importlib.reload()`` of the module, too.
 
     >>> when_imported("json", lambda module: print(module.__name__))
     json
     """
     module = sys.modules.get(name)
-    # While it is still being imported, its names are not there yet.
-    spec = getattr(module, "__spec__", None)  # what a test puts there may have none
+    # While the module is being imported, it does not have its names yet.
+    spec = getattr(module, "__spec__", None)  # a test's replacement may have none
     if each_time:
         _staying.add((name, callback))
     if module is not None and not getattr(spec, "_initializing", False):
@@ -46,7 +46,7 @@ def when_imported(
 
 
 class _Finder:
-    """A meta path finder (PEP 302, PEP 451) that finds nothing itself, but listens."""
+    """A meta path finder (PEP 302, PEP 451) that wraps the loaders which other finders return."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         if name not in _waiting:
@@ -61,17 +61,17 @@ class _Finder:
 
 
 def _follow(name: str, spec: ModuleSpec) -> None:
-    """Have the callbacks called when the loader has executed the module."""
+    """Let the loader call the callbacks after it has executed the module."""
     loader: Any = spec.loader
     execute = getattr(loader, "exec_module", None)
-    if execute is None or isinstance(loader, type):  # a class: it loads what is frozen
+    if execute is None or isinstance(loader, type):  # a class: the loader of frozen modules
         return
 
     def exec_module(module: ModuleType) -> None:
         if module.__name__ != name:
             execute(module)
             return
-        vars(loader).pop("exec_module", None)  # the loader is as it was
+        vars(loader).pop("exec_module", None)  # restore the loader
         execute(module)
         callbacks = _waiting.pop(name, [])
         if staying := [callback for callback in callbacks if (name, callback) in _staying]:
@@ -79,12 +79,12 @@ def _follow(name: str, spec: ModuleSpec) -> None:
         for callback in callbacks:
             callback(module)
 
-    # On the loader itself: one of our own around it would hide what it is from importlib.resources
-    # and from inspect. As a rule it was made for this one look, but a zipimporter serves all that
-    # is in its archive, and importlib.util.find_spec() looks without an import to follow.
+    # Set it on the loader itself: importlib.resources and inspect check its type. Most loaders
+    # serve one import, but a zipimporter serves its whole archive, so the name is checked above.
+    # And after importlib.util.find_spec() there may be no import at all.
     try:
         loader.exec_module = exec_module
-    except (AttributeError, TypeError):  # written in C, say: no reason to fail the import
+    except (AttributeError, TypeError):  # a loader in C, say: don't break the import
         return
 
 

@@ -1,7 +1,7 @@
-"""Where other libraries look for a token: what they find there under :func:`install`.
+"""Let other libraries find our tokens under :func:`install`, in the places where they look.
 
-Each bridge waits for the import of its library, and stands in for what the library asks. All ask
-here, so that one answer is given in one place, and none after ``uninstall()``.
+Each bridge waits for the import of its library, and replaces the place where it looks. All bridges
+ask this module, which stops answering after ``uninstall()``.
 """
 
 from __future__ import annotations
@@ -13,42 +13,42 @@ from ..runtime import logger
 
 
 class Answers(Protocol):
-    """What is answered; neither method may raise."""
+    """Answers the bridges. Its methods must not raise."""
 
     def token_for(self, url: str) -> str | None:
-        """The token for a URL; None: its host is not trusted, or no token is known."""
+        """The token for a URL; None if its host is not trusted, or there is no token."""
 
     def tell_missing(self, url: str) -> None:
-        """Log what to do about a token that a library needs and nobody has."""
+        """Log what to do if a library needs a token and there is none."""
 
 
 _answers: Answers | None = None
 
 
 def attach(answers: Answers) -> None:
-    """Answer all bridges from now on."""
+    """Answer the bridges from now on."""
     global _answers
     _answers = answers
 
 
 def detach() -> None:
-    """Leave the libraries with what they find themselves."""
+    """Stop answering."""
     global _answers
     _answers = None
 
 
 def in_effect() -> Answers | None:
-    """Who answers; None after ``uninstall()``."""
+    """The answers in effect; None after ``uninstall()``."""
     return _answers
 
 
 def token_for(url: str) -> str | None:
-    """The token that a library finds here for a URL."""
+    """The token for a URL, for a library that looks for it."""
     return _answers.token_for(url) if _answers else None
 
 
 def tell_missing(url: str) -> None:
-    """Tell that a library needs a token for a URL, and found none at all."""
+    """Report that a library needs a token for a URL and found none."""
     if _answers:
         _answers.tell_missing(url)
 
@@ -58,9 +58,10 @@ def log_left_alone(
     loss: str = "finds tokens only in its own secret files",
     remedy: str = "Please report this, with its version.",
 ) -> None:
-    """Tell that a library has another shape than its bridge knows, so that it is left as it is.
+    """Log that a library differs from what its bridge expects, so that it is not changed.
 
     :param loss: what does not work.
+    :param remedy: what to do about it.
     """
     try:
         version = metadata.version(distribution)

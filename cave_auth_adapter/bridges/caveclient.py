@@ -1,7 +1,7 @@
-"""CAVEclient's own ``AuthClient`` finds our token where its caller gave it none.
+"""Give CAVEclient's own ``AuthClient`` our token if its caller passes none.
 
-It reads secret files alone, and tools ask it (``client.auth.token``) for what they then hand to
-CloudVolume or write into a header. So its initializer is wrapped (caveclient/auth.py).
+It reads only secret files. Tools take its token (``client.auth.token``) and pass it to CloudVolume
+or put it into a header. So we wrap its initializer (caveclient/auth.py).
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from cave_auth_startup.imports import when_imported
 
 from . import log_left_alone, token_for
 
-_CHOICES = ("token", "token_file", "token_key")  # by which a caller says whose token it is
+_CHOICES = ("token", "token_file", "token_key")  # the parameters that choose a token
 _SERVER = "server_address"
 
 
 def listen() -> None:
-    """Answer each ``AuthClient`` made from now on, whenever caveclient was or will be imported."""
+    """Wrap ``AuthClient``, whether caveclient is imported already or later."""
     when_imported("caveclient.auth", _wrap)
 
 
 def _wrap(module: ModuleType) -> None:
-    if getattr(module, "__name__", "") != "caveclient.auth":  # a test put something else there
+    if getattr(module, "__name__", "") != "caveclient.auth":  # a test's replacement
         return
     client = getattr(module, "AuthClient", None)
     original: Any = vars(client).get("__init__") if inspect.isclass(client) else None
@@ -44,14 +44,14 @@ def _wrap(module: ModuleType) -> None:
     def initialize(self: Any, *args: Any, **kwargs: Any) -> None:
         try:
             given = signature.bind(self, *args, **kwargs)
-        except TypeError:  # theirs to say
+        except TypeError:  # wrong arguments: let the original raise
             original(self, *args, **kwargs)
             return
         given.apply_defaults()
         url = _url_to_ask_for(given.arguments)
         if url is None:
             original(self, *args, **kwargs)
-        # The token is in no variable, for a traceback shows these.
+        # Don't store the token in a variable, which a traceback could show.
         elif len(args) > place:
             original(self, *args[:place], token_for(url), *args[place + 1 :], **kwargs)
         else:
@@ -61,7 +61,7 @@ def _wrap(module: ModuleType) -> None:
 
 
 def _url_to_ask_for(arguments: Mapping[str, Any]) -> str | None:
-    """The server whose token is wanted; None if the caller says whose token it is."""
+    """The server to find a token for; None if the caller chose a token."""
     server = arguments[_SERVER]
     if any(arguments[name] is not None for name in _CHOICES) or not isinstance(server, str):
         return None

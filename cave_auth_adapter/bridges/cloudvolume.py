@@ -1,11 +1,11 @@
-"""CloudVolume and cloud-files find our token where they look for their own.
+"""Let CloudVolume and cloud-files find our token where they look for their own.
 
-Both refuse to send anything before they have found a token, and keep what they found per host
-in a dictionary of the module (cloudvolume/secrets.py and cloudfiles/secrets.py,
-``cave_credentials``). A live view of our credentials stands in for these dictionaries.
+Both send nothing before they have found a token, and cache it by host in a dictionary of the module
+(cloudvolume/secrets.py and cloudfiles/secrets.py, ``cave_credentials``). We replace these
+dictionaries by a live view of our credentials.
 
-Both ask by the host alone. By which scheme they go there is known where they ask
-(``GrapheneMetadata.parse_token``, ``CaveInterface.__init__``): so these are wrapped, too.
+Both look up only the host. The methods that look up (``GrapheneMetadata.parse_token``,
+``CaveInterface.__init__``) know the scheme, so we wrap them, too.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from . import log_left_alone, tell_missing, token_for
 
 
 class _Library(NamedTuple):
-    name: str  # of the distribution
-    cache: str  # in the module secrets: host -> content of a secret file
-    asking: tuple[str, str]  # a class that asks for a token, and the method that does it
+    name: str  # the name of the distribution
+    cache: str  # the dictionary in the module secrets: host -> content of a secret file
+    asking: tuple[str, str]  # the class and the method that look up a token
 
 
 _LIBRARIES = {
@@ -35,15 +35,15 @@ _LIBRARIES = {
     ),
     "cloudfiles": _Library("cloud-files", "CAVE_CREDENTIALS", ("CaveInterface", "__init__")),
 }
-#: Libraries of another shape than we know. They find tokens only in their secret files.
+#: Libraries that differ from what we expect. They find tokens only in their secret files.
 _left_alone: set[str] = set()
 _scheme: ContextVar[str] = ContextVar("scheme", default="https")
 
 
 def listen() -> None:
-    """Stand in for what both look at, whether they were imported before or will be after.
+    """Replace the caches of both, whether they are imported already or later.
 
-    fafbseg and crantpy reload cloudvolume.secrets when they save a token.
+    fafbseg and crantpy reload cloudvolume.secrets when they save a token, so replace it each time.
     """
     when_imported("cloudvolume.secrets", _replace_cache, each_time=True)
     when_imported("cloudfiles.secrets", _replace_cache, each_time=True)
@@ -52,9 +52,9 @@ def listen() -> None:
 
 
 class LiveCredentials(dict[str, Any]):
-    """A cache of credentials that has an entry wherever we know a token, and that one first.
+    """A cache of credentials in which our tokens come first.
 
-    Its keys are hosts, ``host:port``, or URLs as some tools ask by: ``https://host``.
+    Its keys are ``host`` or ``host:port``; some tools look up ``https://host``.
     """
 
     def __init__(self, library: str):
@@ -76,11 +76,11 @@ class LiveCredentials(dict[str, Any]):
         return {"token": token} if token else super().get(host, default)
 
     def keys(self) -> Any:
-        # cloud-volume asks `host in cache.keys()`.
+        # cloud-volume checks `host in cache.keys()`.
         return self
 
     def __setitem__(self, host: str, value: Any) -> None:
-        if value:  # an empty answer is not one to keep: a token may be saved later
+        if value:  # don't cache that there is no token: it may be saved later
             super().__setitem__(host, value)
 
 
@@ -94,7 +94,7 @@ def _replace_cache(module: ModuleType) -> None:
         return
     ask = getattr(module, "cave_credentials", None)
     if not isinstance(cache, dict) or not inspect.isfunction(ask):
-        # Before it had a cache for each server, it had one token for all.
+        # Old versions have one token for all servers, and no cache.
         too_old = inspect.isfunction(ask) and not inspect.signature(ask).parameters
         _leave_alone(package, library, too_old)
         return
@@ -159,7 +159,7 @@ def _asking_by(url: str) -> Iterator[None]:
 
 
 def _library_of(module: Any) -> tuple[str, _Library] | None:
-    """The library that a module belongs to; None for what a test puts in its place."""
+    """The library that a module belongs to; None for a test's replacement."""
     package = str(getattr(module, "__name__", "")).partition(".")[0]
     library = _LIBRARIES.get(package)
     return (package, library) if library else None

@@ -1,7 +1,8 @@
-"""The keyring of the operating system, for people who want no secret on disk: the extra [keyring].
+"""Read tokens from the operating system's keyring, for users who want no secret on the disk.
 
-It is asked only where the variable ``CAVE_AUTH_KEYRING`` is set: a keyring may be locked, ask for a
-password, or wait for a desktop that a batch job does not have. https://keyring.readthedocs.io
+It needs the extra [keyring], and is used only if the variable ``CAVE_AUTH_KEYRING`` is set. A
+keyring may be locked, ask for a password, or wait for a desktop that a batch job does not have.
+https://keyring.readthedocs.io
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ ANY_SERVER = "any server"  # the name of the entry that corresponds to cave-secr
 
 
 def find(servers: Iterable[str]) -> Token | None:
-    """The token of the first of some servers, or of :data:`ANY_SERVER`, that has one.
+    """The token of the first server with an entry, or that of :data:`ANY_SERVER`.
 
-    None where the keyring is not to be asked, or can't be; the latter is logged as one warning.
+    None if there is none, or if the keyring is not used or can't be read; one warning says why.
     """
     if not os.environ.get(VARIABLE):
         return None
@@ -70,14 +71,14 @@ def _call(function: str, *arguments: str) -> Any:
         import keyring
     except ModuleNotFoundError:
         raise CaveAuthError(
-            "CAVE_AUTH_KEYRING is set, and the keyring library is not there: "
+            "CAVE_AUTH_KEYRING is set, but the keyring library is not installed: "
             'pip install "cave-auth-adapter[keyring]"'
         ) from None
-    except Exception as error:  # a backend that is imported may need a library that is missing
+    except Exception as error:  # a backend may fail to import
         raise _failed(error) from error
     try:
         return getattr(keyring, function)(SERVICE, *arguments)
-    except Exception as error:  # backends let errors of their own out, of D-Bus for one
+    except Exception as error:  # backends raise errors of their own, for example of D-Bus
         raise _failed(error) from error
 
 

@@ -1,8 +1,8 @@
-"""neuroglancer's Python viewer gets our tokens for ``middleauth+https://`` sources.
+"""Give neuroglancer's Python viewer our tokens for ``middleauth+https://`` sources.
 
-The page in the browser asks the Python server for credentials, by a kind and an origin; for CAVE's
-kind the server has no provider (https://github.com/google/neuroglancer/issues/392). One is put in
-its own registry (neuroglancer/default_credentials_manager.py).
+The page in the browser asks the Python server for credentials of a kind, for an origin. The server
+has no provider for CAVE's kind (https://github.com/google/neuroglancer/issues/392), so we register
+one (neuroglancer/default_credentials_manager.py).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LOSS = "gets no CAVE token for its viewer"
 
 
 def listen() -> None:
-    """Register a provider, whenever neuroglancer was or will be imported."""
+    """Register a provider, whether neuroglancer is imported already or later."""
     when_imported("neuroglancer.default_credentials_manager", _register)
 
 
@@ -31,7 +31,7 @@ def register(
 ) -> None:
     """Register a provider in a ``neuroglancer.credentials_provider.CredentialsManager``.
 
-    :param answers: asked at each request of a page; None: nothing is answered.
+    :param answers: called for each request of a page; if it returns None, there is no token.
     :param loopback_only: whether viewers that other machines can reach get no token.
     """
     from neuroglancer.credentials_provider import (
@@ -49,9 +49,9 @@ def register(
             return future
 
     def provider(origin: Any) -> MiddleauthProvider | None:
-        """A new one for each request, so that each is answered from the sources as they are.
+        """Return a new provider for each request, so that it has the current token.
 
-        None is a status of 400.
+        The server answers None with status 400.
         """
         found = answers()
         if found is None or not isinstance(origin, str) or (loopback_only and _is_exposed()):
@@ -68,16 +68,16 @@ def register(
 def _register(module: ModuleType) -> None:
     manager = getattr(module, "default_credentials_manager", None)
     try:
-        if KIND not in manager._providers:  # type: ignore[union-attr]  # a tool's own one stays
+        if KIND not in manager._providers:  # type: ignore[union-attr]  # keep a tool's own
             register(manager, in_effect, loopback_only=True)
     except (AttributeError, ImportError, TypeError):
         log_left_alone("neuroglancer", _LOSS)
 
 
 def _is_exposed() -> bool:
-    """Whether other machines reach the server of viewers; told once.
+    """Whether other computers can reach the viewers; if so, warn once.
 
-    A person who is sent the address of a viewer would be sent the token, too.
+    Anyone who has the address of a viewer could take the token.
     """
     try:
         from neuroglancer.server import global_server_args
@@ -90,7 +90,7 @@ def _is_exposed() -> bool:
         return False
     warn_once(
         f"neuroglancer's viewer listens on {address}, so its page gets no CAVE token: anyone who "
-        "has its address could take it. To allow that: "
+        "has its address could take the token. To allow that: "
         "cave_auth_adapter.integrations.neuroglancer.register()"
     )
     return True

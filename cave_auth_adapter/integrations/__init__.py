@@ -1,1 +1,1 @@
-"""Entry points for other programs, each useless without its library."""
+"""Entry points for other programs; each module needs its library."""

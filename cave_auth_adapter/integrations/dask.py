@@ -1,8 +1,8 @@
 """Keep the workers of a Dask cluster logged in to CAVE, with the tokens of the driver.
 
-The scheduler has the tokens in its memory, and nowhere else. A worker asks it for one by RPC when a
-request first needs it, and after a refusal. The scheduler asks the driver by an event, which has
-the name of the server in it; the driver answers by RPC.
+The scheduler keeps the tokens in memory only. A worker asks it for a token by RPC when a request
+first needs one, and after a refusal. The scheduler asks the driver with an event that names the
+server, and the driver answers by RPC.
 
 https://distributed.dask.org/en/stable/plugins.html
 """
@@ -33,18 +33,18 @@ def keep_logged_in(
 ) -> Any:
     """Sign the requests of all workers of a Dask cluster, now and later, with the driver's tokens.
 
-    Workers that start, restart or join later are served, too. When a server refuses a token, the
+    This includes workers that start, restart or join later. If a server refuses a token, the
     request waits up to 20 seconds until the driver has another one, and is then sent again.
 
-    :param client: a client of the cluster. Its process is the driver: it is asked for tokens for as
-        long as the client is connected. With an asynchronous client, await the result.
-    :param auth: where the driver's tokens come from; None: a :class:`CaveAuth` without arguments.
+    :param client: a client of the cluster. Its process is the driver, which provides the tokens
+        while the client is connected. With an asynchronous client, await the result.
+    :param auth: the source of the driver's tokens; None: a :class:`CaveAuth` without arguments.
     :param allow_plaintext: whether tokens may cross a network without TLS.
-    :raises RuntimeError: if the scheduler is reached neither by TLS nor on this machine.
-    :raises TypeError: if ``auth`` is no :class:`CaveAuth`.
+    :raises RuntimeError: if the scheduler is on another computer and does not use TLS.
+    :raises TypeError: if ``auth`` is not a :class:`CaveAuth`.
 
-    Everybody who can connect to the scheduler can ask it for a token. They can also run code in its
-    workers, so a scheduler is for one person.
+    Anyone who can connect to the scheduler can ask it for a token. They can run code in its workers
+    as well, so a scheduler should serve one user.
 
     ```python
     from distributed import Client, LocalCluster
@@ -62,10 +62,10 @@ async def _keep_logged_in(client: Client, auth: CaveAuth, allow_plaintext: bool)
     for address in (client.scheduler.address, told["address"]):
         if not (allow_plaintext or _is_private(address)):
             raise RuntimeError(
-                f"The Dask scheduler at {address} is reached without TLS: tokens could be read on "
-                "the network. Start the cluster with TLS, "
-                "https://distributed.dask.org/en/stable/tls.html, or, where the network is yours "
-                "alone, say keep_logged_in(client, allow_plaintext=True)."
+                f"The connection to the Dask scheduler at {address} has no TLS, so others could "
+                "read tokens on the network. Start the cluster with TLS: "
+                "https://distributed.dask.org/en/stable/tls.html. If only you use the network: "
+                "keep_logged_in(client, allow_plaintext=True)."
             )
     client.subscribe_topic(_TOPIC, _Driver(client, auth))
     await client.register_plugin(HoldTokens(allow_plaintext))
@@ -73,12 +73,12 @@ async def _keep_logged_in(client: Client, auth: CaveAuth, allow_plaintext: bool)
 
 
 def _is_private(address: str) -> bool:
-    """Whether what goes to an address can't be read on a network."""
+    """Whether others can't read the traffic to an address."""
     return address.partition("://")[0] in _ENCRYPTED or is_loopback(get_address_host(address))
 
 
 class _Driver:
-    """Answers the questions of the scheduler, in the background."""
+    """Answers the scheduler's requests for tokens in the background."""
 
     def __init__(self, client: Client, auth: CaveAuth):
         self._client = client
@@ -92,18 +92,18 @@ class _Driver:
 
     async def _answer(self, server: str, refused: str | None) -> None:
         token = await asyncio.to_thread(answer, self._auth, server, refused)
-        # As an object that hides its value: the scheduler can log messages as they come in.
+        # An object that hides its value, because the scheduler may log its messages.
         await self._client.scheduler.cave_auth_fill(server=server, token=ToPickle(token))
 
 
 class HoldTokens(SchedulerPlugin):  # type: ignore[misc]
-    """The scheduler's part: it has the tokens, in memory only.
+    """The plugin of the scheduler, which keeps the tokens in memory only.
 
-    A pickle of it has none.
+    A pickle of it has no tokens.
     """
 
     name = "cave-auth"
-    idempotent = True  # a second call keeps what is there
+    idempotent = True  # a second registration keeps the tokens
 
     def __init__(self, allow_plaintext: bool):
         self._allow_plaintext = allow_plaintext
@@ -112,7 +112,7 @@ class HoldTokens(SchedulerPlugin):  # type: ignore[misc]
         return type(self), (self._allow_plaintext,)
 
     async def start(self, scheduler: Scheduler) -> None:
-        """Answer RPCs, as Dask calls this in the scheduler."""
+        """Answer RPCs. Dask calls this in the scheduler."""
 
         def ask_driver(server: str, refused: str | None) -> None:
             scheduler.log_event(_TOPIC, {"server": server, "refused": refused})
@@ -123,7 +123,7 @@ class HoldTokens(SchedulerPlugin):  # type: ignore[misc]
     async def _pull(self, comm: Comm, server: str, refused: str | None) -> str | None:
         if not (self._allow_plaintext or _is_private(comm.peer_address)):
             warn_once(
-                f"A worker at {comm.peer_address} gets no token: it is reached without TLS. "
+                f"A worker at {comm.peer_address} gets no token, because it connects without TLS. "
                 "Start it with TLS: https://distributed.dask.org/en/stable/tls.html"
             )
             return None
@@ -135,9 +135,9 @@ class HoldTokens(SchedulerPlugin):  # type: ignore[misc]
 
 
 class PullTokens(WorkerPlugin):  # type: ignore[misc]
-    """A worker's part: every session signs, with what the scheduler has.
+    """The plugin of a worker: every session signs with the scheduler's tokens.
 
-    :param driver: the driver's process. Workers that are threads of it have its sources already.
+    :param driver: the driver's process. Workers that are threads of it have its tokens already.
     """
 
     name = "cave-auth"
@@ -147,7 +147,7 @@ class PullTokens(WorkerPlugin):  # type: ignore[misc]
         self._source: _Source | None = None
 
     def setup(self, worker: Worker) -> None:
-        """Set the token source of this process, as Dask calls this in each worker."""
+        """Set the token source of this process. Dask calls this in each worker."""
         if self._driver == this_process():
             return
         self._source = _Source(worker)
@@ -155,7 +155,7 @@ class PullTokens(WorkerPlugin):  # type: ignore[misc]
         activate()
 
     def teardown(self, worker: Worker) -> None:
-        """Ask the scheduler no more."""
+        """Stop asking the scheduler."""
         if self._source is not None and process_source() is self._source:
             set_token_source(None)
 
@@ -172,7 +172,7 @@ class _Source:
         return asyncio.run(asyncio.wait_for(self._pull(server, refused), ANSWERS_WITHIN))
 
     async def _pull(self, server: str, refused: str | None) -> str | None:
-        # Not by the worker's own connection: its event loop may be what waits for the token.
+        # Over a new connection: the worker's event loop may be waiting for this token.
         arguments = self._security.get_connection_args("worker")
         async with rpc(self._address, connection_args=arguments) as scheduler:
             token: str | None = await scheduler.cave_auth_pull(

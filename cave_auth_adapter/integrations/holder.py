@@ -1,8 +1,8 @@
-"""The driver's tokens in the memory of a cluster: the common part of Dask's and Ray's integration.
+"""Hold the driver's tokens in the memory of a cluster: shared by the Dask and Ray integrations.
 
-Three parties take part. The *driver* is the process in which a person is logged in. The *holder* is
-a process that all workers reach: it has the tokens in memory. *Workers* ask the holder, and the
-holder asks the driver when it has no token for a server, or one that the server refused.
+The *driver* is the process in which the user is logged in. The *holder* is a process that all
+workers can reach; it keeps the tokens in memory. *Workers* ask the holder. The holder asks the
+driver if it has no token for a server, or only one that the server refused.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from ..shells import assignment
 from ..sources.memory import put
 from ..tokens import Token
 
-WAIT = 20.0  # seconds for which a refused request waits for another token
-ANSWERS_WITHIN = LIMIT - 2.0  # seconds; a call to the holder ends before our own limit ends it
+WAIT = 20.0  # seconds that a refused request waits for another token
+ANSWERS_WITHIN = LIMIT - 2.0  # seconds for a call to the holder; less than a token source may take
 _ASK_AGAIN = 1.0  # seconds between two questions to the driver about the same server
-_SERVERS = 1024  # for which a holder has an answer
+_SERVERS = 1024  # the most servers in a holder
 
 _PROCESS = uuid.uuid4().hex
 
 
 def this_process() -> str:
-    """A name of this process that no other has, on any machine."""
-    return f"{_PROCESS}-{os.getpid()}"  # a fork has the same _PROCESS
+    """A unique name of this process across all computers."""
+    return f"{_PROCESS}-{os.getpid()}"  # a forked child has the same _PROCESS
 
 
 def digest(token: str | None) -> str | None:
-    """What a worker says in place of a token that was refused: it may be logged."""
+    """A digest to send in place of a refused token, because it may be logged."""
     return None if token is None else hashlib.sha256(token.encode()).hexdigest()
 
 
@@ -46,10 +46,10 @@ class _Answer(NamedTuple):
 
 
 class Holder:
-    """Has the answers of the driver. It runs in an event loop, and is never pickled.
+    """Holds the driver's answers. It runs in an event loop, and can't be pickled.
 
     :param ask_driver: called with a server and the digest of the token that it refused, or None.
-        It returns at once; the answer comes by :meth:`fill`.
+        It returns at once; the driver answers later with :meth:`fill`.
     """
 
     def __init__(self, ask_driver: Callable[[str, str | None], object]):
@@ -83,7 +83,7 @@ class Holder:
         return None
 
     def fill(self, server: str, token: Token | None) -> None:
-        """Take an answer of the driver, and let those go on who wait for it."""
+        """Take an answer of the driver, and wake up the workers that wait for it."""
         put(self._answers, server, _Answer(token, asyncio.get_running_loop().time()), _SERVERS)
         news, self._news = self._news, asyncio.Event()
         news.set()
@@ -98,7 +98,7 @@ class Holder:
 def answer(auth: CaveAuth, server: str, refused: str | None) -> Token | None:
     """The token that this process, the driver, has for a server.
 
-    :param auth: where the tokens come from.
+    :param auth: the source of the tokens.
     :param server: ``host``, or ``host:port``.
     :param refused: the digest of the token that it refused.
     """
@@ -106,7 +106,7 @@ def answer(auth: CaveAuth, server: str, refused: str | None) -> Token | None:
     origin = next(filter(None, map(auth.hosts.trusted_origin, urls)), None)
     if origin is None:
         warn_once(
-            f"A worker asks for a token for {server}, which is not trusted here. If it is a CAVE "
+            f"A worker needs a token for {server}, which is not trusted here. If it is a CAVE "
             f"server: {assignment('CAVE_AUTH_HOSTS', server)}"
         )
         return None
@@ -115,6 +115,6 @@ def answer(auth: CaveAuth, server: str, refused: str | None) -> Token | None:
         if token is not None and digest(token.value) == refused:
             return auth.credentials.after_refusal(origin, token)
     except CaveAuthError as error:
-        warn_once(f"No token for the workers of the cluster. {error}")
+        warn_once(f"The workers of the cluster get no token. {error}")
         return None
     return token

@@ -11,7 +11,7 @@ from ..install import install, uninstall
 def load_ipython_extension(_shell: object) -> None:
     """Sign the requests of every session in the kernel: ``%load_ext cave_auth_adapter``.
 
-    It prints one line, on the tokens that are in use; no server is asked for it.
+    It prints one line about the tokens in use, without asking a server.
     """
     from ..diagnose.overview import in_use
 

@@ -13,13 +13,14 @@ from ..tools import answers_from
 def register(auth: CaveAuth | None = None) -> None:
     """Let viewers of this process show ``middleauth+https://`` sources.
 
-    Under :func:`install` that is so already, while the viewer listens on loopback. A page gets a
-    token for trusted hosts only, and only from a viewer that allows credentials: by default one
-    whose address nobody can guess. After this call that holds for a viewer that other machines
-    reach, too: anyone to whom you give its address can take the token.
+    :func:`install` does this, too, but only while the viewer listens on loopback. A page gets
+    tokens for trusted hosts only, and only from a viewer that allows credentials: by default, one
+    whose address can't be guessed. After this call, that includes viewers that other computers can
+    reach: anyone who has the address of the viewer can then take the token.
 
-    :param auth: where the tokens come from; None: a :class:`CaveAuth` without arguments.
+    :param auth: the source of the tokens; None: a :class:`CaveAuth` without arguments.
     :raises ModuleNotFoundError: if neuroglancer is not installed.
+    :raises TypeError: if ``auth`` is not a :class:`CaveAuth`.
 
     ```python
     import neuroglancer

@@ -1,8 +1,8 @@
 """Keep the workers of a Ray cluster logged in to CAVE, with the tokens of the driver.
 
-An actor has the tokens in its memory, and nowhere else. Each worker process starts with our set-up
-hook, which makes the actor its token source: it is asked when a request first needs a token, and
-after a refusal. The actor asks the driver, which answers by a call of a method.
+An actor keeps the tokens in memory only. Each worker process starts with our set-up hook, which
+makes the actor its token source: the worker asks it when a request first needs a token, and after a
+refusal. The actor asks the driver, which answers by calling a method.
 
 https://docs.ray.io/en/latest/ray-core/api/runtime-env.html
 """
@@ -37,15 +37,15 @@ RUNTIME_ENV = {"worker_process_setup_hook": f"{__name__}.set_up_worker"}
 def keep_logged_in(auth: CaveAuth | None = None, *, allow_plaintext: bool = False) -> None:
     """Sign the requests of all workers of this Ray job, now and later, with the driver's tokens.
 
-    Workers that start, restart or join later are served, too. When a server refuses a token, the
-    request waits up to 20 seconds until the driver has another one, and is then sent again. Where
-    Ray is not initialized, this does it.
+    This includes workers that start, restart or join later. If a server refuses a token, the
+    request waits up to 20 seconds until the driver has another one, and is then sent again. If Ray
+    is not initialized, this function initializes it.
 
-    :param auth: where the driver's tokens come from; None: a :class:`CaveAuth` without arguments.
+    :param auth: the source of the driver's tokens; None: a :class:`CaveAuth` without arguments.
     :param allow_plaintext: whether tokens may cross a network without TLS.
     :raises RuntimeError: if Ray was initialized without :data:`RUNTIME_ENV`, or if it has nodes on
-        other machines and does not use TLS.
-    :raises TypeError: if ``auth`` is no :class:`CaveAuth`.
+        other computers and does not use TLS.
+    :raises TypeError: if ``auth`` is not a :class:`CaveAuth`.
 
     ```python
     import ray
@@ -68,13 +68,13 @@ def keep_logged_in(auth: CaveAuth | None = None, *, allow_plaintext: bool = Fals
     if not allow_plaintext:
         _check_network()
     here = NodeAffinitySchedulingStrategy(context.get_node_id(), soft=False)
-    actor: Any = _HoldTokens  # Ray makes it another class, of which its types say nothing
+    actor: Any = _HoldTokens  # Ray replaces the class, and has no types for the new one
     holder = actor.options(scheduling_strategy=here).remote(allow_plaintext)
     _answer_next(holder, auth)
 
 
 def set_up_worker() -> None:
-    """Make the actor the token source of this process, as Ray calls this in each worker."""
+    """Make the actor the token source of this process. Ray calls this in each worker."""
     set_token_source(pull_from_driver, wait=WAIT)
     activate()
 
@@ -92,9 +92,9 @@ def _check_network() -> None:
     machines = {node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
     if not _has_tls() and machines != {get_node_ip_address()}:
         raise RuntimeError(
-            f"Ray has nodes on {', '.join(sorted(machines))} and does not use TLS: tokens could be "
-            f"read on the network. Switch TLS on, {_TLS}, or, where the network is yours alone, "
-            "say keep_logged_in(allow_plaintext=True)."
+            f"Ray has nodes on {', '.join(sorted(machines))} and does not use TLS, so others could "
+            f"read tokens on the network. Turn on TLS: {_TLS}. If only you use the network: "
+            "keep_logged_in(allow_plaintext=True)."
         )
 
 
@@ -102,7 +102,7 @@ def _has_tls() -> bool:
     return os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true")  # as Ray reads it
 
 
-# No CPU, so that it takes no task's place. It starts again, empty, if its process ends.
+# It needs no CPU, so that it doesn't block a task. If its process ends, it restarts without tokens.
 @ray.remote(
     name=_NAME,
     get_if_exists=True,
@@ -112,7 +112,7 @@ def _has_tls() -> bool:
     max_task_retries=-1,
 )
 class _HoldTokens:
-    """The tokens, in memory only; and the questions that the driver has yet to answer."""
+    """Holds the tokens, in memory only, and the questions that the driver has not answered."""
 
     def __init__(self, allow_plaintext: bool):
         self._is_private = allow_plaintext or _has_tls()
@@ -121,7 +121,7 @@ class _HoldTokens:
 
     async def pull(self, server: str, refused: str | None, machine: str) -> str | None:
         if not self._is_private and machine != get_node_ip_address():
-            warn_once(f"A worker on {machine} gets no token: Ray does not use TLS. Set up: {_TLS}")
+            warn_once(f"A worker on {machine} gets no token: Ray does not use TLS. See {_TLS}")
             return None
         token = await self._holder.pull(server, refused)
         return token.value if token else None
@@ -134,7 +134,7 @@ class _HoldTokens:
 
 
 def _answer_next(holder: Any, auth: CaveAuth) -> None:
-    """Answer the next question of the actor, in the background, and so on."""
+    """Answer the questions of the actor, one after the other, in the background."""
 
     def answer_it(asked: Future[tuple[str, str | None]]) -> None:
         server, refused = asked.result()

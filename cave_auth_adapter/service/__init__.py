@@ -1,6 +1,7 @@
-"""The HTTP APIs of the auth service and the info service, typed and bounded.
+"""Clients of the auth service and the info service, with types and time limits.
 
-Who am I, my keys, what I may do, which terms I have to accept; users, groups, tables; datastacks.
+The auth service knows users, API keys, permissions, terms of service, groups and tables; the info
+service knows datastacks.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ __all__ = [
     "base_url",
 ]
 
-#: The most characters that the description of a key may have: the auth service answers a longer
-#: one with status 500, and leaves a key that nobody can list or revoke.
+#: The most characters in the description of a key. For a longer one, the auth service answers with
+#: status 500, but makes a key that nobody can list or revoke.
 LONGEST_DESCRIPTION = 120
 
 _API = "/auth/api/v1"
@@ -56,10 +57,10 @@ _API = "/auth/api/v1"
 class AuthServer(JsonApi):
     """The auth service of a CAVE deployment.
 
-    :param server_address: ``https://host``, ``host`` or ``host:port``. Naming a server here is
-        trusting it; a redirect to another is not followed.
-    :param auth: what to sign with; None: ``CaveAuth(hosts=[server_address])``.
-    :param timeout: in seconds, for a call as a whole.
+    :param server_address: ``https://host``, ``host`` or ``host:port``. By naming a server, you
+        trust it. Redirects to other servers are not followed.
+    :param auth: signs the requests; None: ``CaveAuth(hosts=[server_address])``.
+    :param timeout: for a whole call, in seconds.
     :raises InvalidHostSpec: (also a :class:`ValueError`) if the address is not one.
 
     Every method that asks the server raises :class:`TokenNotFound`, :class:`TokenRefused`,
@@ -79,26 +80,26 @@ class AuthServer(JsonApi):
 
     @property
     def settings_page(self) -> str:
-        """The address of the page on which people see, make and revoke their tokens."""
+        """The address of the page where users see, make and revoke their tokens."""
         return self.server_address + "/sticky_auth/settings/tokens"
 
     @property
     def create_page(self) -> str:
-        """The address that makes a new API key and shows it, after a login in the browser."""
+        """The address of the page that makes and shows a new API key, after a login."""
         return self.server_address + _API + "/create_token"
 
     # --- The user --------------------------------------------------------------------------
 
     def me(self) -> User:
-        """The user to whom the token belongs."""
+        """The user that the token belongs to."""
         user: User = self._object("/user/me", USER)
         return user
 
     def permissions(self, *, fresh: bool = False) -> Permissions:
         """The user, with groups, permissions per dataset and terms of service to accept.
 
-        :param fresh: whether to ask for what the database says now. Services act on the cached
-            permissions, which can be some minutes old.
+        :param fresh: whether to ask for the current permissions. Services use cached ones, which
+            can be some minutes old.
         """
         path = "/my_permissions" if fresh else "/user/cache"
         permissions: Permissions = self._object(path, PERMISSIONS)
@@ -107,7 +108,7 @@ class AuthServer(JsonApi):
     # --- Keys ------------------------------------------------------------------------------
 
     def api_keys(self) -> list[ApiKey]:
-        """The user's API keys. A login token is none."""
+        """The user's API keys, without login tokens."""
         entries = self._checked(self.call("GET", _API + "/user/token"), [KEY], "a list of keys")
         tokens = [entry["token"] for entry in entries]
         known = ApiKey.__dataclass_fields__.keys() - {"token"}
@@ -118,11 +119,10 @@ class AuthServer(JsonApi):
         return keys
 
     def create_key(self, description: str) -> str:
-        """Make an API key and return it; it lasts until it is revoked.
+        """Make an API key and return it. It is valid until it is revoked.
 
-        :param description: what it is for, in at most 120 characters; shown where the keys are
-            listed.
-        :raises ValueError: if it is longer.
+        :param description: what it is for, in at most 120 characters. Lists of keys show it.
+        :raises ValueError: if the description is longer.
         """
         if len(description) > LONGEST_DESCRIPTION:
             raise ValueError(f"A description has at most {LONGEST_DESCRIPTION} characters.")
@@ -132,17 +132,17 @@ class AuthServer(JsonApi):
         raise self.unexpected("something that is not a token")
 
     def revoke_key(self, key_id: int) -> None:
-        """End an API key. Services that saw it lately accept it for some minutes more (300 s).
+        """Revoke an API key. Services that cache it accept it for up to 300 more seconds.
 
         :param key_id: :attr:`ApiKey.id`, not the token.
         """
         self.call("DELETE", f"{_API}/user/token/{int(key_id)}")
 
     def time_to_live(self, token: str | None = None) -> int | None:
-        """How long a token lives: in seconds; None for an API key, which lasts.
+        """The seconds until a token expires; None for an API key, which does not expire.
 
         :param token: a token of the same user; None: the one that signs the requests.
-        :raises TokenRefused: also if the token is not, or no longer, one of the user's.
+        :raises TokenRefused: also if the token is unknown, or another user's.
         """
         if token is None:
             token = self._auth.token_for(self.server_address)
@@ -152,25 +152,25 @@ class AuthServer(JsonApi):
                     host=self.server_address.partition("://")[2],
                 )
         check_token(token, "the token to ask about")
-        # The service wants the token in the path of the URL (neuroglancer_auth/server.py), where
-        # its own access log gets to see it. Here it stays out of messages, logs and responses.
+        # The service wants the token in the path of the URL (neuroglancer_auth/server.py), so its
+        # access log has it. We keep it out of messages, logs and responses here.
         try:
             seconds = self.call("GET", f"{_API}/user/token/{token}/ttl", hidden=token)
         except UnexpectedAnswer as error:
             if error.response is None or error.response.status_code != 404:
                 raise
             raise TokenRefused(
-                f"{self.server_address} does not know that token, or it is another user's. List "
-                "your keys: cave-auth keys list",
+                f"{self.server_address} does not know that token, or it belongs to another user. "
+                "To list your keys: cave-auth keys list",
                 response=error.response,
             ) from None
         self._checked(seconds, NUMBER, "a number of seconds")
         return None if seconds < 0 else int(seconds)
 
     def log_out(self) -> None:
-        """End the login token that signs the requests.
+        """Revoke the login token that signs the requests.
 
-        :raises UnexpectedAnswer: with status 422, if it is an API key; revoke that by its id.
+        :raises UnexpectedAnswer: with status 422, if it is an API key; use :meth:`revoke_key`.
         """
         self.call("GET", _API + "/logout")
 
@@ -182,24 +182,24 @@ class AuthServer(JsonApi):
         return terms
 
     def missing_terms(self) -> list[MissingTerms]:
-        """The terms of service that datasets ask for and the user has not accepted."""
+        """The terms of service of datasets that the user has not accepted."""
         missing: list[Any] = self._objects("/user/missing", MISSING_TERMS)
         return missing
 
     def accept_terms(self, tos_id: int) -> None:
-        """Accept terms of service in the user's name: show their text first.
+        """Accept terms of service for the user. Show the user the text first.
 
         :param tos_id: :attr:`MissingTerms.tos_id`.
         """
-        # As Neuroglancer does: without client=, the page that thanks for it ends in status 500.
+        # As Neuroglancer does: without client=, the confirmation page fails with status 500.
         self.ask("POST", f"/sticky_auth/api/v1/tos/{int(tos_id)}/accept", params={"client": "ng"})
 
     # --- Users, groups, tables -------------------------------------------------------------
 
     def users(self, user_ids: Iterable[int]) -> list[User]:
-        """Users by id; unknown ones are left out. Takes an account with more rights than most."""
+        """Users by id; unknown ones are left out. The account needs administrator's rights."""
         ids = _joined(user_ids)
-        # With no id at all, the service lists every user, in pages.
+        # Without an id, the service would list every user, in pages.
         users: list[Any] = self._objects("/user", USER, {"id": ids}) if ids else []
         return users
 
@@ -210,12 +210,12 @@ class AuthServer(JsonApi):
         return {entry["id"]: entry["name"] for entry in entries}
 
     def group_users(self, group_id: int) -> list[User]:
-        """The users of a group; none if there is no such group. Takes an administrator."""
+        """The users of a group; none if there is no such group. The account must be an admin."""
         users: list[Any] = self._objects(f"/group/{int(group_id)}/user", USER)
         return users
 
     def dataset_of(self, service: str, table: str) -> str | None:
-        """The dataset whose permissions a table of a service asks for; None if it is in none.
+        """The dataset that a table of a service belongs to; None if it belongs to none.
 
         :param service: the namespace of the table, such as ``"pychunkedgraph"``.
         """
@@ -229,7 +229,7 @@ class AuthServer(JsonApi):
         return str(self._checked(dataset, str, "the name of a dataset"))
 
     def has_public(self, table: str) -> bool:
-        """Whether anything in a table can be read without a token."""
+        """Whether some data of a table can be read without a token."""
         answer = self.call("GET", f"{_API}/table/{_part(table)}/has_public")
         return bool(self._checked(answer, bool, "yes or no"))
 
@@ -254,14 +254,17 @@ class AuthServer(JsonApi):
         return answer
 
     def _covered(self, answer: Any, more: Iterable[str] = ()) -> Any:
-        """An answer without any token: a server may say ours back in any name."""
+        """An answer with tokens masked: a server may repeat ours in any field."""
         return all_covered(answer, {*self._auth.credentials.known(), *more})
 
 
 class InfoServer(JsonApi):
-    """The info service of a CAVE deployment: which datastacks there are, and where.
+    """The info service of a CAVE deployment, which lists datastacks and their servers.
 
-    :param server_address: as for :class:`AuthServer`, and so the others; it raises the same.
+    The parameters and errors are those of :class:`AuthServer`.
+
+    >>> InfoServer("global.daf-apis.com")
+    InfoServer('https://global.daf-apis.com')
     """
 
     def datastacks(self) -> list[str]:
@@ -272,9 +275,9 @@ class InfoServer(JsonApi):
         return list(names)
 
     def datastack(self, name: str) -> dict[str, Any]:
-        """What there is to know about a datastack.
+        """The description of a datastack.
 
-        :raises TermsNotAccepted: if it asks for terms of service that were not accepted.
+        :raises TermsNotAccepted: if the user has not accepted its terms of service.
         """
         info = self.call("GET", f"/info/api/v2/datastack/full/{_part(name)}")
         if not has_shape(info, {}):
@@ -284,7 +287,7 @@ class InfoServer(JsonApi):
     def local_server(self, name: str) -> str | None:
         """The server of a datastack's own services, as the info service names it.
 
-        It is that service's word: a name there makes no server trusted.
+        This does not make the server trusted.
         """
         server = self.datastack(name).get("local_server")
         return server if isinstance(server, str) else None
@@ -295,5 +298,5 @@ def _joined(user_ids: Iterable[int]) -> str:
 
 
 def _part(name: str) -> str:
-    """A name as one part of a path."""
+    """A name, quoted as one segment of a path."""
     return quote(name, safe="")

@@ -1,4 +1,4 @@
-"""Calls of a CAVE server that answer in JSON: signed, bounded in size and time, with our errors."""
+"""Call a CAVE server's JSON API: signed, with limits of size and time, and with our errors."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ DEFAULT_SERVER = "https://global.daf-apis.com"
 DEFAULT_TIMEOUT = 10.0  # seconds
 
 _LONGEST = 1 << 20  # bytes of an answer, as sent and as decoded
-_SHOWN = 200  # characters of a server's word that are shown
-_CODINGS = "gzip, deflate"  # that are decoded within bounds
+_SHOWN = 200  # characters of a server's message that are shown
+_CODINGS = "gzip, deflate"  # that we can decode within the limit
 
 T = TypeVar("T")
 
 
 def base_url(server_address: str) -> str:
-    """A server's address in its one proper form, ``https://host`` or ``https://host:port``.
+    """Normalise a server's address to ``https://host`` or ``https://host:port``.
 
-    :param server_address: the same, or without the scheme, or with a slash behind it;
-        ``http://`` for a loopback address.
+    :param server_address: with or without the scheme, and with or without a slash at its end;
+        ``http://`` only for a loopback address.
     :raises InvalidHostSpec: (also a :class:`ValueError`) if it is none of these.
 
     >>> base_url("Global.DAF-apis.com/")
@@ -54,26 +54,26 @@ def base_url(server_address: str) -> str:
     if isinstance(text, str) and "/" in text.partition("://")[2]:  # a page, copied from a browser
         origin = parse_origin(text)
         if origin is not None and origin.scheme == "https":
-            raise InvalidHostSpec(f"{server_address!r}: name the server alone, {origin.server}.")
+            raise InvalidHostSpec(f"{server_address!r}: name only the server, {origin.server}.")
     spec = HostSpec.parse(text)
     if spec.wildcard:
         raise InvalidHostSpec(
-            f"{server_address!r} stands for many servers. Name one: host, host:port or "
+            f"{server_address!r} matches many servers. Name one: host, host:port or "
             "https://host:port."
         )
     return f"{spec.origin.scheme}://{spec.origin.server}"
 
 
 class JsonApi:
-    """Calls of a CAVE server that answer in JSON.
+    """A client of a CAVE server's JSON API.
 
-    :param server_address: ``https://host``, ``host`` or ``host:port``. Naming a server here is
-        trusting it; a redirect to another is not followed.
-    :param auth: what to sign with; None: ``CaveAuth(hosts=[server_address])``.
-    :param timeout: in seconds, for a call as a whole.
+    :param server_address: ``https://host``, ``host`` or ``host:port``. By naming a server, you
+        trust it. Redirects to other servers are not followed.
+    :param auth: signs the requests; None: ``CaveAuth(hosts=[server_address])``.
+    :param timeout: for a whole call, in seconds.
     :raises InvalidHostSpec: (also a :class:`ValueError`) if the address is not one.
 
-    An answer has at most 1 MiB, decoded, or is an :class:`UnexpectedAnswer`.
+    A decoded answer of more than 1 MiB is an :class:`UnexpectedAnswer`.
     """
 
     def __init__(
@@ -99,19 +99,19 @@ class JsonApi:
         json: Any = None,
         hidden: str = "",
     ) -> Any:
-        """Send a request and return what its answer holds.
+        """Send a request and return the JSON value of its answer.
 
-        :param path: begins with a slash.
-        :param hidden: a token that is in the path, and so has to be kept out of every message.
+        :param path: the path of the URL, with a slash at its start.
+        :param hidden: a token that is in the path, to be kept out of every message.
         :raises TokenNotFound, TokenRefused, TermsNotAccepted, PermissionMissing: a refusal.
-        :raises ServerUnreachable: no connection, or no whole answer in time.
-        :raises UnexpectedAnswer: any other answer than success in JSON.
-        :raises InvalidToken, TokenFileError: before anything is sent.
+        :raises ServerUnreachable: no connection, or no complete answer in time.
+        :raises UnexpectedAnswer: another error, or an answer that is not JSON.
+        :raises InvalidToken, TokenFileError: a bad token source, before anything is sent.
         """
         response = self.ask(method, path, params=params, json=json, hidden=hidden)
         with contextlib.suppress(ValueError):
             return parsed(response.content)
-        # Outside of the handler: a JSONDecodeError carries the whole document.
+        # Raised outside the handler: a JSONDecodeError holds the whole document.
         kind = printable(self._scrub(response.headers.get("Content-Type", "unknown"), ""))
         portal = CAPTIVE if kind.startswith("text/html") else ""
         raise self.unexpected(f"something that is not JSON (content type {kind!r}){portal}")
@@ -125,7 +125,7 @@ class JsonApi:
         json: Any = None,
         hidden: str = "",
     ) -> Response:
-        """Send a request and return its answer, whatever it holds; else as :meth:`call`."""
+        """Send a request and return its answer as a response; otherwise as :meth:`call`."""
         session, deadline = self._open_session(), time.monotonic() + self.timeout
 
         def exchange() -> Response:
@@ -151,7 +151,7 @@ class JsonApi:
                 raise self.unexpected(f"more than {_LONGEST >> 20} MiB") from None
             except (RequestException, Urllib3Error, OSError) as error:
                 problem = describe_failure(error, self.timeout, self.server_address)
-        # Raised out here so that the cause, whose text and request have the URL, is not chained.
+        # Raised here so that the cause is not chained: its text and its request hold the URL.
         if problem:
             raise ServerUnreachable(f"{self.server_address} {problem}")
         _hide(response, hidden)
@@ -161,8 +161,8 @@ class JsonApi:
     def _open_session(self) -> Session:
         if self._session is None:
             session = mount(Session(), self._auth)
-            # With none of its own, a session would take a password for this host from netrc,
-            # and the adapter leaves alone what is signed already.
+            # Without an auth, the session would use a password from netrc, and the adapter does
+            # not replace an Authorization header.
             session.auth = _leave_unsigned
             session.headers["Accept-Encoding"] = _CODINGS
             self._session = session
@@ -186,8 +186,8 @@ class JsonApi:
             )
         if status == 403:
             raise PermissionMissing(
-                f"{self.server_address}: your account may not do this: {said}. The token is good; "
-                "ask those who run the server, or an account with more rights.",
+                f"{self.server_address}: your account may not do this: {said}. Your token is fine; "
+                "ask the server's administrators.",
                 response=response,
                 host=host,
                 source=source_words,
@@ -195,40 +195,39 @@ class JsonApi:
         if target := redirect_target(response):
             address = printable(self._scrub(target.partition("?")[0], hidden))
             said = f"a redirect to {address!r}, which is not followed"
-        advice = (
-            "Try again later." if status >= 500 else "Check the address and what you asked for."
-        )
+        advice = "Try again later." if status >= 500 else "Check the address and its parameters."
         raise UnexpectedAnswer(
             f"{self.server_address} answered with status {status}: {said}. {advice}",
             response=response,
         )
 
     def how_to_get_one(self) -> str:
-        """What to do where there is no token."""
+        """What to do if there is no token."""
         return f"Log in: cave-auth login {self.server_address.removeprefix('https://')}"
 
     def unexpected(self, what: str) -> UnexpectedAnswer:
-        """The error for an answer that holds something else than was asked for."""
+        """The error for an answer with unexpected content."""
         return UnexpectedAnswer(
             f"{self.server_address} answered with {what}. "
             "Check that this is the address of a CAVE server."
         )
 
     def _shown(self, response: Response, hidden: str) -> str:
-        """A server's word on one line, without any token."""
-        # Scrubbed before it is cut: half a token would go unnoticed.
+        """A server's message on one line, with tokens masked."""
+        # Masked before it is cut: half a token would not be recognised.
         text = self._scrub(" ".join(response.text.split()), hidden)
         text = printable(text, _SHOWN).rstrip(". ")
-        return repr(text) if text else "without a word"
+        return repr(text) if text else "no message"
 
     def _scrub(self, text: str, hidden: str) -> str:
         return covered(text, {hidden, *self._auth.credentials.known()})
 
 
 def _read(response: Response, deadline: float) -> None:
-    """Read a body within bounds, so that ``response.content`` has it, decoded.
+    """Read and decode a body within the limits, and let ``response.content`` return it.
 
-    :raises TooLong: if it does not end within them.
+    :raises TooLong: if it is longer.
+    :raises TimeoutError: if the deadline passes.
     """
     raw = response.raw
     if raw is None:
@@ -250,7 +249,7 @@ def _leave_unsigned(request: PreparedRequest) -> PreparedRequest:
 
 
 def _hide(response: Response, token: str) -> None:
-    """Take a token out of the URLs that an answer carries."""
+    """Mask a token in the URLs of an answer and its request."""
     if token:
         response.url = (response.url or "").replace(token, "<token>")
         if response.request is not None:
@@ -259,7 +258,7 @@ def _hide(response: Response, token: str) -> None:
 
 @contextlib.contextmanager
 def _out_of_urllib3s_log(token: str) -> Iterator[None]:
-    """urllib3 logs the path of each request, at the level DEBUG."""
+    """Mask a token in urllib3's log, which has the path of each request at the level DEBUG."""
 
     def without_token(record: logging.LogRecord) -> bool:
         if token in (text := record.getMessage()):

@@ -1,4 +1,4 @@
-"""The names of the API keys that this package makes, by which it knows them again."""
+"""The names of the API keys that this package makes, so that it can recognise them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import time
 
 from ..words import printable
 
-_HOST = 60  # characters of the computer's name; the service takes 120 for the whole description
+_HOST = 60  # characters of the computer's name; the service allows 120 for the description
 
 
 def key_name() -> str:
-    """A description for a new key: where and when it was made, and what no other key has.
+    """A unique description for a new key: where and when it was made.
 
     >>> key_name()
     'cave-auth on ..., 20... (...)'
@@ -21,7 +21,7 @@ def key_name() -> str:
 
 
 def was_made_here(description: str | None) -> bool:
-    """Whether a key has a name that :func:`key_name` gives on this computer.
+    """Whether a key's name was made by :func:`key_name` on this computer.
 
     >>> was_made_here(key_name()), was_made_here("nightly job")
     (True, False)

@@ -1,4 +1,4 @@
-"""What the auth service answers with: users, permissions, terms, keys; and checks that it does."""
+"""The types of the auth service's answers (users, permissions, terms, keys), and their checks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 
 class User(TypedDict, total=False):
-    """A user, as the auth service describes one; it may say less, or more."""
+    """A user of the auth service. Keys may be missing, and there may be more."""
 
     id: int
     name: str | None
@@ -18,11 +18,11 @@ class User(TypedDict, total=False):
     created: str | None  #: RFC 1123
     affiliations: list[Any]
     service_account: bool
-    parent_id: int | None  #: of a service account: whose terms of service count
+    parent_id: int | None  #: of a service account: the user whose accepted terms count
 
 
 class MissingTerms(TypedDict, total=False):
-    """Terms of service that a dataset asks for and the user has not accepted."""
+    """Terms of service of a dataset that the user has not accepted."""
 
     tos_id: int
     tos_name: str
@@ -31,7 +31,7 @@ class MissingTerms(TypedDict, total=False):
 
 
 class Permissions(User, total=False):
-    """A user, and what the user may do."""
+    """A user with permissions."""
 
     groups: list[str]
     permissions_v2: dict[str, list[str]]  #: dataset -> "view", "edit" and the like
@@ -51,9 +51,9 @@ class Terms(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A lasting token of the user; ``repr`` does not show the token itself.
+    """An API key of the user; ``repr`` does not show the token itself.
 
-    :ivar created: as the auth service writes times (RFC 1123), and so the two that follow.
+    :ivar created: the time in the format of RFC 1123; ``updated`` and ``last_used`` likewise.
     """
 
     id: int
@@ -66,16 +66,16 @@ class ApiKey:
 
 
 def has_shape(value: Any, shape: Any) -> bool:
-    """Whether an answer has the shape that callers count on.
+    """Whether an answer has the expected shape.
 
     :param shape: a type; a function that checks a value; ``[the shape of each entry]``; or
-        ``{name: the shape of that member}``, beside which there may be others.
+        ``{name: the shape of that member}``, where more members are allowed.
 
     >>> has_shape({"id": 1, "more": []}, {"id": int}), has_shape([1], [str])
     (True, False)
     """
     if isinstance(shape, type):
-        # In Python, True is an int as well; in JSON it is not.
+        # In Python, True is an int; in JSON it is not.
         return isinstance(value, shape) and isinstance(value, bool) == (shape is bool)
     if isinstance(shape, list):
         return isinstance(value, list) and all(has_shape(each, shape[0]) for each in value)
@@ -87,7 +87,7 @@ def has_shape(value: Any, shape: Any) -> bool:
 
 
 def _maybe(shape: Any) -> Callable[[Any], bool]:
-    """The shape of what may also be null or missing."""
+    """The shape of a value that may be null or missing."""
     return lambda value: value is None or has_shape(value, shape)
 
 

@@ -1,4 +1,4 @@
-"""Why a server gave no answer, in words: the network, a proxy, a certificate, a captive page."""
+"""Say why a server did not answer: the network, a proxy, a certificate, a captive portal."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
 from ..shells import unset
 
-BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # in the order in which requests asks them
-PROXIES = ("HTTPS_PROXY", "ALL_PROXY")  # and in small letters, which count first
+BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # in the order of requests
+PROXIES = ("HTTPS_PROXY", "ALL_PROXY")  # also in lower case, which comes first
 
-#: What an answer of somebody else than the server often means.
+#: Advice if somebody else answered in place of the server.
 CAPTIVE = (
     ". If your network has a login page of its own, as in hotels, open any page in a browser first"
 )
@@ -24,22 +24,22 @@ _CHECK = "Check the address and your network connection, and try again."
 
 
 def describe_failure(error: BaseException, timeout: float, url: str) -> str:
-    """Why a server gave no answer, as the end of a sentence that begins with its name.
+    """Say why a server did not answer, as the end of a sentence that begins with its name.
 
-    :param timeout: in seconds, that was waited.
-    :param url: what was asked for.
+    :param timeout: how long we waited, in seconds.
+    :param url: the URL of the request.
     """
     text, is_proxied = str(error), bool(select_proxy(url, get_environ_proxies(url)))
     if url.startswith("https") and (missing := missing_bundle()):
         name, path = missing
         return (
-            f"was not asked: the variable {name} names {path}, which does not exist. Name an "
+            f"was not contacted: the variable {name} names {path}, which does not exist. Name an "
             f"existing CA bundle, or {unset(name)}."
         )
     if isinstance(error, InvalidSchema) and "SOCKS" in text:
         return (
-            f"was not asked: {proxy_variable()} names a SOCKS proxy, which takes a package that is "
-            'not installed: pip install "requests[socks]"'
+            f"was not contacted: {proxy_variable()} names a SOCKS proxy, which needs a package "
+            'that is not installed: pip install "requests[socks]"'
         )
     if isinstance(error, ProxyError) or (is_proxied and _is_no_connection(error)):
         return _describe_proxy(error, text)
@@ -60,7 +60,7 @@ def _is_no_connection(error: BaseException) -> bool:
 
 
 def _is_unknown_name(error: BaseException) -> bool:
-    # urllib3 has a class of its own for that since 2.0.
+    # urllib3 has a class for that since 2.0.
     return isinstance(error, socket.gaierror) or type(error).__name__ == "NameResolutionError"
 
 
@@ -69,7 +69,7 @@ def _describe_proxy(error: BaseException, text: str) -> str:
     if "407" in text:
         return (
             f"can't be reached: the proxy that {name} names wants a user name and a password "
-            f"(status 407). Write them into {name}: http://USER:PASSWORD@PROXY:PORT"
+            f"(status 407). Add them to {name}: http://USER:PASSWORD@PROXY:PORT"
         )
     return (
         f"can't be reached through the proxy that {name} names: {_reason(error)}. Check {name}, "
@@ -83,16 +83,16 @@ def _describe_certificate(text: str) -> str:
     bundle = next((name for name in BUNDLES if os.environ.get(name)), None)
     named = f" It was checked with the CA bundle that {bundle} names." if bundle else ""
     return (
-        f"can't be trusted: its certificate does not check out.{named} If your network needs a "
+        f"can't be trusted: its certificate is not valid.{named} If your network needs a "
         "certificate of its own, name its CA bundle in the variable REQUESTS_CA_BUNDLE"
         f"{CAPTIVE}."
     )
 
 
 def missing_bundle() -> tuple[str, str] | None:
-    """The variable that names a CA bundle which is not there, and its value.
+    """The variable that names a missing CA bundle, and its value; None if there is none.
 
-    requests asks the first that is set, and no other.
+    requests uses the first that is set, and no other.
     """
     for name in BUNDLES:
         if path := os.environ.get(name):
@@ -107,8 +107,8 @@ def proxy_variable() -> str:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what it wraps, outermost first."""
-    for _ in range(10):  # reasons and causes can't go in circles for longer than that
+    """An error and the errors inside it, outermost first."""
+    for _ in range(10):  # limited, because causes may form a circle
         if error is None:
             return
         yield error
@@ -120,7 +120,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _reason(error: BaseException) -> str:
-    """The operating system's word for a failure, from the depth of what urllib3 wraps around it."""
+    """The operating system's reason for a failure, which urllib3 wraps in other errors."""
     for each in _causes(error):
         if isinstance(each, OSError) and each.strerror and each.errno:
             return str(each.strerror).lower()

@@ -1,4 +1,4 @@
-"""Work that waits for a server: never without end, and never in silence on a terminal."""
+"""Wait for a server: with a time limit, and with a message on a terminal."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_GRACE = 0.5  # seconds in which a time-out of requests comes first, and tells more
-_SILENCE = 1.0  # seconds of a wait that nobody minds
+_GRACE = 0.5  # seconds more, so that the timeout of requests comes first: it says more
+_SILENCE = 1.0  # seconds of waiting without a message
 _is_told: ContextVar[bool] = ContextVar("cave_auth_wait_is_told", default=False)
 
 
 @contextlib.contextmanager
 def waits_told() -> Iterator[None]:
-    """Say on stderr which server is waited for, while it is; only if stderr is a terminal."""
+    """While waiting for a server, say so on stderr; only if it is a terminal."""
     before = _is_told.set(sys.stderr is not None and sys.stderr.isatty())
     try:
         yield
@@ -33,13 +33,14 @@ def waits_told() -> Iterator[None]:
 
 
 def within(seconds: float, work: Callable[[], T], server: str) -> T:
-    """What some work gives, or the error that it raises.
+    """Do some work within a time limit; return its result, or raise its error.
 
-    A server can keep a socket alive for ever by one byte of a header now and then, and no time-out
-    of ``requests`` ends that. So it is done in a thread, which is left behind when time is up.
+    A server can keep a socket alive for ever with a byte of a header now and then, and no timeout
+    of ``requests`` ends that. So the work runs in a thread, which is abandoned after that time.
 
-    :param server: what the work waits for, as people are told.
-    :raises TimeoutError: when it is.
+    :param seconds: the time limit.
+    :param server: the name of the server, to show to the user.
+    :raises TimeoutError: if the work takes longer.
     """
     from concurrent import futures
 
@@ -57,8 +58,8 @@ def within(seconds: float, work: Callable[[], T], server: str) -> T:
 
 
 def begin(work: Callable[[], T]) -> Future[T]:
-    """Do some work in a thread that the interpreter does not wait for when it ends."""
-    from concurrent import futures  # takes a while to import, and is rarely needed
+    """Do some work in a thread that the interpreter does not wait for at exit."""
+    from concurrent import futures  # slow to import, and rarely needed
 
     future: Future[T] = futures.Future()
     context = contextvars.copy_context()
@@ -75,7 +76,7 @@ def begin(work: Callable[[], T]) -> Future[T]:
 
 @contextlib.contextmanager
 def _telling(text: str) -> Iterator[None]:
-    """Show a text on the terminal for as long as the block."""
+    """Show a text on the terminal during the block."""
     if not is_rewritable(sys.stderr):
         print(text, file=sys.stderr)
         yield

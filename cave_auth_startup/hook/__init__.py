@@ -1,4 +1,4 @@
 """The directory that ``cave-auth run`` puts on ``PYTHONPATH``.
 
-Every program that is run can import what lies here by its bare name, so nothing else does.
+Keep other modules out of it: every program that is run could import them.
 """

@@ -1,6 +1,6 @@
 """Imported by each interpreter that starts under `cave-auth run` (see the module site).
 
-It activates the plugin, and hands over to the sitecustomize that it stands in front of.
+It activates the plugin, and then imports the sitecustomize that it hides.
 """
 
 import os
@@ -11,10 +11,10 @@ _SITE_PACKAGES = os.path.dirname(os.path.dirname(_HERE))
 
 
 class _Beside:
-    """A finder for an environment that lacks the plugin: it takes that of `cave-auth` itself.
+    """Finds the plugin in the environment of `cave-auth`, for an environment without it.
 
-    It is asked last, and finds only the plugin, and the library that its import needs beside
-    requests. Nothing else of that other environment can be imported.
+    It comes last, and finds only the plugin, and the library that the plugin needs beside requests.
+    Nothing else of that environment can be imported.
     """
 
     packages = ("cave_auth_startup", "cave_auth_adapter", "filelock")

@@ -466,7 +466,7 @@ def test_an_untrusted_certificate_is_reported(
     monkeypatch.delenv("CURL_CA_BUNDLE")
     result = run(*command.split())
     assert result.exit_code == 5
-    assert "certificate does not check out" in " ".join(result.output.split())
+    assert "certificate is not valid" in " ".join(result.output.split())
     assert run("check", logged_in.data_server).exit_code == 5
 
 

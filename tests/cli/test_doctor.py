@@ -193,7 +193,7 @@ def test_an_untrusted_certificate_is_a_problem(
 ) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     monkeypatch.delenv("CURL_CA_BUNDLE")
-    assert level_of(told(run), "certificate does not check out") == "problem"
+    assert level_of(told(run), "certificate is not valid") == "problem"
 
 
 def test_an_enabled_environment_is_reported(

@@ -218,7 +218,7 @@ class TestRefusals:
         self, server: AuthServer, sandbox: Sandbox
     ) -> None:
         other = sandbox.create_token(sandbox.create_user("Another"))
-        with pytest.raises(TokenRefused, match="another user's") as caught:
+        with pytest.raises(TokenRefused, match="another user") as caught:
             server.time_to_live(other)
         assert other not in all_of(caught.value)
 
@@ -239,7 +239,7 @@ class TestRefusals:
 
     def test_a_refusal_without_a_reason_is_explained(self, stub_server: StubServer) -> None:
         stub_server.answer = Answer(401, b"", "text/plain")
-        with pytest.raises(TokenNotFound, match="without a word"):
+        with pytest.raises(TokenNotFound, match="no message"):
             server_for(stub_server.address, None).me()
 
 
@@ -410,9 +410,9 @@ class TestConstruction:
     @pytest.mark.parametrize(
         ("given", "told"),
         [
-            ("https://cave.my-lab.org/sticky_auth", "name the server alone, cave.my-lab.org."),
-            ("https://a.org:8443/info/?x=1", "name the server alone, a.org:8443."),
-            ("*.my-lab.org", "stands for many servers. Name one"),
+            ("https://cave.my-lab.org/sticky_auth", "name only the server, cave.my-lab.org."),
+            ("https://a.org:8443/info/?x=1", "name only the server, a.org:8443."),
+            ("*.my-lab.org", "matches many servers. Name one"),
         ],
     )
     def test_the_error_names_the_right_address(self, given: str, told: str) -> None:
