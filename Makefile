@@ -34,7 +34,7 @@ help:
 	@echo "  make format       let ruff lay out the code"
 	@echo "  make leaks        look for tokens at foreign servers: every door by every way out"
 	@echo "  make docs         build the documentation into site/, with warnings as errors"
-	@echo "  make pictures     draw the terminal sessions in the documentation again"
+	@echo "  make pictures     draw the terminal sessions, and write the tables, of the documentation again"
 	@echo "Before a change lands (.ci/run does these, and make test):"
 	@echo "  make proof        all tests: about six minutes on two processors"
 	@echo "  make suites       the suites of requests, CAVEclient and four more, with and without us"
@@ -99,6 +99,7 @@ docs: $(VENV)/.docs-ready
 
 pictures: $(READY)
 	$(BIN)/python docs/terminal.py
+	$(BIN)/python docs/tables.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

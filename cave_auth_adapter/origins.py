@@ -36,16 +36,17 @@ DEPLOYMENTS: dict[str, tuple[str, ...]] = {
 DEFAULT_DEPLOYMENT = "global.daf-apis.com"
 
 #: The usual name of a data set -> its auth server.
-_PEOPLE_SAY = {
-    "microns": "global.daf-apis.com",
-    "flywire": "global.daf-apis.com",
-    "fanc": "global.daf-apis.com",
-    "banc": "global.daf-apis.com",
-    "v1dd": "global.em.brain.allentech.org",
-    "crant": "proofreading.zetta.ai",
-    "h01": "global.brain-wire-test.org",
-    "fish1": "global.brain-wire-test.org",
+DATA_SETS = {
+    "MICrONS": "global.daf-apis.com",
+    "FlyWire": "global.daf-apis.com",
+    "FANC": "global.daf-apis.com",
+    "BANC": "global.daf-apis.com",
+    "V1DD": "global.em.brain.allentech.org",
+    "CRANT": "proofreading.zetta.ai",
+    "H01": "global.brain-wire-test.org",
+    "Fish1": "global.brain-wire-test.org",
 }
+_BY_NAME = {name.lower(): server for name, server in DATA_SETS.items()}
 
 #: A domain that CAVE gave up. Its next owner must not receive tokens because an old secret
 #: file still has its name. Only ``hosts=`` or ``CAVE_AUTH_HOSTS`` can make it trusted.
@@ -162,7 +163,7 @@ def server_called(name: str) -> str | None:
     >>> server_called("MICrONS")
     'global.daf-apis.com'
     """
-    return _PEOPLE_SAY.get(name.lower())
+    return _BY_NAME.get(name.lower())
 
 
 def is_retired(host: str) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shutil
 import textwrap
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +58,16 @@ def blocks_of(page: Path) -> list[Block]:
         found.append(Block(language, code, line, action, reason))
         end = match.end()
     return found
+
+
+def script(name: str) -> ModuleType:
+    """A program in ``docs/``, as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def steps_of(session: str) -> list[tuple[str, str]]:

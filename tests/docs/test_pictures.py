@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from html import unescape
 from types import ModuleType
 
 import pytest
 
-from .blocks import ROOT
+from .blocks import script
 
 
 @pytest.fixture(scope="module")
 def terminal() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("terminal", ROOT / "docs" / "terminal.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("terminal")
 
 
 def test_the_pictures_show_the_sessions_of_the_pages(terminal: ModuleType) -> None:

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import cave_auth_adapter
-from cave_auth_adapter import CaveAuth, InvalidHostSpec, TokenStore, testing, tokens_changed
+from cave_auth_adapter import (
+    CaveAuth,
+    InvalidHostSpec,
+    TokenStore,
+    set_token_source,
+    testing,
+    tokens_changed,
+)
 from cave_auth_adapter.bridges import keyring
 from cave_auth_adapter.origins import DEPLOYMENTS, HostSpec, Origin
 from cave_auth_adapter.store.ownership import ownership_of_default_file
 
 from ..tools.programs import PROGRAMS
 from ..unit.test_rooms import ASIDE, ORDER
-from .blocks import ROOT
+from .blocks import DOCS, ROOT, script
 
 PAGE = (ROOT / "docs" / "tokens-and-hosts.md").read_text("utf-8")
 API_PAGES = sorted((ROOT / "docs").glob("api-*.md"))
@@ -33,8 +40,14 @@ def rows(title: str) -> list[list[str]]:
     return [re.findall("`([^`]+)`", line) for line in lines]
 
 
-def test_the_known_deployments() -> None:
-    assert {server: tuple(hosts) for server, *hosts in rows("Which hosts")} == DEPLOYMENTS
+def test_the_tables_are_those_of_the_code() -> None:
+    tables = script("tables")
+    marked = [page for page in DOCS if "<!-- table: " in page.read_text("utf-8")]
+    assert [page.name for page in marked] == ["tokens-and-hosts.md"]
+    for page in marked:
+        text = page.read_text("utf-8")
+        assert tables.written(text) == text, f"{page.name} is old: make pictures"
+    assert [server for server, *_ in rows("Which hosts")] == [*DEPLOYMENTS]
 
 
 def test_the_ways_to_write_a_host() -> None:
@@ -46,6 +59,13 @@ def test_the_ways_to_write_a_host() -> None:
         HostSpec.parse("http://cave.my-lab.org")
 
 
+@pytest.fixture
+def no_source_remains() -> Iterator[None]:
+    yield
+    set_token_source(None)
+
+
+@pytest.mark.usefixtures("no_source_remains")
 def test_the_order_of_the_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each source of the table wins over all that are below it."""
     secrets = tmp_path / ".cloudvolume" / "secrets"
@@ -55,6 +75,7 @@ def test_the_order_of_the_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     files = [row[0] for row in rows("Which token") if row[0].endswith("-secret.json")]
     assert len(files) == 4
     sources = [row[0] for row in rows("Which token")]
+    assert sources[6:] == [*files, keyring.VARIABLE]
     assert sources[:6] == [
         'CaveAuth("…")',
         'CaveAuth(token_file="…", token_key="…")',
@@ -63,6 +84,9 @@ def test_the_order_of_the_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         "CAVE_TOKEN_FILE",
         "CAVE_TOKEN_COMMAND",
     ]
+    monkeypatch.setenv(keyring.VARIABLE, "1")
+    monkeypatch.setattr(keyring, "_call", lambda *_: "99")
+    assert CaveAuth().token_for(url) == "99"
     for number, file in reversed([*enumerate(files)]):
         for placeholder, name in names.items():
             file = file.replace(placeholder, name)
@@ -77,6 +101,8 @@ def test_the_order_of_the_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert CaveAuth().token_for(url) == "aa"
     monkeypatch.setenv("CAVE_TOKEN", "bb")
     assert CaveAuth().token_for(url) == "bb"
+    set_token_source(lambda *_: "abcd")
+    assert CaveAuth().token_for(url) == "abcd"
     assert CaveAuth(source=lambda *_: "ee").token_for(url) == "ee"
     named.write_text('{"token": "cc"}')
     assert CaveAuth(token_file=named, source=lambda *_: "ee").token_for(url) == "cc"
