@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import cave_auth_adapter
+import cave_auth_startup
 from cave_auth_adapter.origins import DATA_SETS, DEPLOYMENTS
 
 DOCS = Path(__file__).parent
@@ -24,7 +26,19 @@ def deployments() -> list[list[str]]:
     return rows
 
 
-TABLES: dict[str, Callable[[], list[list[str]]]] = {"deployments": deployments}
+def folders() -> list[list[str]]:
+    """The folders of the two packages, with all their modules."""
+    rows = [["folder", "modules"]]
+    package = Path(cave_auth_adapter.__file__).parent
+    below = sorted({module.parent for module in package.rglob("*.py")} - {package})
+    for folder in [*below, Path(cave_auth_startup.__file__).parent]:
+        names = sorted(path.relative_to(folder) for path in folder.rglob("*.py"))
+        modules = [f"`{name.as_posix()}`" for name in names if name.name != "__init__.py"]
+        rows.append([f"`{folder.name}/`", ", ".join(modules) or "`__init__.py`"])
+    return rows
+
+
+TABLES: dict[str, Callable[[], list[list[str]]]] = {"deployments": deployments, "folders": folders}
 
 
 def written(page: str) -> str:

@@ -43,7 +43,7 @@ def rows(title: str) -> list[list[str]]:
 def test_the_tables_are_those_of_the_code() -> None:
     tables = script("tables")
     marked = [page for page in DOCS if "<!-- table: " in page.read_text("utf-8")]
-    assert [page.name for page in marked] == ["tokens-and-hosts.md"]
+    assert [page.name for page in marked] == ["how-it-works.md", "tokens-and-hosts.md"]
     for page in marked:
         text = page.read_text("utf-8")
         assert tables.written(text) == text, f"{page.name} is old: make pictures"
@@ -187,6 +187,17 @@ def test_the_map_has_every_room_in_its_order() -> None:
     rooms = [name.rstrip("/").removesuffix(".py") for name in re.findall("`(.+?)`", "".join(cells))]
     assert rooms == ORDER
     assert all(f"`{name}/`" in page for name in ASIDE - {"__init__"})
+
+
+@pytest.mark.parametrize("name", ["docs/how-it-works.md", "CONTRIBUTING.md"])
+def test_the_modules_that_a_page_names_exist(name: str) -> None:
+    page = (ROOT / name).read_text("utf-8")
+    package = Path(cave_auth_adapter.__file__).parent
+    roots = (package, package.with_name("cave_auth_startup"), ROOT / "tests", ROOT / "docs")
+    there = {path.name for root in roots for path in [root, *root.rglob("*")]}
+    named = re.findall(r"`(?:[\w.]+/)*(\w+\.py|\w+(?=/`))", page)
+    assert len(named) > 10
+    assert set(named) - there == set()
 
 
 def test_the_tools_that_were_tried_are_those_that_make_tools_runs() -> None:
