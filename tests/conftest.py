@@ -28,12 +28,12 @@ _UNSET = (
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
     *("VIRTUAL_ENV", "CONDA_PREFIX"),  # `cave-auth run` takes the Python of the active environment
-    # where a person sits, and how they like it
+    # the kind of terminal, and the user's preferences
     *("SSH_CONNECTION", "SSH_TTY", "DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "NO_COLOR"),
     *("JPY_PARENT_PID", "MPLBACKEND", "JUPYTERHUB_API_URL", "BINDER_LAUNCH_HOST"),
     *("COLAB_RELEASE_TAG", "CODESPACES", "REMOTE_CONTAINERS", "VSCODE_IPC_HOOK_CLI"),
 )
-# A process that was started in the background ignores Ctrl-C, and so would all that it starts.
+# A process started in the background ignores Ctrl-C, and so would its children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _GET_ADAPTER = requests.Session.get_adapter
@@ -43,7 +43,7 @@ _REBUILD_AUTH = requests.Session.rebuild_auth
 @pytest.fixture(autouse=True)
 def fresh_environment(tmp_path: Path) -> Iterator[None]:
     runtime.reset()  # warnings are given once per process; here, once per test
-    # Not the monkeypatch of the test: its undo() must not bring back the real home directory.
+    # Not the test's monkeypatch: its undo() must not bring back the real home directory.
     with pytest.MonkeyPatch.context() as patch:
         for name, value in home_at(tmp_path).items():
             patch.setenv(name, value)
@@ -62,7 +62,7 @@ def secrets(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def fresh_start(fresh_environment: None) -> Iterator[None]:
-    """No connection is left from the test before, and nothing stays installed."""
+    """The test starts without idle connections, and nothing stays installed after it."""
     keepalive.reset()
     yield
     uninstall()
@@ -74,7 +74,7 @@ def fresh_start(fresh_environment: None) -> Iterator[None]:
 
 @pytest.fixture
 def sandbox(cave_sandbox_process: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    """The one sandbox of all tests, with what it heard before forgotten."""
+    """The sandbox that all tests share, with an empty record of requests."""
     for name, value in cave_sandbox_process.environ.items():
         monkeypatch.setenv(name, value)
     cave_sandbox_process.clear_requests()
@@ -84,7 +84,7 @@ def sandbox(cave_sandbox_process: Sandbox, monkeypatch: pytest.MonkeyPatch) -> S
 
 @pytest.fixture
 def tokens(sandbox: Sandbox) -> Tokens:
-    """A token saved for each CAVE server of the sandbox: so each of them is trusted."""
+    """A token saved for each CAVE server of the sandbox, which makes it trusted."""
     tokens = Tokens(sandbox.token, sandbox.create_token(), sandbox.create_token())
     store = TokenStore()
     store.save(tokens.data, sandbox.data_server)
@@ -95,7 +95,7 @@ def tokens(sandbox: Sandbox) -> Tokens:
 
 @pytest.fixture(params=DOORS)
 def door(request: pytest.FixtureRequest) -> Iterator[Door]:
-    """Each of the three doors, as a function that makes a signed session."""
+    """Each of the three ways to use the plugin, as a function that makes a signed session."""
     with ExitStack() as stack:
         stack.callback(uninstall)
 
@@ -122,7 +122,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Who signs the certificates of the servers on localhost."""
+    """The authority that signs the certificates of servers on localhost."""
     bundle = tmp_path_factory.mktemp("authority") / "ca.pem"
     ca = trustme.CA()
     ca.cert_pem.write_to_path(str(bundle))
@@ -131,7 +131,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture
 def stub_context(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
-    """What a server of a test needs to speak TLS."""
+    """The TLS settings of a test's server."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.certificate.configure_cert(context)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.bundle))
@@ -140,7 +140,7 @@ def stub_context(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> ssl.S
 
 @pytest.fixture
 def stub_server(stub_context: ssl.SSLContext) -> Iterator[StubServer]:
-    """A server that gives one answer to all, which a test may change."""
+    """A server that gives one answer to every request; a test may change it."""
     server = StubServer(stub_context)
     yield server
     server.close()

@@ -22,13 +22,13 @@ def host(server: str) -> str:
 
 @pytest.fixture
 def run() -> Run:
-    """Run a command; what it may never do is checked each time."""
+    """Run a command, and check each time what no command may do."""
 
     def invoke(*arguments: str, **options: Any) -> Result:
         result = CliRunner().invoke(main, [str(each) for each in arguments], **options)
         assert result.exception is None or isinstance(result.exception, SystemExit), result
         assert "Traceback" not in result.output
-        assert "\x1b[" not in result.output  # it is no terminal
+        assert "\x1b[" not in result.output  # it is not a terminal
         return result
 
     return invoke

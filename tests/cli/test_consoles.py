@@ -43,7 +43,7 @@ COMMANDS = [
 
 @pytest.fixture
 def lukasz(sandbox: Sandbox) -> Sandbox:
-    """Somebody whose name few encodings can write is logged in, under such a name."""
+    """A user whose name few encodings can write is logged in."""
     token = sandbox.create_token(sandbox.create_user(NAME, permissions={"sandbox": ["view"]}))
     for server in (sandbox.auth_server, sandbox.data_server):
         TokenStore().save(token, server)
@@ -201,14 +201,14 @@ def every_command(
 
 
 def commands_in(text: str) -> set[str]:
-    """The command lines that a text shows, where none of its lines is wrapped."""
+    """The command lines in a text without wrapped lines."""
     ends = r"(?=[.,;:)]*(?: +[A-Z(]|  |$)|`|, )"
     programs = "cave-auth|python -m|pip|rm|chmod|unset|export|keyring del|curl"
     return set(re.findall(rf"(?:^ *|[:`] |`)((?:{programs}) [^`\n]+?){ends}", text, re.MULTILINE))
 
 
 def check_that_it_fits(shown: str, columns: int, wide: str) -> None:
-    """Whether a text has no line that is too long, and no word or command that is broken.
+    """Check that no line is too long, and no word or command is broken.
 
     :param wide: the same text, as a console without end shows it.
     """

@@ -361,7 +361,7 @@ def test_a_stale_default_file_is_found_and_fixed(
     found = told(run, "--fix")
     assert level_of(found, "CloudVolume uses it for each host without a file of its own") == "note"
     assert level_of(found, "proofreading.zetta.ai gets no token now") == "note"
-    assert saved(secrets)["cave-secret.json"] == "0" * 32  # nobody was there to say yes
+    assert saved(secrets)["cave-secret.json"] == "0" * 32  # there was nobody to ask
 
     # As on a terminal.
     monkeypatch.setattr(Dialogue, "__init__", functools.partialmethod(Dialogue.__init__, True))

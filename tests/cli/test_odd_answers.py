@@ -1,6 +1,6 @@
-"""Answers of other shapes than expected: each command, at each address that it asks for.
+"""Answers of unexpected shapes: each command, at each address that it requests.
 
-The auth service and the info service answer as they should, but for one address.
+The services are stand-ins: they answer as they should, except at one address.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ COMMANDS = (
 
 
 class Services(StubServer):
-    """The services of a deployment, of which one address answers oddly."""
+    """The services of a deployment; one address gives an odd answer."""
 
     odd: tuple[str, bytes] = "", b""
 

@@ -102,7 +102,7 @@ def test_login_tokens_and_variables_cannot_be_rotated(
 
 @pytest.fixture
 def elsewhere(old: str) -> list[Path]:
-    """Files of other servers, and of no server, that hold the old key as well."""
+    """Files of other servers, and of no server, that also hold the old key."""
     store = TokenStore()
     copies = [store.save(old, "proofreading.zetta.ai", "mine")]
     for name in ("backup-cave-secret.json", "chunkedgraph-secret.json"):

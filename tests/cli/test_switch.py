@@ -82,7 +82,7 @@ def test_accounts_are_listed(run: Run, sandbox: Sandbox, bob: str) -> None:
 
 
 def test_switch_keeps_every_token(run: Run, sandbox: Sandbox, bob: str) -> None:
-    """Not even a dead one, whose account nobody can tell."""
+    """It also keeps a dead one, whose account is unknown."""
     TokenStore().save("0123456789abcdef", sandbox.auth_server)
     TokenStore().save("fedcba9876543210", sandbox.auth_server, "previous")
     TokenStore().save(bob, sandbox.auth_server, "bob")

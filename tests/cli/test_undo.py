@@ -1,4 +1,4 @@
-"""Removing everything: what `cave-auth doctor` and docs/undo.md name leaves nothing behind."""
+"""The commands that `cave-auth doctor` and docs/undo.md name remove everything."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def test_keys_at_a_server_that_is_off(run: Run) -> None:
 
 
 def test_logging_out_ends_the_key_that_is_listed() -> None:
-    """Where the auth server's own file has another key, its name would lead to that one."""
+    """Where the auth server's own file has another key, its name would select that one."""
     data, auth = "minnie.microns-daf.com", "global.daf-apis.com"
     holding = Holding((data,), Token("0123456789abcdef", Source("login")))
     found = look_at_what_was_written(TokenStore(), [(holding, Status(auth, key="x", key_id=1))])

@@ -30,7 +30,7 @@ class Driver:
         self.path = TokenStore().save(self.tokens[0], sandbox.data_server)
 
     def save_new(self) -> None:
-        """A new token in the file, replaced as a whole."""
+        """Write a new token by replacing the file."""
         self.tokens.append(self.sandbox.create_token())
         other = self.path.with_suffix(".new")
         other.touch(mode=0o600)

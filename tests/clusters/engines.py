@@ -61,7 +61,7 @@ class Engine:
 
 
 class Dask(Engine):
-    """A scheduler and workers in processes of their own, as on a real cluster, over TLS."""
+    """A scheduler and workers in separate processes over TLS, as on a real cluster."""
 
     shares_files = False
     wants = ("distributed",)
@@ -159,7 +159,7 @@ class Dask(Engine):
 
 
 class Ray(Engine):
-    """A node with two workers; the late one is of another node."""
+    """A node with two workers; the late worker is on another node."""
 
     shares_files = False
     wants = ("ray",)
@@ -245,7 +245,7 @@ class Loky(Engine):
 
 
 class Spawn(Engine):
-    """multiprocessing.Pool, whose processes end after some tasks when one is to restart."""
+    """A multiprocessing.Pool whose processes end after some tasks, to test a restart."""
 
     method = "spawn"
     tasks: int | None = None
@@ -282,7 +282,7 @@ class Fork(Spawn):
 
 
 class Noting(Engine):
-    """Tasks that have no way back, and note what they did in a file."""
+    """Tasks that can't return a result, and write it to a file."""
 
     def __enter__(self) -> Noting:
         self.notes = self.directory / "notes"
@@ -301,7 +301,7 @@ class Noting(Engine):
 
 
 class Spark(Noting):
-    """The Python workers of a Spark in one process, which takes no further worker."""
+    """The Python workers of a Spark in one process, which can't take another worker."""
 
     wants = ("pyspark",)
     takes_another = False

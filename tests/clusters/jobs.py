@@ -32,14 +32,14 @@ def log_in() -> None:
 
 
 def ask_and_note(url: str, notes: str) -> None:
-    """One task of a queue, which has no way back for a result."""
+    """One task of a queue, which can't return a result."""
     done = ask(url)
     with Path(notes).open("a") as file:  # one short write, so lines of two workers don't mix
         file.write(f"{done.status} {done.process}\n")
 
 
 def log_in_and_note(task: tuple[str, str]) -> None:
-    """One task of Spark; its workers have no place of their own for what comes first."""
+    """One task of Spark, whose workers have no place for set-up code."""
     log_in()
     ask_and_note(*task)
 

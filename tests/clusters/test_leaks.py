@@ -21,7 +21,7 @@ TASKS = 20
 
 
 def forms(token: str) -> tuple[bytes, ...]:
-    """A token as it is, and as base64 shows it."""
+    """A token in plain text and in base64."""
     return token.encode(), base64.b64encode(token.encode()).rstrip(b"=")
 
 
@@ -32,7 +32,7 @@ def files_with(token: str, directory: Path) -> list[Path]:
 
 
 def processes_with(token: str) -> list[str]:
-    """What /proc shows of all processes, where it has a token: command lines and variables."""
+    """The command lines and variables in /proc that hold a token."""
     return [str(path) for path in _shown() if token.encode() in _content(path)]
 
 
@@ -146,7 +146,7 @@ def closed(driver: Driver) -> str:
 
 
 def scheduler_state(dask_scheduler: object) -> str:
-    """What Dask's own dump of a cluster has of its scheduler."""
+    """The scheduler's state, as in Dask's own dump of a cluster."""
     from distributed.utils import recursive_to_dict
 
     return repr(recursive_to_dict(dask_scheduler))
@@ -162,7 +162,7 @@ def plugins(dask_scheduler: object) -> bytes:
 
 
 def _text(thing: object) -> bytes:
-    """A thing as a pickle has it and as print() shows it."""
+    """The pickle and the repr of an object."""
     if isinstance(thing, bytes):
         return thing
     try:

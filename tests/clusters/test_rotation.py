@@ -1,4 +1,4 @@
-"""No task of 300 fails while a token changes, a worker restarts, or one joins late."""
+"""Real engines: no task of 300 fails as a token changes, a worker restarts, or one joins late."""
 
 from __future__ import annotations
 

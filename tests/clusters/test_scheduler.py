@@ -1,4 +1,4 @@
-"""What can be read between workers and Dask's scheduler, and what happens where that goes away."""
+"""A real Dask: no token on the wire between workers and scheduler, and a scheduler that ends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TASKS = 20
 
 
 class Wiretap:
-    """A relay that keeps all that passes through it.
+    """A relay that records every byte.
 
     :param port: where it leads, on this machine.
     """

@@ -21,7 +21,7 @@ _BLOCK = re.compile(
     r"^(?P<indent>[ ]*)```(?P<language>\w*)[^\n]*\n(?P<code>.*?)^(?P=indent)```[ ]*$",
     re.DOTALL | re.MULTILINE,
 )
-# What the world of the docs has not: package registries, clusters, container engines.
+# Not available to the docs' tests: package registries, clusters, container engines.
 _ELSEWHERE = {"pip", "sbatch", "srun", "kubectl", "docker", "make", "git", "gh"}
 if not shutil.which("curl"):
     _ELSEWHERE.add("curl")

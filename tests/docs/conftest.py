@@ -92,7 +92,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 class Reader:
-    """Somebody with an empty home directory who reads one page and does what it says."""
+    """A user with an empty home directory who runs the code blocks of one page."""
 
     def __init__(self, world: World, home: Path):
         self._world = world
@@ -123,11 +123,11 @@ class Reader:
         (home / ".curlrc").write_text("".join(rules) + 'fail\nsilent\nshow-error\nnoproxy = "*"\n')
 
     def logs_in_as(self, users: dict[str, int]) -> None:
-        """Who the reader is at each auth server."""
+        """Set the account that the reader has at each auth server."""
         self._browser.write_text(f"#!{sys.executable}\n{_BROWSER % users}")
 
     def log_in(self) -> None:
-        """As `cave-auth login` leaves it; and with a token for the data of a lab of one's own."""
+        """Save the files of `cave-auth login`, and a token for a lab's own data server."""
         from cave_auth_adapter import TokenStore
 
         store = TokenStore(self._home / ".cloudvolume" / "secrets")
@@ -138,7 +138,7 @@ class Reader:
         store.save(self._world.my_lab.token, MY_LAB["data_server"])
 
     def read(self, page: Path, blocks: list[Block], given: str) -> tuple[list[str], str]:
-        """Run blocks; return what each showed, and what went to stderr.
+        """Run blocks; return the output of each, and stderr.
 
         :param given: code that comes before them.
         """

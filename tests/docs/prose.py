@@ -3,7 +3,8 @@
 `make lint` runs it. It looks for words that make a text hard to read, and for sentences that are
 too long. In pages, code and HTML comments are left out; a heading, an item of a list and a cell of
 a table each stand alone. In code, it reads docstrings, comments and messages: the strings that hold
-three words or more. Doctests and lines to copy are left out.
+three words or more. Doctests and lines to copy are left out. In tests, it reads docstrings and
+comments, which may call a way to use the plugin a door.
 
 >>> problems("Here\\n====\\n\\nWhoever wants a token\\nlogs in anew.")
 ["line 4: 'Whoever': name the person", "line 5: 'anew': again"]
@@ -23,6 +24,8 @@ three words or more. Doctests and lines to copy are left out.
 ['line 1: a sentence of 39 words: It is very very very very …']
 >>> problems_in_code("names = {'whoever': 'a door'}")
 []
+>>> problems_in_tests("def test():\\n    'Log in by a door anew.'\\n    fail('Log in by it anew.')")
+["line 2: 'anew': again"]
 """
 
 from __future__ import annotations
@@ -47,6 +50,7 @@ CODE = sorted(
     for name in ("cave_auth_adapter", "cave_auth_startup")
     for path in (ROOT / name).rglob("*.py")
 )
+TESTS = sorted(path for path in (ROOT / "tests").rglob("*.py") if path != Path(__file__))
 MOST_WORDS = 35
 #: What is not to be written -> what to write.
 INSTEAD = {
@@ -88,6 +92,12 @@ def problems_in_code(source: str) -> list[str]:
     return _problems(chain(_strings(ast.parse(source)), _comments(source)))
 
 
+def problems_in_tests(source: str) -> list[str]:
+    """What is wrong with the docstrings and comments of a module of tests, each with its line."""
+    found = _problems(chain(_strings(ast.parse(source), docstrings=True), _comments(source)))
+    return [problem for problem in found if not re.search("'doors?'", problem, re.IGNORECASE)]
+
+
 def _problems(paragraphs: Iterator[tuple[int, str]]) -> list[str]:
     found = []
     for line, text in paragraphs:
@@ -124,13 +134,18 @@ def _paragraphs(page: str, first: int = 1) -> Iterator[tuple[int, str]]:
             lines.append(line)
 
 
-def _strings(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """The paragraphs of docstrings, and the other strings that are no mere names or patterns."""
+def _strings(tree: ast.AST, *, docstrings: bool = False) -> Iterator[tuple[int, str]]:
+    """The paragraphs of docstrings, and the other strings that are no mere names or patterns.
+
+    :param docstrings: leave out the other strings.
+    """
     for node in ast.iter_child_nodes(tree):
         no_prose = _NO_MESSAGE
         match node:
             case ast.Expr(value=ast.Constant(value=str(text), lineno=line)):
                 no_prose = _NO_DOCSTRING
+            case ast.Constant() | ast.JoinedStr() if docstrings:
+                continue
             case ast.Constant(value=str(text), lineno=line):
                 pass
             case ast.JoinedStr(values=parts, lineno=line):
@@ -138,7 +153,7 @@ def _strings(tree: ast.AST) -> Iterator[tuple[int, str]]:
                     str(part.value) if isinstance(part, ast.Constant) else "X" for part in parts
                 )
             case _:
-                yield from _strings(node)
+                yield from _strings(node, docstrings=docstrings)
                 continue
         if _MESSAGE.search(text):
             yield from _paragraphs(no_prose.sub(lambda code: _blank(code[0]), text), line)
@@ -163,6 +178,7 @@ def main() -> int:
     checks: list[tuple[list[Path], Callable[[str], list[str]]]] = [
         (PAGES, problems),
         (CODE, problems_in_code),
+        (TESTS, problems_in_tests),
     ]
     found = [
         f"{path.relative_to(ROOT)}, {problem}"
@@ -170,7 +186,7 @@ def main() -> int:
         for path in paths
         for problem in check(path.read_text("utf-8"))
     ]
-    files = f"{len(PAGES)} pages, {len(CODE)} modules"
+    files = f"{len(PAGES)} pages, {len(CODE)} modules, {len(TESTS)} of tests"
     print(*found, f"{files}, {len(found)} problems of prose", sep="\n")
     return 1 if found else 0
 

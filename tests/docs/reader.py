@@ -42,7 +42,7 @@ def run_python(code: str, page: str, line: int, names: dict[str, Any]) -> str:
         if re.search(r"^%", code, re.MULTILINE):
             run_cell(code, names)
         else:
-            # As many empty lines in front as make the numbers in a traceback those of the page.
+            # Empty lines in front, so that line numbers in a traceback are those of the page.
             exec(compile("\n" * (line - 1) + code, page, "exec"), names)
     return out.getvalue()
 

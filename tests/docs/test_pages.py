@@ -39,7 +39,7 @@ def sitting(page: Path) -> list[Block]:
 
 
 def expected(page: Path) -> list[str | None]:
-    """What each of these steps shows, as far as the page tells."""
+    """The output of each step, if the page shows it."""
     shown: list[str | None] = []
     for block in blocks_of(page):
         if block.action == "output":
@@ -56,13 +56,13 @@ def given(page: Path, world: World) -> str:
 
 
 def with_terms_to_accept(world: World) -> int:
-    """A user who may see a data set, but for its terms of service."""
+    """A user who has yet to accept the terms of a data set."""
     permissions = {"sandbox": ["view"], "sandbox_terms": ["view"]}
     return world.microns.create_user("New User", permissions=permissions)
 
 
 def matches(shown: str, told: str) -> bool:
-    """Whether an output is the one that a page shows; there, "…" stands for anything."""
+    """Whether an output matches the one on a page, where "…" stands for any text."""
     pattern = re.escape(told.strip()).replace("…", ".*")
     return re.fullmatch(pattern, shown.strip()) is not None
 

@@ -111,7 +111,7 @@ def test_the_order_of_the_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.skipif(os.name == "nt", reason="the commands are for a POSIX shell")
 def test_the_commands_print_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With stand-ins for the programs, which note what they are called with."""
+    """Stand-ins for the programs record their arguments."""
     for program in ("ssh", "gcloud", "aws", "vault"):
         script = tmp_path / program
         script.write_text(f'#!/bin/sh\necho {program} "$@" >> {tmp_path}/calls\necho abcdef\n')

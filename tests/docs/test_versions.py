@@ -58,7 +58,7 @@ def test_the_newest_release_in_the_changelog_is_the_version() -> None:
 
 
 def test_the_oldest_versions_agree() -> None:
-    """Those of the page are those of setup.cfg, and those that `make lowest` installs."""
+    """The page, setup.cfg and `make lowest` have the same versions."""
     bounds = dict(re.findall(r"^([a-z0-9-]+)>=([\d.]+)", _requirements(), re.MULTILINE))
     told = re.findall(r"^\| `?([\w-]+)`? \| ([\d.]+) \|", PAGE, re.MULTILINE)
     told = [(name.lower(), version) for name, version in told if not name.startswith("3.")]

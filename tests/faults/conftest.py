@@ -48,7 +48,7 @@ Serve = Callable[..., FaultyServer]
 
 
 class Fate(NamedTuple):
-    """How a request ended, as its caller sees it."""
+    """How a request ended for its caller."""
 
     error: type[BaseException] | None
     status: int | None  # None: there was no answer
@@ -79,7 +79,7 @@ def fate_of(
 
 
 def bounded(work: Callable[[], T]) -> T:
-    """What some work returns or raises; a failure if it hangs."""
+    """The result or the error of a function; fails if it hangs."""
     ends: list[Callable[[], T]] = []
 
     def run() -> None:
@@ -118,7 +118,7 @@ def close_idle() -> None:
 
 
 def settled_sockets(expected: int = 0, patience: float = 1.0) -> int:
-    """The count of sockets once what is closed, and what is garbage, is gone."""
+    """The number of open sockets after garbage collection."""
     close_idle()
     gc.collect()
     deadline = time.monotonic() + (patience if expected else 0)
@@ -132,6 +132,6 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
 
 
 def still_works(door: str, auth: CaveAuth, session: requests.Session, url: str) -> bool:
-    """Whether the same session and a new one are served, signed."""
+    """Whether the same session and a new one still send signed requests."""
     with session_through(door, auth) as new:
         return all(each.get(url, timeout=10).status_code == 200 for each in (session, new))

@@ -77,7 +77,7 @@ def test_a_clock_jump_does_not_lengthen_the_pause_after_a_refusal(
 def test_a_file_with_any_time_stamp_is_read_and_its_change_noticed(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, door: str, mtime: float
 ) -> None:
-    """As a backup, an archive or a file server with a clock of its own leaves them."""
+    """Backups, archives and file servers with another clock leave such files."""
     monkeypatch.setattr(watch, "LOOK_INTERVAL", 0.0)
     monkeypatch.setattr(watch, "_LOOK_SHARE", 1.0)
     server = serve(lambda seen: GOOD)

@@ -49,7 +49,7 @@ def fill(disk: Path) -> Path:
 
 
 def old_content_stands(directory: Path) -> bool:
-    """Whether the file is as it was, nothing lies beside it, and its lock is free."""
+    """Whether the file is unchanged, nothing is left beside it, and its lock is free."""
     (path,) = directory.glob("*-secret.json")
     assert json.loads(path.read_text()) == {"token": TOKEN, **KEYS}
     assert sorted(os.listdir(directory)) in ([path.name], [f".{path.name}.lock", path.name])
@@ -100,7 +100,7 @@ def test_a_read_only_disk_is_an_error_and_loses_nothing(small_disk: Path) -> Non
 
 Run = Callable[[str], None]
 NOBODY = 65534
-# What is imported is read before the user is changed, who may not be able to.
+# Import before the change of user, who may not be able to read the packages.
 START = """
 import encodings.idna, json, os, resource, shutil, signal, sys
 from pathlib import Path
@@ -114,7 +114,7 @@ DROP = f"os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})\n"
 
 @pytest.fixture
 def run_as_nobody() -> Iterator[Run]:
-    """Run a script as a user whom permissions hold back, in a directory of that user's own."""
+    """Run a script as an unprivileged user, in that user's own directory."""
     place = Path(tempfile.mkdtemp())
     if is_root := os.geteuid() == 0:
         os.chown(place, NOBODY, NOBODY)
@@ -156,7 +156,7 @@ print("to the end")
 
 
 def test_a_file_size_limit_is_an_error_and_loses_nothing(run_as_nobody: Run) -> None:
-    """As on a full disk, part of it is written; and no file system need be mounted for it."""
+    """As on a full disk, part of the file is written; this needs no mounted file system."""
     run_as_nobody(TOO_LARGE)
 
 

@@ -29,7 +29,7 @@ OTHER = "fedcba9876543210fedcba9876543210"
 
 
 def in_child(work: Callable[[], Any]) -> int:
-    """Fork, and work in the child; its exit code, or the signal that ended it."""
+    """Fork and work in the child; return its exit code, or the signal that ended it."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -45,7 +45,7 @@ def in_child(work: Callable[[], Any]) -> int:
 
 
 class Held:
-    """A server that holds each request for `/held` until it is let go."""
+    """A server that holds each request for `/held` until it is released."""
 
     def __init__(self, serve: Serve):
         self.came, self.go = threading.Event(), threading.Event()
@@ -95,7 +95,7 @@ def test_a_fork_during_a_request_harms_neither_process(serve: Serve, door: str, 
 def test_a_fork_during_a_lookup_harms_neither_process(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, door: str
 ) -> None:
-    """The thread that looks holds a lock, which nobody would release in the child."""
+    """The thread that looks holds a lock, which no thread would release in the child."""
     held, parent, real = Held(serve), os.getpid(), read_secrets
     looking = threading.Event()
 
@@ -168,7 +168,7 @@ def test_a_child_and_its_parent_share_no_connection(serve: Serve) -> None:
 
 
 def test_a_fork_during_a_save_harms_neither_process(secrets: Path) -> None:
-    """The lock of the file belongs to the parent; the child waits for it, and saves then."""
+    """The parent holds the lock of the file; the child waits for it and then saves."""
     for number in range(5):
         saver = threading.Thread(target=save_many, args=(number,))
         saver.start()

@@ -34,7 +34,7 @@ from .conftest import Serve, bounded, needs_proc, settled_sockets, still_works
 OTHER = "fedcba9876543210fedcba9876543210"
 OURS = os.path.dirname(cave_auth_adapter.__file__) + os.sep
 FILELOCK = os.path.dirname(filelock.__file__) + os.sep
-INSTANTS = 100  # by the clock, for each door
+INSTANTS = 100  # for each way to sign, in seconds
 
 doors = pytest.mark.parametrize("door", DOORS)
 install_module = sys.modules[install.__module__]
@@ -79,7 +79,7 @@ def is_ours(frame: FrameType | None) -> bool:
 
 
 def interrupted_after(seconds: float, work: Callable[[], Any]) -> bool:
-    """Work, with a KeyboardInterrupt after a time; whether it was over before."""
+    """Work with a KeyboardInterrupt after a time; whether the work ended before it."""
     is_due = True
 
     def interrupt(_: int, frame: FrameType | None) -> None:
@@ -130,7 +130,7 @@ def is_free(lock: Any) -> bool:
 
 
 class Bench:
-    """A server, a token that is changed when asked for, and a session through a door."""
+    """A server, a token that can be changed, and a session that signs."""
 
     def __init__(self, serve: Serve, door: str):
         self.server: FaultyServer = serve(self.plan)
@@ -147,7 +147,7 @@ class Bench:
         self.session = session_through(self.door, self.auth)
 
     def work(self) -> None:
-        """A first request, and one that is refused and sent again with another token."""
+        """A first request, and one that is refused and repeated with another token."""
         TokenStore().save(self.good, overwrite=True)
         assert self.session.get(self.server.url, timeout=10).ok
         self.good = OTHER if self.good == TOKEN else TOKEN
@@ -155,7 +155,7 @@ class Bench:
         assert self.session.get(self.server.url, timeout=10).ok
 
     def check(self) -> None:
-        """After an interrupt: nothing is locked, and all goes on."""
+        """After an interrupt, check that nothing is locked and requests still work."""
         gates = self.auth.credentials._memory.turns._gates.values()
         assert not any(gate.locked() for gate in gates)
         assert is_free(install_module._lock)
@@ -165,9 +165,9 @@ class Bench:
 
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A lock that is left behind fails a test at once; and the collector is not interrupted."""
+    """A leftover lock fails a test at once, and garbage collection is not interrupted."""
     monkeypatch.setattr(files, "_LOCK_TIMEOUT", 1.0)
-    gc.disable()  # what is raised while it runs is printed, and lost
+    gc.disable()  # an exception raised within it is printed and lost
     yield
     gc.enable()
 
@@ -207,7 +207,7 @@ def test_a_request_may_be_interrupted_at_a_random_instant(serve: Serve, door: st
 def test_the_shared_transport_may_be_interrupted_within_a_queue_lock(
     serve: Serve,
 ) -> None:
-    """It serves all sessions: a lock that is left in it would stop every request after."""
+    """All sessions share it: a leftover lock would stop every later request."""
     server = serve(lambda seen: GOOD)
     install(CaveAuth(TOKEN, hosts=[server.host]))
 
@@ -221,7 +221,7 @@ def test_the_shared_transport_may_be_interrupted_within_a_queue_lock(
 
 
 def whole(path: Path) -> str:
-    """The token in a file that is old or new, and nothing between; what was beside it is kept."""
+    """The token in the file, which must be the old or the new one; other keys are kept."""
     content = json.loads(path.read_text())
     assert content.pop("other") == TOKEN
     return str(content["token"])

@@ -26,7 +26,7 @@ each_fault_but_stalls = pytest.mark.parametrize("fault", ENDING.values(), ids=EN
 def plain_fate(
     server: FaultyServer, fault: Fault, stream: bool, method: str = "GET"
 ) -> tuple[Fate, int]:
-    """The oracle: what plain requests makes of it, and how often the server is asked."""
+    """The expected result: that of plain requests, and how many requests the server gets."""
     uninstall()
     before = len(server.requests)
     with requests.Session() as session:
@@ -107,7 +107,7 @@ def test_a_server_that_is_gone_raises_as_without_us(
 
 
 def test_the_faults_raise_errors_of_many_kinds(serve: Serve) -> None:
-    """The comparison above is worth as much as the ways to fail that it meets."""
+    """The comparison above must cover many kinds of errors."""
     server = serve(lambda seen: GOOD)
     fates: set[Fate] = set()
     for fault in FAULTS.values():
@@ -137,7 +137,7 @@ def rounds(server: FaultyServer, fault: Fault, door: str) -> None:
 def test_20_faults_leave_no_open_socket(
     serve: Serve, fault: Fault, door: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # What urllib3 logs of odd headers has a traceback, and that holds a socket.
+    # urllib3 logs odd headers with a traceback, which holds a socket.
     caplog.set_level(logging.CRITICAL, "urllib3")
     before = settled_sockets()
     server = serve(lambda seen: fault)

@@ -31,7 +31,7 @@ REFUSALS = {
 
 
 class Changing:
-    """A server at which the token changes under the first request, and what it answers then."""
+    """A server that changes the token during the first request, and its next answers."""
 
     def __init__(self, serve: Serve, refusal: Fault, then: Fault):
         self.refusal, self.then = refusal, then
@@ -46,7 +46,7 @@ class Changing:
         return self.then
 
     def plain_fate(self) -> Fate:
-        """What a request makes of it that has the new token from the beginning."""
+        """The result of a request that has the new token from the start."""
         with requests.Session() as session:
             session.headers["Authorization"] = f"Bearer {TOKEN}"
             return bounded(lambda: fate_of(session, self.server.url, self.then, stream=True))
@@ -84,7 +84,7 @@ def test_a_truncated_refusal_does_not_matter_with_a_new_token(
 def test_a_refusal_returns_its_connection_before_the_repeat(
     serve: Serve, refusal: Fault, door: str
 ) -> None:
-    """In a pool of one connection, the repeat would wait for it for ever."""
+    """In a pool of one connection, the repeat would otherwise wait for ever."""
     changing = Changing(serve, refusal, GOOD)
     with requests.Session() as session:
         session.mount("https://", HTTPAdapter(pool_maxsize=1, pool_block=True))
@@ -99,7 +99,7 @@ def test_a_refusal_returns_its_connection_before_the_repeat(
 @doors
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_repeat_survives_a_close_after_the_refusal(serve: Serve, door: str, method: str) -> None:
-    """A close may be on its way when all of the refusal has come, and be noticed by nobody yet."""
+    """The server may close the connection right after the refusal, before anybody notices."""
     refused: set[int] = set()
 
     def plan(seen: Seen) -> Fault:

@@ -24,7 +24,7 @@ def start_afresh(fresh_start: None) -> None:
 
 @pytest.fixture
 def on() -> None:
-    """The plugin is installed; `fresh_start` takes it out."""
+    """The plugin is installed; `fresh_start` uninstalls it."""
     install()
 
 
@@ -48,7 +48,7 @@ def serve(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mak
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Let time pass for idle connections alone."""
+    """Move the clock that only idle connections see."""
     passed = [0.0]
 
     class Time:

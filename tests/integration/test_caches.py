@@ -22,7 +22,7 @@ TOKEN = "0123456789abcdef0123456789abcdef"
 
 @pytest.fixture
 def url(sandbox: Sandbox, tokens: Tokens) -> str:
-    """What is protected, and does not tell in its answer what token it was asked with."""
+    """A protected address whose answer does not repeat the token."""
     return f"{sandbox.data_server}/volume/sandbox/info"
 
 

@@ -21,7 +21,7 @@ MakeSession = Callable[[str], requests.Session]
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[types.ModuleType]:
-    """CAVEclient looks for its files when it is imported: away from the home of whoever tests."""
+    """CAVEclient finds its directory at import; keep it away from the real home."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in home_at(tmp_path_factory.mktemp("home")).items():
             patch.setenv(name, value)
@@ -136,7 +136,7 @@ def test_the_session_keeps_its_cookie(
 def test_a_first_hop_to_an_unknown_host_is_left_alone(
     sandbox: Sandbox, tokens: Tokens, client_session: MakeSession, on: None
 ) -> None:
-    """A server that we don't know may be a CAVE server: the caller sends its token there."""
+    """An unknown server may be a CAVE server, and the caller sends it its token."""
     client_session(tokens.data).get(f"{sandbox.foreign_server}/x")
 
     [received] = sandbox.requests(sandbox.foreign_server)

@@ -79,7 +79,7 @@ def test_threads_send_each_server_its_own_token(sandbox: Sandbox, tokens: Tokens
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_a_pool_of_processes_is_signed(url: str, tokens: Tokens, method: str, on: None) -> None:
-    """A forked child has what its parent installed; a spawned one installs in its initializer."""
+    """A forked child inherits the installation; a spawned one installs in its initializer."""
     context = multiprocessing.get_context(method)
     with context.Pool(2, initializer=None if method == "fork" else install) as pool:
         seen = pool.map_async(workers.cookies_at, [url] * 6).get(TIMEOUT)
@@ -177,8 +177,8 @@ def test_a_fork_among_many_threads_does_not_hang(url: str, on: None) -> None:
 
     def hammer(number: int) -> list[str]:
         wrong = workers.mismatches(url, f"thread {number}", 1)
-        # OpenSSL is stuck in a child that is forked while a thread makes an SSLContext, with us
-        # or without. So they have their connections before the fork.
+        # OpenSSL hangs in a child that is forked while a thread makes an SSLContext, with us
+        # or without us. So the threads connect before the fork.
         warm.wait()
         while not stop.is_set():
             wrong += workers.mismatches(url, f"thread {number}", 1)

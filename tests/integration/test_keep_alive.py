@@ -335,7 +335,7 @@ def test_a_server_may_close_idle_connections(serve: MakeServer, method: str) -> 
     for number in range(3):
         assert requests.request(method, f"{server.url}/{number}", data=b"body").ok
         assert server.closed.acquire(timeout=10)
-        time.sleep(0.02)  # until what it sent has arrived
+        time.sleep(0.02)  # until its data has arrived
 
     assert [seen.path for seen in server.requests] == ["/0", "/1", "/2"]
 
@@ -522,7 +522,7 @@ def test_idle_connections_to_many_hosts_are_bounded(serve: MakeServer) -> None:
     for server in servers:
         assert requests.get(f"{server.url}/x").ok
 
-    for server in servers[:6]:  # what idled longest was closed
+    for server in servers[:6]:  # the connection that was idle longest was closed
         assert server.closed.acquire(timeout=10)
     assert len(connections.idle) == 64
 

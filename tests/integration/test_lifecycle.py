@@ -134,7 +134,7 @@ def test_uninstall_leaves_a_later_patch_in_place(monkeypatch: pytest.MonkeyPatch
 
     assert calls == ["https://global.daf-apis.com"]
     assert type(adapter) is requests.adapters.HTTPAdapter
-    install()  # what they put back is ours; so that we can take it out
+    install()  # they put back our method, so that we can remove it
     uninstall()
     assert_untouched()
 
@@ -158,7 +158,7 @@ def test_an_earlier_patch_is_still_called(monkeypatch: pytest.MonkeyPatch) -> No
 def test_repeated_installs_under_a_patch_leave_no_layers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A mock of someone's over ours, that goes when we are gone: as in a test suite."""
+    """A test suite puts a mock over our method, and removes it after uninstall."""
     for _ in range(20):
         install()
         with monkeypatch.context() as patch:

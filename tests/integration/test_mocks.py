@@ -205,7 +205,7 @@ def test_a_mocker_that_outlasts_install_restores_requests() -> None:
 
 
 def test_a_session_patched_by_name_is_left_to_the_patch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests of other people patch what they know: Session.send, HTTPAdapter.send, requests.get."""
+    """Other people's tests patch Session.send, HTTPAdapter.send and requests.get."""
     with installed():
         answer = requests.Response()
         monkeypatch.setattr(requests.Session, "send", lambda *_, **__: answer)
@@ -327,7 +327,7 @@ def test_importing_us_first_within_a_cassette_does_no_harm(
 
 @pytest.fixture
 def info(url: str, sandbox: Sandbox) -> str:
-    """What is protected, and does not tell in its answer what token it was asked with."""
+    """A protected address whose answer does not repeat the token."""
     return f"{sandbox.data_server}/volume/sandbox/info"
 
 

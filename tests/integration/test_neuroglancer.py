@@ -40,7 +40,7 @@ def ask(viewer: Any, origin: object, invalid: int | None = None) -> requests.Res
 
 
 def late_install(auth: CaveAuth | None = None) -> None:
-    """As it is where neuroglancer is imported after `install()`."""
+    """neuroglancer is imported after `install()`."""
     install(auth)
     bridge._register(SimpleNamespace(default_credentials_manager=manager))  # type: ignore[arg-type]
 

@@ -1,7 +1,7 @@
 """A process with two tokens acts as one account, in any order of imports.
 
-CAVE_TOKEN is a bot's, and the secret files have a person's. Without us CloudVolume and CAVEclient
-send the person's, beside what a script sends by itself.
+CAVE_TOKEN is a bot's, and the secret files have a person's. Without us, CloudVolume and CAVEclient
+send the person's token, while a script sends the bot's.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ requests.get(data_server + "/volume/sandbox/info?neuroglancer", headers=header).
 
 
 def who(sandbox: Sandbox, token: str) -> Any:
-    """The user of a token, as the auth server says."""
+    """The user that the auth server names for a token."""
     answer = requests.get(
         f"{sandbox.auth_server}/auth/api/v1/user/me",
         headers={"Authorization": f"Bearer {token}"},
@@ -67,7 +67,7 @@ def bot(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 class Ran(NamedTuple):
-    """What the servers received, whose tokens came with it, and what was logged."""
+    """What the servers received, the owners of the tokens, and the log."""
 
     received: list[RecordedRequest]
     users: set[Any]

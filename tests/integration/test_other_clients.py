@@ -1,6 +1,6 @@
-"""The lines of docs/other-clients.md keep the token at home where a CAVE server leads elsewhere.
+"""The code on docs/other-clients.md sends no token where a CAVE server redirects elsewhere.
 
-That they get an answer from a CAVE server, tests/docs shows.
+tests/docs shows that they get an answer from a CAVE server.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..support.sandbox import Tokens
 PAGE = (Path(__file__).parents[2] / "docs" / "other-clients.md").read_text("utf-8")
 HELPER = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0]  # defines cave_headers()
 CURL = "Only curl or wget"
-# Title of the section -> whether the client goes where the server leads.
+# Title of the section -> whether the client follows the redirect.
 CLIENTS = {"httpx": False, "aiohttp": True, "urllib": True, "fsspec and zarr": True, CURL: False}
 
 

@@ -36,7 +36,7 @@ class Tags(HTMLParser):
 
 
 def text_of(shown: object) -> str:
-    """The text that a notebook shows of an object; there is nothing active in it."""
+    """The text of an object's HTML in a notebook, which must have no active content."""
     page = shown._repr_html_()  # type: ignore[attr-defined]
     found = Tags(page)
     assert found.tags <= {"strong", "table", "tr", "th", "td", "p"}

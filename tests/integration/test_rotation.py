@@ -38,7 +38,7 @@ class Store:
         self.path = TokenStore().save(self.token, sandbox.data_server)
 
     def rotate(self) -> None:
-        """A new token in the file; the old one is dead at the same instant."""
+        """Write a new token to the file, and revoke the old one at the same time."""
         old, self.token = self.token, self.sandbox.create_token()
         self.path.write_text(json.dumps({"token": self.token}))
         self.sandbox.revoke(old)
@@ -86,7 +86,7 @@ def repeats(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
 def run_while_rotating(
     work: list[Callable[[], object]], requests_per_worker: int, rotate: Callable[[], None], n: int
 ) -> list[object]:
-    """Do each work many times in a thread of its own, while the token changes n times, evenly."""
+    """Do each work many times in its own thread, while the token changes n times."""
     done, lock = 0, threading.Condition()
     wrong: list[object] = []
 
@@ -135,7 +135,7 @@ def test_threads_and_cloudvolume_survive_fifty_changes(
     sandbox.record_requests(False)
     try:
         with installed():
-            # Made before the first change: its header holds a token that soon is an old one.
+            # Made before the first change, so the token in its header soon is an old one.
             volume = CloudVolume(sandbox.graphene_path, use_https=True)
             roots = list(map(int, volume.get_roots(sandbox.supervoxels)))
 
@@ -153,7 +153,7 @@ def test_threads_and_cloudvolume_survive_fifty_changes(
         sandbox.record_requests(True)
 
     assert wrong == []
-    # The file is written in place: a look in the middle of that is one more.
+    # The file is written in place; a look during that is one more.
     assert reads[store.path.name] <= changes + 1 + reads["half written"]
     assert repeats() <= THREADS * changes
     with capsys.disabled():

@@ -80,7 +80,7 @@ def test_a_prepared_request_of_a_base_url_session_is_signed(
 def test_a_host_header_adapter_still_checks_the_name_it_was_given(
     serve: MakeServer, way: str
 ) -> None:
-    """It is for a server known by its address, whose certificate bears a name."""
+    """Such an adapter is for a server known by its address, with a certificate for a name."""
     server = serve()
     address = server.host.replace("localhost", "127.0.0.1")
     auth = CaveAuth(TOKEN, hosts=[address])
@@ -99,7 +99,7 @@ def test_a_host_header_adapter_still_checks_the_name_it_was_given(
 
 @pytest.mark.parametrize("way", ["install", "mount"])
 def test_a_source_address_adapter_still_binds(serve: MakeServer, way: str) -> None:
-    """An address that is not this machine's can't be bound: so it fails, if it is used."""
+    """A foreign address can't be bound, so a request that uses it fails."""
     server = serve()
     auth = CaveAuth(TOKEN, hosts=[server.host])
     session = requests.Session()
@@ -171,7 +171,7 @@ def test_a_hook_of_a_future_sees_the_answer(url: str, on: None) -> None:
 
 
 class Sending(requests.Session):
-    """Overrides one method, and tells that it was called; so do the others here."""
+    """Overrides one method, and records the call; the other classes here do the same."""
 
     called = 0
 
@@ -230,7 +230,7 @@ def test_a_subclass_made_before_install_is_signed(url: str, tokens: Tokens) -> N
 
 
 class Elsewhere(requests.Session):
-    """Does all the sending in its own way: nothing of Session's is left to hook into."""
+    """Sends without any method of Session, so there is nothing to hook into."""
 
     def get_adapter(self, url: str) -> HTTPAdapter:
         return HTTPAdapter()
@@ -292,7 +292,7 @@ class Counting(HTTPAdapter):
 
 
 class Bare(BaseAdapter):
-    """Not an HTTPAdapter at all."""
+    """An adapter that is not an HTTPAdapter."""
 
     def __init__(self) -> None:
         super().__init__()

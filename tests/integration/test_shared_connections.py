@@ -300,7 +300,7 @@ GUARDS = {
 def test_a_patch_of_socket_connect_sees_each_connection(
     serve: MakeServer, monkeypatch: pytest.MonkeyPatch, guard: str
 ) -> None:
-    """A pin, a recorder, a network guard: an open connection must not lead around it."""
+    """Certificate pins, recorders and network guards must see each connection."""
     server = serve()
     trust(server)
     assert requests.get(f"{server.url}/x").ok  # leaves an idle connection
@@ -314,7 +314,7 @@ def test_a_patch_of_socket_connect_sees_each_connection(
 
 
 def test_a_pool_that_a_session_has_for_a_host_is_used(serve: MakeServer) -> None:
-    """It may have been set up by hand, as one can't tell by looking at it."""
+    """It may have been set up by hand, which can't be seen."""
     server = serve()
     trust(server)
     assert requests.get(f"{server.url}/x").ok
@@ -382,7 +382,7 @@ TOO_LONG = {
 
 @pytest.mark.parametrize("kind", TOO_LONG)
 def test_bytes_after_an_answer_are_not_taken_for_the_next_one(serve: MakeServer, kind: str) -> None:
-    """It stays in the TLS layer, where urllib3 does not look before it uses a connection."""
+    """The bytes stay in the TLS layer, which urllib3 does not check before it uses a connection."""
     server = serve(lambda seen, before: TOO_LONG[kind] if seen.path == "/long" else Do.ANSWER)
     trust(server)
     method = "HEAD" if kind == "HEAD" else "GET"
@@ -476,7 +476,7 @@ def test_a_half_received_answer_leaves_no_connection(serve: MakeServer) -> None:
     trust(server)
     answer = requests.get(f"{server.url}/half", stream=True)
     assert answer.raw.read(10) == b"x" * 10
-    answer.raw._fp.close()  # what reads it, and not its connection
+    answer.raw._fp.close()  # the reader, and not its connection
     answer.raw.release_conn()
 
     assert requests.get(f"{server.url}/next").text == "GET /next "
@@ -574,7 +574,7 @@ def test_no_socket_is_left_open_at_the_end_of_a_program(serve: MakeServer, pytho
 
 
 class Deaf:
-    """Accepts connections, hangs up the first one after an answer, and says no more."""
+    """Answers on the first connection and closes it, then accepts connections in silence."""
 
     def __init__(self, authority: Authority):
         self._listener = socket.create_server(("localhost", 0))
@@ -615,7 +615,7 @@ def deaf(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deaf
 def test_a_handshake_that_times_out_raises_what_requests_raises(
     deaf: Deaf, clock: Callable[[float], None], how: str
 ) -> None:
-    """And it is the connect time-out that counts, not the longer one of the answer."""
+    """The connect time-out applies, not the longer read time-out."""
     install(CaveAuth(TOKEN, hosts=[deaf.host]))
     assert requests.get(deaf.url).ok
     if how == "aged":

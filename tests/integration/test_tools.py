@@ -145,7 +145,7 @@ def test_we_read_the_token_caveclient_saves(run: Run, sandbox: Sandbox) -> None:
 def test_cloud_files_with_different_tokens_on_two_servers_in_one_process(
     run: Run, sandbox: Sandbox
 ) -> None:
-    """Without us cloud-files takes for all servers what it found first (its issue 113)."""
+    """Without us, cloud-files uses the first token it found for all servers (its issue 113)."""
     tokens = [sandbox.create_token(), sandbox.create_token()]
     servers = [sandbox.data_server, sandbox.other_data_server]
     for server, token in zip(servers, tokens, strict=True):
@@ -268,7 +268,7 @@ def test_cloudvolume_without_a_token_gets_the_next_step(run: Run, url: str, word
 
 
 def test_too_old_a_cloud_files_gives_one_warning(run: Run, tmp_path: Path) -> None:
-    """Before it kept a token for each server it kept one for all: cloud-files 5.2, say."""
+    """Older versions, such as cloud-files 5.2, keep one token for all servers."""
     package, info = tmp_path / "cloudfiles", tmp_path / "cloud_files-5.2.0.dist-info"
     package.mkdir()
     info.mkdir()

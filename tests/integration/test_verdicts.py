@@ -37,7 +37,7 @@ DEAD = "deadbeefdeadbeefdeadbeefdeadbeef"
 
 
 class Case(NamedTuple):
-    """A refusal: how to provoke it, and what it is to be called."""
+    """A refusal: how to provoke it, and the error that it raises."""
 
     path: str
     token: str | None  # "good", "bad", None: none at all
@@ -169,7 +169,7 @@ def test_an_answer_to_another_client_is_explained_in_the_same_words(
 
     by_requests = explain(requests.get(url, headers=headers, verify=verify))
     assert by_requests is not None
-    # How a request was made, only an answer of requests can tell.
+    # Only a response of requests says how the request was made.
     assert sentence == by_requests.replace("It held a password, from auth=, the URL or netrc. ", "")
     assert get(f"{sandbox.data_server}/public", {}, verify) is None
 

@@ -219,7 +219,7 @@ def test_protecting_again_replaces_the_former_protection(cave_responses: CaveRes
 
 @pytest.fixture(params=["auth", "mount", "install"])
 def session(request: pytest.FixtureRequest) -> Iterator[requests.Session]:
-    """A session behind each of our doors."""
+    """A session that signs, by each of the three ways."""
     with ExitStack() as stack:
         session = stack.enter_context(requests.Session())
         if request.param == "auth":

@@ -174,7 +174,7 @@ def test_the_examples_of_the_fixtures_run(outcome_of: OutcomeOf) -> None:
 
 
 def without(*modules: str) -> str:
-    """A conftest.py of somebody who does not have these modules."""
+    """A conftest.py for an environment without these modules."""
     lost = "".join(f"sys.modules[{module!r}] = None\n" for module in modules)
     return f'import sys\n{lost}pytest_plugins = ["cave_auth_adapter.testing"]\n'
 
@@ -226,7 +226,7 @@ def test_the_plugin_is_not_loaded_unless_named(outcome_of: OutcomeOf) -> None:
     assert outcome.counts == {"passed": 1}, outcome.out
 
 
-# What was imported before is not rewritten by pytest, which warns, unless the module wants none.
+# pytest warns that it can't rewrite an imported module, unless that module opts out.
 IMPORTED_ABOVE = f"from cave_auth_adapter.testing import CaveResponses\n{USES_THE_KIT}"
 
 

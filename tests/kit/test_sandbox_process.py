@@ -175,7 +175,7 @@ def test_the_command_prints_what_a_person_needs(number: signal.Signals, browser:
                     "['minisandbox', ",  # CAVEclient
                 ):
                     assert proof in shown, shown
-        finally:  # else a test that fails would wait for it for ever
+        finally:  # otherwise a failing test would wait for ever
             process.send_signal(number)
         _, errors = process.communicate(timeout=10)
     assert (process.returncode, errors) == (0, "")

@@ -50,7 +50,7 @@ CALLS: dict[str, Call] = {
     "has_public": lambda server: server.has_public("minnie3_v1"),
     "is_public_root": lambda server: server.is_public_root("minnie3_v1", 864691135000000000),
 }
-# What a call makes nothing of: whatever is in JSON will do for those that only want success.
+# Calls that only need success accept any JSON.
 NEEDS_NO_CONTENT = ("revoke_key", "log_out")
 
 
@@ -59,7 +59,7 @@ def server_for(address: str, token: str | None = TOKEN, timeout: float = 10) -> 
 
 
 def all_of(error: BaseException) -> str:
-    """What an error shows and what hangs on it, down to its causes."""
+    """The text and attributes of an error and of its causes."""
     seen = [*traceback.format_exception(error)]
     chain: BaseException | None = error
     while chain is not None:

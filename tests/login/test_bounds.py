@@ -52,7 +52,7 @@ ENDLESS: dict[str, Respond] = {
 
 @pytest.fixture
 def raw_server() -> Iterator[Callable[[Respond], str]]:
-    """A server on loopback that does with a connection what it is told."""
+    """A server on loopback that handles each connection with a given function."""
     listeners = []
 
     def serve(respond: Respond) -> str:

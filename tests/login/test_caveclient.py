@@ -222,7 +222,7 @@ class TestLookup:
     def test_a_local_server_keeps_a_token_of_another_server(
         self, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """That it is the datastack's server is no more than this server's word."""
+        """Only this server says that it is the datastack's server."""
         TokenStore().save(TOKEN, sandbox.data_server)
         CAVEclient(sandbox.datastack, sandbox.auth_server).auth.save_token(sandbox.token)
         assert TokenStore().load(sandbox.data_server) == TOKEN

@@ -1,6 +1,6 @@
-"""The whole way, in a real browser: `cave-auth login`, the consent page, a saved key that works.
+"""A whole login in a real browser: `cave-auth login`, the consent page, a saved key that works.
 
-``SCREENSHOTS=directory`` keeps the pictures that are made on the way.
+``SCREENSHOTS=directory`` saves pictures of each page.
 """
 
 from __future__ import annotations
@@ -73,12 +73,12 @@ def log_in(browser: Any, address: str, user: str) -> None:
 
 
 def title(browser: Any) -> str:
-    # In one go: an element that was found may belong to the page before.
+    # In one call, because a found element may belong to the former page.
     return browser.execute_script("return document.querySelector('h1')?.innerText")
 
 
 def complaints(browser: Any) -> list[str]:
-    """What the console has: violations of our policy, files that were not found."""
+    """The console's messages: violations of our policy and missing files."""
     # A status of 400 and more is on the console for every page.
     entries = [entry["message"] for entry in browser.get_log("browser")]
     return [entry for entry in entries if "the server responded with a status of" not in entry]
@@ -114,7 +114,7 @@ def test_a_login_saves_a_key_that_works(
         sandbox.datastack_terms,
     ]
 
-    # Nothing of a token is left on the page, in its address, or in what the command said.
+    # No token is left on the page, in its address, or in the command's output.
     assert "token" not in browser.current_url
     assert browser.current_url.count("/") == 3
     assert "close this tab" in browser.page_source

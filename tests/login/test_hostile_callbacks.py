@@ -39,7 +39,7 @@ def connect(url: SplitResult) -> socket.socket:
 
 
 def send(login: Login, data: bytes, hang_up: bool = False) -> bytes:
-    """Send bytes to the port, and return what comes back till the connection ends."""
+    """Send bytes to the port, and return the answer until the connection ends."""
     url = urlsplit(login.callback)
     received = b""
     with connect(url) as connection:
@@ -71,7 +71,7 @@ def request(
 
 
 def complete(login: Login, sandbox: Sandbox, secrets: Path) -> None:
-    """Whatever was sent before: nothing is saved, and the real login goes through."""
+    """Check that nothing was saved so far, and that the real login still works."""
     assert not secrets.exists()
     answer = requests.get(consent(login.address, sandbox), timeout=20)
     assert answer.status_code == 200
@@ -118,7 +118,7 @@ def test_a_hostile_request_is_turned_away(
     if path := changes.get("path"):
         half = url.path[: len(url.path) // 2]
         changes = {**changes, "path": path.format(url.path, half=half, host=url.netloc)}
-    # With a token that the server would take: it is not the token that saves us.
+    # With a token that the server accepts, so that not the token prevents the login.
     answer = send(waiting, request(waiting, token=sandbox.token, **changes))
 
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -225,7 +225,7 @@ def test_a_hundred_parallel_guesses_are_turned_away(
 def test_of_a_hundred_parallel_callbacks_one_is_accepted(
     waiting: Login, sandbox: Sandbox, secrets: Path
 ) -> None:
-    """Whoever knows the path can end the login, but not log in; the server is asked once."""
+    """A client that knows the path can end the login, but not log in; one request is made."""
     tokens = [f"{n:032x}" for n in range(100)]
 
     def attack(token: str) -> bytes:
@@ -258,7 +258,7 @@ def test_a_second_callback_is_turned_away(
             second = b""
         page = answer.result()
     waiting.finish()
-    # Which of the two is first is a matter of luck; the other is not accepted.
+    # Either of the two may be first; the other is not accepted.
     accepted = [p for p in (page.text, second.decode()) if "You are logged in" in p]
     assert len(accepted) == 1
     assert len(set(saved(secrets).values())) == 1

@@ -86,5 +86,5 @@ class TestOtherFiles:
         assert TokenStore().load() == TokenStore().load(GLOBAL) == OLD
         assert TokenStore().load(ZETTA) == token
         assert "has another token, which was not changed" in "".join(talk.told)
-        # Nor did it see the other's token.
+        # The server did not see the other deployment's token, either.
         assert OLD not in repr(deployments[ZETTA].requests())

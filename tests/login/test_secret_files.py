@@ -50,7 +50,7 @@ def test_eight_processes_save_two_hundred_keys_each_into_one_file(secrets: Path)
     assert json.loads((secrets / "cave-secret.json").read_text()) == {"before": TOKEN, **expected}
 
 
-# A parent without threads, that imports once and forks each writer: 500 fit into a test so.
+# A parent without threads imports once and forks each writer, which is fast enough for 500.
 KILL = """
 import json, os, random, signal, struct, sys, time
 from pathlib import Path
@@ -122,7 +122,7 @@ def test_a_file_is_complete_when_its_writer_is_killed_at_any_instant(secrets: Pa
 
 @posix_only
 def test_a_writer_ended_by_a_signal_leaves_the_old_file(secrets: Path) -> None:
-    """A polite end (Ctrl-C) is one too."""
+    """Ctrl-C is such a signal, too."""
     path = TokenStore().save(TOKEN)
     script = (
         "import os, signal, sys\n"
@@ -155,7 +155,7 @@ def case(title: str) -> Callable[[Case], Case]:
 
 
 class Bench:
-    """A directory of secrets to put bad things into."""
+    """A directory of secret files for bad content."""
 
     def __init__(self, secrets: Path, monkeypatch: pytest.MonkeyPatch):
         self.file = secrets / "cave-secret.json"
@@ -351,7 +351,7 @@ def _(bench: Bench) -> None:
     CaveAuth(token_key="my_key").token_for(CAVE)
 
 
-# What is not a TokenFileError, since no file is to blame: the message has no file.
+# Not a TokenFileError, because no file is at fault; the message names none.
 
 
 @case("you save a token with quotes around it")
@@ -421,7 +421,7 @@ def test_the_row_of_the_page_is_true(
 def test_the_old_content_is_kept(
     title: str, secrets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever is wrong, saving over it fails or works, and loses nothing."""
+    """Saving over any bad file fails or works, and loses nothing."""
     bench = Bench(secrets, monkeypatch)
     with pytest.raises((TokenFileError, InvalidToken)):
         CASES[title](bench)

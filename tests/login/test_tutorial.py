@@ -14,7 +14,7 @@ from cave_auth_adapter import caveclient
 TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", TUTORIAL.read_text("utf-8"), re.DOTALL)
 
-# As in the issue, to the letter.
+# The exact lines that were promised.
 PROMISED = """\
 client = CAVEclient(); auth = client.auth
 print(f"My current token is: {auth.token}")

@@ -86,7 +86,7 @@ def test_the_address_of_the_failed_page_can_be_pasted(
 ) -> None:
     if how == "SSH":
         monkeypatch.setenv("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22")
-        monkeypatch.setenv("DISPLAY", ":10")  # X forwarding: a browser there is no pleasure
+        monkeypatch.setenv("DISPLAY", ":10")  # X forwarding: a browser is slow there
     child = terminal(*(["--no-browser"] if how == "asked for" else []))
     callback = consent(address_shown(child), sandbox)
     assert callback.startswith("http://127.0.0.1:")
@@ -113,7 +113,7 @@ def test_a_token_can_be_pasted(
     child.expect(PROMPT)
     child.sendline(f"  {sandbox.token} ")
     child.expect("Send your token there, too")
-    child.sendline("")  # no, unless one says yes
+    child.sendline("")  # the default is no
     out = end(child)
     assert child.exitstatus == 0
     assert set(saved(secrets).values()) == {sandbox.token}
@@ -216,7 +216,7 @@ def test_a_browser_in_the_foreground_does_not_block_the_login(
     monkeypatch.setenv("BROWSER", "sleep 30 # %s")
     child = terminal()
     child.expect("Waiting for your browser")
-    child.sendline("")  # says nothing, and so ends nothing
+    child.sendline("")  # an empty line ends nothing
     child.sendline(sandbox.token)
     child.expect("Logged in to")
     child.sendline("")
@@ -354,7 +354,7 @@ def test_an_address_without_a_token_is_explained(sandbox: Sandbox, secrets: Path
 def test_ctrl_c_at_the_last_question_keeps_the_saved_key(
     terminal: Callable[..., Any], sandbox: Sandbox, secrets: Path
 ) -> None:
-    """By then the key is saved, and nobody says that it is not."""
+    """By then the key is saved, and the message must not deny it."""
     child = terminal("--no-browser")
     child.expect(PROMPT)
     child.sendline(sandbox.token)

@@ -44,7 +44,7 @@ def main() -> int:
 
 
 def applies(mutation: Mutation) -> bool:
-    """Whether the line that a mutation breaks is there, once."""
+    """Whether the line that a mutation breaks occurs exactly once."""
     path = ROOT / PACKAGES[0] / mutation.file
     return path.exists() and path.read_text("utf-8").count(mutation.right) == 1
 
@@ -61,7 +61,7 @@ def is_caught(mutation: Mutation) -> bool:
 
 
 def fail_unbroken(tests: str) -> bool:
-    """Whether tests fail in a copy that is as it should be."""
+    """Whether tests fail in an unbroken copy."""
     with tempfile.TemporaryDirectory() as folder:
         copy(Path(folder))
         return fail(Path(folder), tests)
@@ -72,7 +72,7 @@ def copy_with(mutation: Mutation, folder: Path) -> Path:
     copy(folder)
     path = folder / PACKAGES[0] / mutation.file
     broken = path.read_text("utf-8").replace(mutation.right, mutation.wrong)
-    compile(broken, mutation.file, "exec")  # what can't be read at all proves nothing
+    compile(broken, mutation.file, "exec")  # code that can't be parsed proves nothing
     path.write_text(broken, "utf-8")
     return folder
 

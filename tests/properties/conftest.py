@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hypothesis import settings
 
-# No deadline: an example that takes long on a busy machine is no fault of the plugin. Not
+# No deadline: an example may take long on a busy machine. Not
 # derandomized: each run tries new ones, and a failure prints the line to run it again.
 settings.register_profile(
     "properties", deadline=None, derandomize=False, print_blob=True, max_examples=100

@@ -1,4 +1,4 @@
-"""Header fields and Cookie headers, usual and odd, none of them with a token of ours."""
+"""Header fields and Cookie headers, usual and odd, none of them with our token."""
 
 from __future__ import annotations
 

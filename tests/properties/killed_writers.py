@@ -73,7 +73,7 @@ def prepare(directory: Path, content: Any, link: bool) -> Path:
 
 
 def heal(store: TokenStore, path: Path, there: Any) -> None:
-    """The next writer finds nothing in its way, and leaves nothing of the one that was killed."""
+    """The next writer succeeds, and removes what the killed one left."""
     store.save(NEW, key="after", overwrite=True)
     assert json.loads(path.read_text()) == {**(there or {}), "after": NEW}
     target = Path(os.path.realpath(path))

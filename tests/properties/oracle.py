@@ -31,8 +31,8 @@ def place(scheme: str, host: str, port: int) -> Place:
 
 
 def place_in_a_browser(url: str) -> Place | None:
-    """Where a browser would go; None where it finds no URL of the web in the text."""
-    # A browser's strings are UTF-16; half a surrogate pair is U+FFFD to it (Web IDL, USVString).
+    """The place that a browser opens; None if the text is no web URL to it."""
+    # A browser's strings are UTF-16; it reads half a surrogate pair as U+FFFD (Web IDL, USVString).
     text = url.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     try:
         parsed = URL(text)

@@ -32,7 +32,7 @@ from .budget import examples
 GLOBAL, ZETTA = NAMES
 DEFAULT = "cave-secret.json"
 BOTH = st.sampled_from([GLOBAL, ZETTA])
-#: The write at which the process is killed, and whether before or after; None: it lives.
+#: The write at which the process is killed, and whether before or after it; None: not killed.
 Kill = tuple[int, bool] | None
 KILLS = st.none() | st.none() | st.tuples(st.integers(0, 3), st.booleans())
 
@@ -42,7 +42,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threade
 
 
 class Person(RuleBasedStateMachine):
-    """Somebody with an account at each of two deployments."""
+    """A person with an account at each of two deployments."""
 
     deployments: ClassVar[dict[str, Sandbox]]
 
@@ -57,7 +57,7 @@ class Person(RuleBasedStateMachine):
 
     @initialize(default=st.sampled_from([None, GLOBAL, ZETTA]))
     def pasted_by_hand(self, default: str | None) -> None:
-        """As in the tutorial: a token in the default file, and nobody noted whose it is."""
+        """As in the tutorial, put a token in the default file without a note of its owner."""
         if default:
             store.TokenStore().save(self.deployments[default].create_token())
 
@@ -201,7 +201,7 @@ def test_no_deployment_costs_another_its_key(
     monkeypatch.setenv("HOME", os.environ["HOME"])
     with two_deployments(tmp_path_factory.mktemp("deployments")) as found:
         Person.deployments = found
-        # Not made smaller when it fails: each try asks servers, and the steps are few.
+        # A failing example is not shrunk: each try asks servers, and the steps are few.
         few = settings(examples(12, stateful_step_count=10), phases=[Phase.reuse, Phase.generate])
         run_state_machine_as_test(Person, settings=few)
     print(json.dumps(happened, indent=1))

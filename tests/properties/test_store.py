@@ -47,7 +47,7 @@ happened: Counter[str] = Counter()
 
 
 class Stores(RuleBasedStateMachine):
-    """Two stores on one directory, other programs that write there, and what must be in the files.
+    """Two stores on one directory, other programs that write there, and the expected files.
 
     A file is a dict, or bytes where it is malformed. Only what a rule changes may change.
     """
@@ -169,7 +169,7 @@ class Stores(RuleBasedStateMachine):
 
     @rule(server=SERVERS, name=st.sampled_from(["one", "two"]), chain=st.booleans())
     def somebody_links_a_file(self, server: str | None, name: str, chain: bool) -> None:
-        """To a place outside, where there may be no file yet; straight, or over another link."""
+        """To a place outside, which may have no file yet, by one link or two."""
         path, _, content = self._look(server)
         if path in self.links or content is not None:
             return
@@ -188,7 +188,7 @@ class Stores(RuleBasedStateMachine):
     def _write(self, server: str | None, content: bytes) -> None:
         _, target, _ = self._look(server)
         self._make_directory()
-        target.write_bytes(content)  # in place, not atomic, with whatever mode comes about
+        target.write_bytes(content)  # in place, not atomic, with any mode
         target.chmod(0o644)
         self.written_by_us.discard(target)
         self.files[target] = parsed(content)

@@ -42,7 +42,7 @@ def assert_trust_is_sound(decide: Decide, specs: list[Spec], url: str) -> bool:
 
 
 def is_plain(url: str) -> bool:
-    """Whether a URL has nothing in its authority that any parser could be of two minds about."""
+    """Whether a URL's authority is one that all parsers read in the same way."""
     after_scheme = url.partition("://")[2]
     authority = re.split("[/?#]", after_scheme, maxsplit=1)[0]
     return bool(authority) and set(authority) <= PLAIN_CHARACTERS
@@ -57,7 +57,7 @@ def is_bad_punycode(where: Place) -> bool:
 
 
 class Tally(Counter[bool]):
-    """How many URLs were trusted and how many not: no property may hold for want of one."""
+    """How many URLs were trusted and how many not; each property needs enough of both."""
 
     def note(self, trusted: bool) -> None:
         event("trusted" if trusted else "not trusted")
@@ -89,7 +89,7 @@ def test_a_trusted_url_leads_to_a_trusted_host_for_a_browser_and_for_requests() 
     tally.assert_both_happened()
 
 
-# The deployments that the project knows, written down once more, and what `known` adds.
+# The known deployments, listed here again on purpose, and what `known` adds.
 KNOWN = [
     *(Spec("https", host, 443, True) for host in ("daf-apis.com", "microns-daf.com")),
     *(Spec("https", host, 443, True) for host in ("flywire-daf.com", "em.brain.allentech.org")),

@@ -31,7 +31,7 @@ TOKEN, FOREIGN_TOKEN = "0123456789abcdef" * 2, "fedcba9876543210" * 2
 WORDS = st.text("abc XYZ09%/?&=+;:@\u00e9\u4e2d\"'<>", max_size=8)
 FORM = st.dictionaries(WORDS, WORDS | st.lists(WORDS, max_size=2), max_size=3)
 CHUNKS = st.lists(st.binary(min_size=1, max_size=20), max_size=3)
-# How a body is made anew for each time it is sent: a generator or a file is used up.
+# Makes a new body for each request, since sending uses up a generator or a file.
 BODIES: dict[str, tuple[st.SearchStrategy[Any], Callable[[Any], dict[str, Any]]]] = {
     "none": (st.none(), lambda _: {}),
     "bytes": (st.binary(max_size=50), lambda value: {"data": value}),
@@ -67,7 +67,7 @@ class Call(NamedTuple):
     options: dict[str, Any]
 
     def send(self, request: Callable[..., requests.Response], servers: list[Recorder]) -> object:
-        """What the caller gets, as far as it can be compared."""
+        """The comparable parts of what the caller gets."""
         scheme, _, host = servers[self.server].url.partition("://")
         url = f"{scheme}://{self.user}{host}{self.path}"
         options = {**self.options, **BODIES[self.body][1](self.value)}
@@ -124,8 +124,8 @@ class Settings(NamedTuple):
         session.verify = os.environ["REQUESTS_CA_BUNDLE"]  # for those that trust no environment
 
 
-# None has a cookie of our name: install() takes that off where a redirect leads to a foreign host,
-# since it is how CAVEclient keeps its token.
+# None has a cookie with our name: install() removes it on a redirect to a foreign host,
+# because CAVEclient keeps its token in it.
 SETTINGS = st.builds(
     Settings,
     header_fields(),
@@ -175,7 +175,7 @@ def servers(authority: Authority) -> Iterator[list[Recorder]]:
 
 @pytest.fixture
 def a_token_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, authority: Authority) -> None:
-    """A token for CAVE, netrc for all hosts; multipart bodies without a random boundary."""
+    """A token for CAVE, netrc for all hosts, and a fixed boundary for multipart bodies."""
     TokenStore().save(TOKEN)
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login netrc password secret\n")
@@ -186,7 +186,7 @@ def a_token_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, authority:
 
 @contextlib.contextmanager
 def netrc_as_with(auth: bool) -> Iterator[None]:
-    """As every auth object of requests, ours turns netrc off: for that, compare without one."""
+    """Each auth object of requests turns netrc off, so compare without netrc."""
     with pytest.MonkeyPatch.context() as patch:
         if auth:
             patch.setenv("NETRC", os.devnull)
@@ -199,7 +199,7 @@ Outcome = tuple[list[object], list[list[Received]]]
 def outcome_of(
     calls: list[Call], settings: Settings, servers: list[Recorder], door: Callable[..., None] | None
 ) -> Outcome:
-    """What a caller got, and what each server received on which of its connections."""
+    """What the caller received, and what each server received on each connection."""
     for server in servers:
         server.clear()
     with contextlib.ExitStack() as stack:
@@ -232,7 +232,7 @@ def test_a_session_sends_the_same_bytes_with_and_without_us(servers: list[Record
 
 @pytest.mark.usefixtures("a_token_is_there")
 def test_the_functions_send_the_same_bytes_with_and_without_us(servers: list[Recorder]) -> None:
-    """Each makes a session of its own, which only `install` and `auth=` reach."""
+    """Each function makes a new session, which only `install` and `auth=` reach."""
     sent = 0
 
     def outcome(call: Call) -> tuple[object, list[list[Received]]]:

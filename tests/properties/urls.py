@@ -14,7 +14,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class Spec(NamedTuple):
-    """What a host specification says, written out; no text is parsed to get at it."""
+    """The meaning of a host specification, without parsing its text."""
 
     scheme: str
     host: str
@@ -83,7 +83,7 @@ def any_case(draw: st.DrawFn, text: str) -> str:
 
 @st.composite
 def plain_urls(draw: st.DrawFn, spec: Spec) -> str:
-    """URLs without any oddity of a host that a specification covers."""
+    """Plain URLs of a host that a specification covers."""
     host = spec.host
     if spec.wildcard:
         below = draw(st.lists(labels(), min_size=1, max_size=3))
@@ -297,7 +297,7 @@ _FRAGMENT = st.sampled_from(
     ]
 )
 
-#: What might be written for a host and a port where one is to be named.
+#: Texts that might be written for a host and a port.
 NAMES = st.builds(
     lambda before, host, behind, port: before + host + behind + port,
     st.sampled_from(["", "", "", "https://", "http://", "*.", "ftp://", "//", "user@"]),

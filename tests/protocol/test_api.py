@@ -74,7 +74,7 @@ CALLS = (
 
 @pytest.fixture
 def admin(own_sandbox: Sandbox) -> str:
-    """The only key of a user who may do everything but has yet to accept terms."""
+    """The only key of a user with every permission who has yet to accept terms."""
     user = own_sandbox.create_user(
         "Almighty User", admin=True, groups=["default"], permissions={"sandbox_terms": ["view"]}
     )

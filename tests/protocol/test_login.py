@@ -20,7 +20,7 @@ def authorize(sandbox: Sandbox, redirect: str) -> str:
 
 
 def say_who(session: requests.Session, page: requests.Response, who: object) -> requests.Response:
-    """Push a button at the identity provider, and go where it leads: to the auth service."""
+    """Choose a user at the identity provider, and follow the redirect to the auth service."""
     answer = session.post(page.url, data={"user": who}, allow_redirects=False)
     return session.get(answer.headers["Location"], allow_redirects=False)
 

@@ -15,7 +15,7 @@ _COMPRESSED = re.compile(rb"\x1f\x8b\x08|\x78[\x01\x5e\x9c\xda]")  # RFC 1952; R
 
 
 def found(token: str, *texts: object) -> bool:
-    """Whether a token, or half of it, is in what is given, in any of the usual writings.
+    """Whether a token, or half of it, is in the texts, in any of the usual encodings.
 
     :param texts: bytes, or objects whose ``repr`` is looked at.
     """
@@ -35,7 +35,7 @@ def any_found(tokens: Iterable[str], *texts: object) -> bool:
 
 @functools.cache
 def _needles(token: str) -> tuple[bytes, ...]:
-    """Each half of a token, as it looks encoded; in lower case, as all views are."""
+    """Each half of a token in each encoding, in lower case as all views are."""
     middle = len(token) // 2
     halves = [token[:middle].encode(), token[middle:].encode()]
     needles: list[bytes] = []

@@ -54,7 +54,7 @@ def _mount_adapter(session: requests.Session) -> None:
 
 
 def _mount_on_hosts(session: requests.Session) -> None:
-    """As people do; requests takes these for all URLs that begin so, the look-alikes' too."""
+    """People mount like this; requests uses it for all URLs with that prefix, look-alikes too."""
     for host in (GLOBAL, MINNIE, OTHER, ZETTA, ZETTA_DATA, V1DD, "localhost", "xn--", "a.a."):
         session.mount(f"https://{host}", CaveAdapter())
         session.mount(f"http://{host}", CaveAdapter())
@@ -79,7 +79,7 @@ def _install_and_get() -> Iterator[Ask]:
 
 @contextmanager
 def _cloud_volume() -> Iterator[Ask]:
-    """CloudVolume asks by requests.get, with the token that it found at our place."""
+    """CloudVolume uses requests.get, with the token that our bridge gave it."""
     cloudvolume: Any = importlib.import_module("cloudvolume")
 
     def ask(method: str, url: str) -> None:
@@ -144,7 +144,7 @@ DOORS = [
 
 @contextmanager
 def _leak() -> Iterator[Ask]:
-    """What people write without us: the token in a header and a cookie of the session."""
+    """Code without the plugin: the token in a header and a cookie of the session."""
     with requests.Session() as session:
         session.should_strip_auth = lambda *_: False
         session.headers["Authorization"] = f"Bearer {TOKENS[GLOBAL]}"

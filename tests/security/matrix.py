@@ -34,7 +34,7 @@ class Way(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of a way, as the servers heard it and as the caller got it."""
+    """The result of a way: what the servers received, and what the caller got."""
 
     route: list[str]  # the origins that heard a request, in order, without repetitions
     last: bytes
@@ -54,7 +54,7 @@ def ways(habit: Habit, door: Door) -> Iterator[Way]:
 
 @contextlib.contextmanager
 def in_the_habit(habit: Habit) -> Iterator[None]:
-    """Sessions are made by tools too, so it is the class that gets the habit."""
+    """Tools make sessions, too, so the habit is set on the class."""
     with pytest.MonkeyPatch.context() as patch:
         if habit is Habit.KEEPS:
             patch.setattr(requests.Session, "should_strip_auth", lambda *_: False)
@@ -77,7 +77,7 @@ def follow(way: Way, ask: Ask, world: World, *, demanding: bool = True) -> Outco
     response, error = None, None
     try:
         response = ask(way.departure.method, way.departure.start(way.target))
-    except Exception as caught:  # whatever a tool makes of an answer that is none of its own
+    except Exception as caught:  # a tool may raise anything for an answer of another kind
         error = caught
     arrivals = world.arrivals
     route = [origin for origin, _ in groupby(arrival.origin for arrival in arrivals)]
@@ -85,13 +85,13 @@ def follow(way: Way, ask: Ask, world: World, *, demanding: bool = True) -> Outco
 
 
 def _demand(origin: str, request: bytes) -> Answer | None:
-    """The answer of a trusted server to a request that has no token of ours."""
+    """The answer of a trusted server to a request without our token."""
     is_signed = any(token.encode() in request for token in TOKENS.values())
     return NO_TOKEN if token_of(origin) and not is_signed else None
 
 
 def problems(way: Way, door: Door, outcome: Outcome, without_us: Outcome) -> Iterator[str]:
-    """What is wrong with an outcome: nothing, if we keep our promises."""
+    """What is wrong with an outcome; nothing if we keep our promises."""
     yield from leaks(outcome)
     if not door.brings_its_own:
         yield from wrong_tokens(outcome)
@@ -107,7 +107,7 @@ def problems(way: Way, door: Door, outcome: Outcome, without_us: Outcome) -> Ite
 
 
 def leaks(outcome: Outcome) -> Iterator[str]:
-    """The tokens that were heard where they must not be."""
+    """The tokens that servers received and must not see."""
     for (origin, _), data in outcome.heard.items():
         own = token_of(origin)
         if own is None and any_found(TOKENS.values(), data):
@@ -127,7 +127,7 @@ def traces(door: Door, outcome: Outcome) -> Iterator[str]:
 
 
 def expected(way: Way, door: Door, without_us: Outcome) -> End:
-    """What a way declares; a proxy changes that for plain http, and for names with errors."""
+    """The end that a way declares; a proxy changes it for plain http and for malformed names."""
     end = way.departure.end(way.target)
     if end is End.BARE and way.departure.over[:1] == (FOREIGN,) and not door.sees_strangers:
         end = End.HOME if way.target.redirected in (End.HOME, End.BACK) else end
@@ -141,7 +141,7 @@ def expected(way: Way, door: Door, without_us: Outcome) -> End:
 
 
 def _wrong_end(end: End, way: Way, outcome: Outcome) -> str | None:
-    """Where a request ended, in words, if that is not the end it should have come to."""
+    """Where a request ended, in words, if that is not the expected end."""
     hops = outcome.route[len(_stops(way)) :]
     last = outcome.route[-1] if outcome.route else None
     own = token_of(last) if last else None
@@ -164,9 +164,9 @@ def _stops(way: Way) -> list[str]:
 
 
 def wrong_tokens(outcome: Outcome) -> Iterator[str]:
-    """The trusted servers that heard the token of another deployment's file.
+    """The trusted servers that received the token of another deployment's file.
 
-    One that refuses its own may hear that of another file of its deployment.
+    A server that refuses its token may get that of another file of its deployment.
     """
     for (origin, _), data in outcome.heard.items():
         own = token_of(origin)

@@ -24,7 +24,7 @@ TOKENS = {
 }
 NAMED_HOSTS = f"http://{LOCAL}"  # CAVE_AUTH_HOSTS
 
-# The design's table, written down once more: origins.py must not be the judge of itself.
+# The table of origins.py, written down here again so that it is not checked against itself.
 _DEPLOYMENT = re.compile(
     r"https://(?:[a-z0-9-]+\.)+(?:daf-apis|microns-daf|flywire-daf)\.com:443"
     r"|https://cave\.fanc-fly\.com:443"

@@ -1,4 +1,4 @@
-"""Sessions that don't verify, tools that start in the clear, directories that others may write."""
+"""Unverified TLS, tools that start with plain http, and directories that others may write."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SIGNS: dict[str, Callable[[requests.Session], object]] = {
 
 
 class Case(NamedTuple):
-    """Where a request starts, where its server sends it, and which servers may hear a token."""
+    """Where a request starts, where its server redirects it, and which servers may get a token."""
 
     name: str
     start: str
@@ -65,7 +65,7 @@ def signed(request: pytest.FixtureRequest) -> Iterator[requests.Session]:
 
 
 def ask(world: World, session: requests.Session, case: Case, verify: Any) -> set[str]:
-    """The hosts that heard a token, of a request that is sent by a session.
+    """The hosts that received a token when a session sends a request.
 
     Its ``verify`` is what counts: with REQUESTS_CA_BUNDLE set, requests prefers that.
     """
@@ -82,7 +82,7 @@ def ask(world: World, session: requests.Session, case: Case, verify: Any) -> set
 
 
 def _demand(origin: str, request: bytes) -> Answer | None:
-    """Real services want a token; the last hop of a way does, here."""
+    """The last hop of a way requires a token, as real services do."""
     wants = token_of(origin) is not None and not any_found(TOKENS.values(), request)
     return Answer(401) if wants and request.split(b" ")[1] in (b"/x", b"/y") else None
 
@@ -124,7 +124,7 @@ def test_a_tool_that_starts_with_plain_http_sends_no_token(
     world: World, door: Any, host: str
 ) -> None:
     world.play([])
-    # What a tool makes of an answer of another kind is its own affair.
+    # A tool may raise anything for an answer of another kind.
     with door.opened() as asks, contextlib.suppress(Exception):
         asks("GET", f"http://{host}/start")
     TALLY["combinations"] += 1
@@ -152,7 +152,7 @@ def test_a_world_writable_file_does_not_make_a_server_trusted(
 
 
 class FreshHeaders(HTTPAdapter):
-    """Sends a request with headers of a kind of its own."""
+    """Sends a request with another type of headers."""
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         twin = request.copy()
@@ -186,14 +186,14 @@ class SaysNothing(HTTPAdapter):
 
 
 class KeepsAuth(requests.Session):
-    """Does nothing about auth on redirects."""
+    """Leaves auth unchanged on redirects."""
 
     def rebuild_auth(self, prepared_request: Any, response: Any) -> None:
         pass
 
 
 class FollowsByItself(requests.Session):
-    """Follows redirects without the help of requests."""
+    """Follows redirects by itself."""
 
     def resolve_redirects(self, resp: Any, req: Any, **options: Any) -> Iterator[Any]:
         options.pop("yield_requests", None)

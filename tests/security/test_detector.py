@@ -17,7 +17,7 @@ AROUND = b"POST /x HTTP/1.1\r\nHost: evil.example\r\nX: ", b"\r\nAccept: */*\r\n
 
 
 def writings(token: str) -> dict[str, bytes]:
-    """A token in every writing that the detector must know, among other bytes."""
+    """A token in every encoding that the detector must know, among other bytes."""
     raw = token.encode()
     plain = {
         "as it is": raw,

@@ -19,7 +19,7 @@ Outcomes = dict[Way, Outcome]
 
 @functools.cache
 def without_us(world: World, habit: Habit) -> Outcomes:
-    """Where plain requests goes on each way: asked once per habit, for all doors."""
+    """Where plain requests ends on each way; measured once per habit."""
     with in_the_habit(habit), WITHOUT_US.opened() as ask:
         return {way: follow(way, ask, world, demanding=False) for way in ways(habit, WITHOUT_US)}
 

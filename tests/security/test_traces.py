@@ -60,7 +60,7 @@ def uninstalled() -> Iterator[None]:
 
 
 def arrived(world: World) -> bool:
-    """Whether the token arrived, without which a test would prove nothing."""
+    """Whether the token arrived; otherwise a test would prove nothing."""
     return any(found(TOKEN, arrival.data) for arrival in world.arrivals)
 
 
@@ -151,7 +151,7 @@ def test_the_debug_output_of_http_client_shows_the_token(
 
 
 def failure(world: World, session: requests.Session) -> requests.ConnectionError:
-    """What a session raises whose signed request arrives and is not answered."""
+    """The error of a signed request that arrives and gets no answer."""
     world.play([HANG_UP] * 3)
     with pytest.raises(requests.ConnectionError) as caught:
         session.get(URL)
@@ -171,7 +171,7 @@ def test_a_traceback_holds_no_token(world: World, sign: Sign) -> None:
 
 @signs
 def test_a_traceback_with_the_locals_of_our_code_holds_no_token(world: World, sign: Sign) -> None:
-    """What the frames of requests and urllib3 show is theirs."""
+    """The frames of requests and urllib3 are out of our control."""
     with requests.Session() as session:
         sign(session)
         error = failure(world, session)
@@ -231,7 +231,7 @@ def test_our_objects_do_not_show_the_token(world: World) -> None:
 
 
 def everything_in(objects: list[object]) -> Iterator[str]:
-    """The repr of objects and of all that they hold, as far as it is of our making."""
+    """The repr of objects and of all our objects that they hold."""
     met: dict[int, object] = {}
     while objects:
         each = objects.pop()

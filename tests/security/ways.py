@@ -32,13 +32,15 @@ ABROAD, HOME, BARE, BACK, NOWHERE = End
 
 
 class Target(NamedTuple):
-    """A URL, where it ends if it is asked for, and where if it is redirected to."""
+    """A URL, and where it ends if requested, and if redirected to."""
 
     kind: str
     url: str
     direct: End
     redirected: End
-    leads_its_kind: bool  # takes all departures, and the others the most telling ones
+    leads_its_kind: (
+        bool  # the first target takes all departures, the others the most important ones
+    )
 
 
 def targets() -> Iterator[Target]:
@@ -51,7 +53,7 @@ def targets() -> Iterator[Target]:
 
 
 def look_alikes(host: str) -> Iterator[str]:
-    """Names that a careless comparison takes for a trusted one."""
+    """Names that a careless comparison would trust."""
     name, _, domain = host.partition(".")
     yield f"{host}.{EVIL}"
     yield f"{host}{EVIL}"
@@ -166,7 +168,7 @@ _TARGETS: list[tuple[str, End, End, list[str]]] = [
 
 
 class Departure(NamedTuple):
-    """How a request gets to a target: over which hosts, redirected with which status."""
+    """How a request reaches a target: by which hosts and redirect status."""
 
     name: str
     over: tuple[str, ...] = ()
@@ -175,12 +177,12 @@ class Departure(NamedTuple):
 
     @property
     def method(self) -> str:
-        """What keeps its body on the way, where the status allows it (RFC 9110, 15.4.8)."""
+        """A method that keeps its body, where the status allows it (RFC 9110, 15.4.8)."""
         return "POST" if self.status in (307, 308) else "GET"
 
     @property
     def is_led(self) -> bool:
-        """Whether a stranger leads to what follows it."""
+        """Whether a foreign host leads to the next hop."""
         return FOREIGN in self.over
 
     def start(self, target: Target) -> str:

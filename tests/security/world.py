@@ -31,7 +31,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 class Answer(NamedTuple):
-    """What a server answers; `location` as it is on the wire. Without a status it hangs up."""
+    """What a server answers, with `location` as on the wire; without a status it hangs up."""
 
     status: int | None = 200
     location: str | None = None
@@ -49,14 +49,14 @@ class Answer(NamedTuple):
 
 
 class Arrival(NamedTuple):
-    """A request that a server heard: where, and every byte of it."""
+    """A request that a server received: where, and every byte of it."""
 
     origin: str
     data: bytes
 
 
 class Heard(NamedTuple):
-    """Bytes as they came in, whether they make a request or not."""
+    """Received bytes, whether they are a request or not."""
 
     origin: str
     connection: int
@@ -67,7 +67,7 @@ Gate = Callable[[str, bytes], "Answer | None"]  # origin and request
 
 
 class World:
-    """Servers for all names. They answer a script, one line per request, and then 200."""
+    """Servers for all names. They follow a script, one line per request, and then answer 200."""
 
     def __init__(self, directory: Path) -> None:
         self._authority = Authority(directory)
@@ -85,7 +85,7 @@ class World:
 
     @contextlib.contextmanager
     def instead_of_the_internet(self) -> Iterator[World]:
-        """While it lasts, every name is one of ours, and no connection leaves the machine."""
+        """Within it, every name leads to our servers, and no connection leaves the machine."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(socket, "getaddrinfo", self.getaddrinfo)
             patch.setenv("REQUESTS_CA_BUNDLE", str(self.bundle))
@@ -111,7 +111,7 @@ class World:
             return self._listeners[key]
 
     def play(self, script: list[Answer], gate: Gate | None = None) -> None:
-        """Forget what was heard, and answer the next requests by a script.
+        """Forget what was received, and answer the next requests by a script.
 
         :param gate: what it answers instead, if it does, is no line of the script.
         """
@@ -161,7 +161,7 @@ class World:
         self._open.add(plain)
         connection = plain
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or each waits for an ACK
-        with contextlib.suppress(OSError):  # whoever breaks off, has said what it said
+        with contextlib.suppress(OSError):  # a client that hangs up has sent what it sent
             if plain.recv(1, socket.MSG_PEEK) == _TLS_HANDSHAKE:
                 connection = listener.context().wrap_socket(plain, server_side=True)
                 self._open.add(connection)
@@ -192,10 +192,10 @@ class World:
         return self._script.popleft() if self._script else Answer()
 
     def _tunnel(self, client: socket.socket, request: bytes, origin: str) -> None:
-        """Be a proxy (RFC 9110, section 9.3.6), which hears all that it passes on."""
+        """Act as a proxy (RFC 9110, section 9.3.6) that records all traffic."""
         host, _, port = request.split(b" ", 2)[1].decode().rpartition(":")
         address = self.listener(host.strip("[]"), int(port)).address
-        with socket.socket() as server:  # create_connection() asks the resolver, which is ours
+        with socket.socket() as server:  # create_connection() uses the resolver, which we replaced
             server.connect(address)
             client.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
             threading.Thread(target=pump, args=(server, client), daemon=True).start()
@@ -208,7 +208,7 @@ class World:
 
 
 class _Listener:
-    """Where a host and port are to be found, and the certificate that it shows."""
+    """The real address of a host and port, and its certificate."""
 
     def __init__(self, authority: Authority, host: str, port: int) -> None:
         self.host, self.port = host, port

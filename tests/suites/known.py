@@ -25,7 +25,7 @@ class Rule(NamedTuple):
 
 SIGNED = ("trusting",)
 ALL = ("trusting", "no token")
-ADAPTER = "for a CAVE host get_adapter() hands out the session's own adapter in one of ours"
+ADAPTER = "for a CAVE host get_adapter() returns the session's own adapter within a CaveAdapter"
 
 RULES = (
     Rule(

@@ -24,11 +24,11 @@ WITHOUT = "without"
 MODES = {
     WITHOUT: {},
     "installed": {"CAVE_TOKEN": TOKEN},
-    # A plugin that never acts proves little: here it takes each host of theirs for a CAVE host.
+    # A plugin that never acts proves little, so here it treats each host as a CAVE host.
     "trusting": {"CAVE_TOKEN": TOKEN, "SUITE_TRUST": "all"},
     "no token": {"SUITE_TRUST": "all"},
 }
-# What the environment could tell a suite, or us, about the machine it runs on.
+# Variables that describe this machine.
 _UNSET = ("CA_BUNDLE", "SSL_CERT", "PROXY", "CAVE_", "CLOUD_VOLUME", "NETRC", "PYTEST", "PYTHON")
 
 

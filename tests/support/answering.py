@@ -15,11 +15,11 @@ class Answer(NamedTuple):
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
     delay: float = 0.0  # seconds
-    length: int | None = None  # what Content-Length says; None: the truth
+    length: int | None = None  # the value of Content-Length; None: the real length
 
 
 class StubServer:
-    """A server with TLS on loopback that gives one answer to all, and notes what it is sent."""
+    """A TLS server on loopback that gives one answer to every request, and records the requests."""
 
     def __init__(self, context: ssl.SSLContext | None):
         self.answer = Answer()
@@ -60,7 +60,7 @@ class StubServer:
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def answer_to(self, method: str, path: str) -> Answer:
-        """The answer to a request; the same to all, unless a test says otherwise."""
+        """The answer to a request; by default the same for all."""
         return self.answer
 
     def close(self) -> None:

@@ -29,7 +29,7 @@ _DAY = datetime.timedelta(days=1)
 
 
 class Authority:
-    """Signs for every name that is asked for, as an attacker's friend would."""
+    """Signs a certificate for any name, also for those of real servers."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -39,7 +39,7 @@ class Authority:
         self.bundle.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
     def context(self, host: str) -> ssl.SSLContext:
-        """What a server of that name needs."""
+        """The TLS settings of a server of that name."""
         alternative = x509.SubjectAlternativeName([_general_name(host)])
         certificate = self._sign(_SUBJECT, alternative)
         pem = self._directory / f"{certificate.serial_number}.pem"
@@ -53,7 +53,7 @@ class Authority:
         )
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pem)
-        context.num_tickets = 0  # nobody resumes
+        context.num_tickets = 0  # no session is resumed
         return context
 
     def _sign(self, subject: x509.Name, extension: x509.ExtensionType) -> x509.Certificate:

@@ -8,7 +8,7 @@ from cave_auth_adapter.sources import Credentials
 HOST = Origin("https", "minnie.microns-daf.com", 443)
 AUTH_SERVER = "global.daf-apis.com"
 AUTH = Origin("https", AUTH_SERVER, 443)
-# Each source of a token, highest rank first, as what puts it in place.
+# Each source of a token, highest rank first.
 SOURCES = [
     "token=",
     "token_file=",

@@ -14,7 +14,7 @@ Door = Callable[..., requests.Session]  # makes a session: door() or door(auth)
 
 
 def session_through(door: str, auth: CaveAuth | None = None) -> requests.Session:
-    """A new session that is signed through a door; who opens "install" takes it out again."""
+    """A new session that signs in one of the three ways; the caller ends "install"."""
     session = requests.Session()
     if door == "auth":
         session.auth = auth or CaveAuth()

@@ -19,14 +19,14 @@ CLOSE, RESET, STALL, KEEP = "close", "reset", "stall", "keep"
 
 
 class Fault(NamedTuple):
-    """What a server sends in place of a good answer, and what it does then."""
+    """What a server sends in place of a good answer, and how it continues."""
 
     sent: bytes
     then: str = CLOSE  # CLOSE, RESET, STALL (until the server ends) or KEEP (the connection)
 
 
 def answer(status: str, *headers: str, body: bytes = BODY, length: int | None = None) -> bytes:
-    """An answer; its Content-Length is that of the body, unless it is to be another."""
+    """An answer; its Content-Length is that of the body unless one is given."""
     length = len(body) if length is None else length
     head = "\r\n".join([f"HTTP/1.1 {status}", f"Content-Length: {length}", *headers, "", ""])
     return head.encode() + body
@@ -110,7 +110,7 @@ Plan = Callable[[Seen], Fault]
 
 
 class FaultyServer:
-    """Gives each request the answer that a plan says.
+    """Answers each request by a plan.
 
     :param handshake: what happens in place of the TLS handshake, if anything.
     """
@@ -132,7 +132,7 @@ class FaultyServer:
         self._start(self._accept)
 
     def close(self) -> None:
-        """End, with all that stalls."""
+        """Stop the server and its stalled connections."""
         self._ended.set()
         for each in (self._listener, *self._open):
             with contextlib.suppress(OSError):
@@ -159,7 +159,7 @@ class FaultyServer:
         plain.settimeout(10)
         with contextlib.suppress(OSError, ValueError):
             if self.handshake is not None:
-                plain.recv(65536)  # what is not read would make a reset of each close
+                plain.recv(65536)  # unread bytes would turn each close into a reset
                 self._give(plain, self.handshake)
             else:
                 connection = self._context.wrap_socket(plain, server_side=True)
@@ -187,7 +187,7 @@ class FaultyServer:
 
 
 def _wait_for_end(connection: socket.socket) -> None:
-    """Say nothing more, until the client or the server ends."""
+    """Send nothing more until the client or the server ends."""
     connection.settimeout(10)
     while connection.recv(4096):
         pass

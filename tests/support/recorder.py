@@ -15,7 +15,7 @@ class Received(NamedTuple):
 
 
 class Recorder:
-    """Answers 200 to all, but for paths that say otherwise.
+    """Answers 200 except to the paths below.
 
     ``/to/<status>/<number>/...``: a redirect to what is left of the path at the server of that
     number in ``servers``. ``/cookie/...``: an answer that sets one.
@@ -87,7 +87,7 @@ class Recorder:
 
 
 def _read_request(stream: Any) -> bytes:
-    """One request, whole; nothing if the connection ends."""
+    """One complete request, or None if the connection ended."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         if not (line := stream.readline()):

@@ -10,7 +10,7 @@ from pathlib import Path
 from .stub import TOKEN
 
 SERVER = "global.daf-apis.com"
-# What a secret file can be that is none, each with the token in it.
+# Contents that are not a secret file; each holds the token.
 BROKEN = {
     "cut off": f'{{"token": "{TOKEN}"',
     "not JSON": f"token={TOKEN}",
@@ -27,7 +27,7 @@ BROKEN = {
     "a huge number": f'{{"token": "{TOKEN}", "x": {"1" * 5000}}}',
     "too large": f'{{"token": "{TOKEN}", "x": "{"x" * (1 << 20)}"}}',
 }
-# What can be under the key that is no token.
+# Values under the key that are not a token.
 NO_TOKENS = {
     "a number": 1234,
     "a list": [TOKEN],
@@ -54,6 +54,6 @@ def mode(path: Path) -> int:
 
 
 def residue(directory: Path) -> list[str]:
-    """The files in a directory but for the secret files and their locks."""
+    """The files in a directory, without secret files and their locks."""
     kept = ("-secret.json", ".lock")
     return [name for name in os.listdir(directory) if not name.endswith(kept)]

@@ -18,7 +18,7 @@ import trustme
 
 
 class Authority(NamedTuple):
-    """Who signs the certificates of the tiny servers."""
+    """The authority that signs the tiny servers' certificates."""
 
     ca: trustme.CA
     certificate: trustme.LeafCert  # for localhost
@@ -152,7 +152,7 @@ def _read(stream: Any, number: int) -> Seen | None:
 
 
 class ConnectProxy:
-    """An HTTP proxy that knows CONNECT alone, and tells where it was asked to connect to.
+    """An HTTP proxy that supports CONNECT only, and records the addresses.
 
     :param ports: ``host:port`` -> the port on this machine to which it connects instead.
     """
@@ -197,7 +197,7 @@ class ConnectProxy:
 
 
 def pump(source: socket.socket, target: socket.socket) -> None:
-    """Pass on what one side of a tunnel says, until it ends."""
+    """Copy the bytes of one side of a tunnel to the other until it ends."""
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
             target.sendall(data)

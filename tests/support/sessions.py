@@ -10,7 +10,7 @@ from .stub import Answer, StubAdapter
 
 
 def stubbed(session: requests.Session, *answers: Answer | Exception) -> StubAdapter:
-    """Let a session send to a stub whatever it sends."""
+    """Let a session send to a stub instead of the network."""
     stub = StubAdapter(*answers)
     session.mount("https://", stub)
     session.mount("http://", stub)

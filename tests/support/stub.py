@@ -34,7 +34,7 @@ class Clock:
 
 
 class Sent(NamedTuple):
-    """A request as it left, kept apart from later changes to the object."""
+    """A request as it was sent; later changes to the object don't affect it."""
 
     url: str
     headers: dict[str, Any]
@@ -42,7 +42,7 @@ class Sent(NamedTuple):
 
     @property
     def is_bare(self) -> bool:
-        """Whether it has nothing of ours."""
+        """Whether we added nothing to it."""
         return not self.headers.keys() & {"Authorization", "Cookie", "X-Requested-With"}
 
 
@@ -52,7 +52,7 @@ class Answer(NamedTuple):
 
 
 class StubAdapter(HTTPAdapter):
-    """Answers without a network, in turn; the last answer is for all that follow."""
+    """Returns its answers in turn, without a network; the last one repeats."""
 
     def __init__(self, *answers: Answer | Exception, **options: Any):
         super().__init__(**options)
@@ -99,7 +99,7 @@ def redirect(target: str, status: int = 302) -> Answer:
 
 
 def holds(token: str, *things: object) -> bool:
-    """Whether a token is somewhere in what objects show, or carry into a pickle."""
+    """Whether the repr or the pickle of any object holds a token."""
     import pickle
 
     return any(token in repr(thing) or token.encode() in pickle.dumps(thing) for thing in things)

@@ -17,7 +17,7 @@ posix_only = pytest.mark.skipif(
 
 
 def _makes_links() -> bool:
-    """Windows makes symbolic links for administrators and developers only, and Wine none."""
+    """Windows lets only administrators and developers make symbolic links, and Wine nobody."""
     with tempfile.TemporaryDirectory() as place, contextlib.suppress(OSError):
         os.symlink("nowhere", os.path.join(place, "link"))
         return os.path.islink(os.path.join(place, "link"))

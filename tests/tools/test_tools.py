@@ -1,4 +1,4 @@
-"""The real tools against the sandbox under its public names: without us they fail, with us not.
+"""The real tools against the sandbox under public names: they fail without us and work with us.
 
 Each runs in an interpreter of its own, with an empty home directory and CAVE_TOKEN.
 """
@@ -68,7 +68,7 @@ def test_without_us_it_fails(program: Program, world: Sandbox, tmp_path: Path) -
     assert "ModuleNotFoundError" not in result.stderr
 
 
-# These need no token but in their requests: cloud-files goes on without one of its own.
+# These need a token only in their requests: cloud-files works without a token of its own.
 BY_REQUESTS_ALONE = ["`pcg_skeleton()`", "a transfer task from `middleauth+https://`"]
 
 
@@ -76,7 +76,7 @@ BY_REQUESTS_ALONE = ["`pcg_skeleton()`", "a transfer task from `middleauth+https
 def test_with_signed_requests_and_no_bridges_it_fails(
     program: Program, world: Sandbox, tmp_path: Path
 ) -> None:
-    """So it asks CAVEclient, cloud-volume or neuroglancer for a token, and finds ours there."""
+    """It gets our token from CAVEclient, cloud-volume or neuroglancer."""
     code = f"from cave_auth_adapter import bridges\nbridges.detach()\n{program.code}"
     result = run(CAVE_AUTH, program._replace(code=code), world, tmp_path)
 
@@ -99,7 +99,7 @@ def test_under_cave_auth_run_it_works_with_every_request_signed(
 
 
 def test_tensorstore_opens_a_volume_as_the_documentation_has_it(tmp_path: Path) -> None:
-    """It resolves names by itself, so the sandbox has its loopback name here."""
+    """tensorstore resolves names by itself, so the sandbox has its loopback name here."""
     page = Path(__file__).parents[2] / "docs" / "other-clients.md"
     blocks = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
     [recipe] = [block for block in blocks if block.startswith("import tensorstore")]

@@ -19,13 +19,13 @@ from ..support.stub import TOKEN, Clock
 
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> None:
-    """What is remembered for the life of a process is remembered for one test."""
+    """What a process remembers is forgotten before each test."""
     runtime.reset()
 
 
 @pytest.fixture
 def web() -> Iterator[responses.RequestsMock]:
-    """The network: a request to what is not registered fails."""
+    """A stand-in for the network; a request to an unregistered address fails."""
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
         yield mock
 
@@ -54,7 +54,7 @@ def saved(store: TokenStore) -> Iterator[None]:
 
 @pytest.fixture
 def write(secrets: Path) -> Callable[..., Path]:
-    """Write a secret file as another tool would, behind our back."""
+    """Write a secret file as another tool would, without our store."""
 
     def write(name: str, content: object = None, **keys: object) -> Path:
         secrets.mkdir(parents=True, exist_ok=True)

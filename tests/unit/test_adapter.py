@@ -130,7 +130,7 @@ class TestCallersAuthorization:
     def test_an_empty_bearer_token_is_replaced(
         self, nobodys: str, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """As ``f"Bearer {client.auth.token}"`` makes it where there is no token."""
+        """``f"Bearer {client.auth.token}"`` gives such a header where there is no token."""
         stub = StubAdapter()
         around(stub).get(CAVE, headers={"Authorization": nobodys})
         assert stub.sent[0].headers["Authorization"] == BEARER
@@ -227,7 +227,7 @@ class TestTraces:
         assert not holds(TOKEN, dict(caught.value.request.headers))
 
     def test_the_response_of_an_error_holds_no_token(self) -> None:
-        """As of adapters that raise for a status."""
+        """Some adapters call ``raise_for_status()``."""
 
         class Raising(StubAdapter):
             def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
@@ -309,7 +309,7 @@ class TestRefusals:
 
 
 class Odd(BaseAdapter):
-    """Takes what it gets by name, whatever it is."""
+    """An adapter with an unusual signature of ``send()``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -404,7 +404,7 @@ class TestPlainHttp:
 
 
 class TestWrapping:
-    """A wrapped adapter is seen and changed through the one around it."""
+    """The attributes of a wrapped adapter are read and set through the wrapping one."""
 
     def test_the_wrapped_adapters_settings_can_be_read(self) -> None:
         inner = HTTPAdapter(max_retries=Retry(7), pool_maxsize=3)
@@ -477,7 +477,7 @@ class TestWrapping:
         assert twin.max_retries.total == 3
 
     def test_a_deep_copy_ignores_the_wrapped_adapters_deepcopy(self) -> None:
-        """A special method of the wrapped adapter must not stand in for one of ours."""
+        """A special method of the wrapped adapter must not replace ours."""
 
         class Shared(HTTPAdapter):
             def __deepcopy__(self, memo: Any) -> HTTPAdapter:

@@ -112,7 +112,7 @@ class TestSigning:
 
 
 class TestOtherCredentials:
-    """``requests`` asks neither netrc nor the URL once ``session.auth`` is set; we ask the URL."""
+    """``requests`` uses neither netrc nor the URL under ``session.auth``; we use the URL."""
 
     @pytest.fixture
     def netrc(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +154,7 @@ class TestOtherCredentials:
     def test_a_netrc_entry_applied_on_a_redirect_is_replaced(
         self, session: requests.Session
     ) -> None:
-        """``rebuild_auth`` puts it over the bearer header, and CAVE answers 400."""
+        """``rebuild_auth`` replaces the bearer header with it, and CAVE answers 400."""
         stub = stubbed(session, redirect(f"{CAVE}/b"), Answer(400), Answer())
         assert session.get(f"{CAVE}/a").ok
         tokens = [sent.headers["Authorization"] for sent in stub.sent]
@@ -163,7 +163,7 @@ class TestOtherCredentials:
 
 
 class TestBadConfiguration:
-    """Known before anything is sent."""
+    """Bad configuration raises an error before anything is sent."""
 
     def test_a_bad_token_is_refused_by_the_constructor(self) -> None:
         with pytest.raises(InvalidToken):
@@ -313,4 +313,4 @@ class TestTheObject:
 
 
 class MyAuth(CaveAuth):
-    """Of the caller's own making."""
+    """A subclass by the caller."""

@@ -26,7 +26,7 @@ class TestPlainHttp:
     def test_loopback_is_signed_after_a_refusal(
         self, session: requests.Session, web: responses.RequestsMock
     ) -> None:
-        """By then it is known that there is no proxy."""
+        """Only then is it known that there is no proxy."""
         web.get(self.URL, status=401)
         web.get(self.URL)
         assert session.get(self.URL).ok
@@ -84,7 +84,7 @@ class TestPlainHttp:
     def test_https_is_signed_through_a_proxy(
         self, monkeypatch: pytest.MonkeyPatch, store: TokenStore
     ) -> None:
-        """The proxy sees a tunnel."""
+        """The proxy sees only an encrypted tunnel."""
         store.save(TOKEN)
         monkeypatch.setenv("https_proxy", PROXY)
         session = requests.Session()

@@ -54,7 +54,7 @@ class TestRedirects:
         assert "X-Requested-With" not in stub.sent[1].headers
 
     def test_without_a_token_another_host_gets_the_unchanged_request(self) -> None:
-        """Not even a trace of the request that was unsigned for want of a token."""
+        """Nor does it get the ``X-Requested-With`` of the unsigned request."""
         session = requests.Session()
         session.auth = CaveAuth()
         stub = stubbed(session, redirect(FOREIGN), Answer())
@@ -76,7 +76,7 @@ class TestRedirects:
         assert [sent.url for sent in stub.sent[1:]] == [f"{THIRD_CAVE}/b"] * 2
         assert not holds(TOKEN, *stub.sent[1:])
         assert stub.sent[2].headers["Authorization"] == f"Bearer {OTHER_TOKEN}"
-        assert "X-Requested-With" not in stub.sent[2].headers  # what the caller asks for, signed
+        assert "X-Requested-With" not in stub.sent[2].headers  # as the caller asked, but signed
         assert not holds(OTHER_TOKEN, response, *response.history)
 
     @pytest.mark.parametrize("refusal", REFUSALS)
@@ -102,7 +102,7 @@ class TestRedirects:
         assert stub.sent[1].headers["X-Requested-With"] == "cave-auth-adapter"
 
     def test_a_hop_from_elsewhere_to_cave_asks_for_json(self) -> None:
-        """Else a user without a token gets the login page of Google, with status 200."""
+        """Otherwise a user without a token gets Google's login page, with status 200."""
         session = requests.Session()
         session.auth = CaveAuth()
         stub = stubbed(session, redirect(f"{CAVE}/b"), Answer())
@@ -113,7 +113,7 @@ class TestRedirects:
         stub = stubbed(session, redirect(FOREIGN), redirect(f"{CAVE}/b"), Answer(401), Answer())
         assert session.get(f"{CAVE}/a").status_code == 401
         tokens = [sent.headers.get("Authorization") for sent in stub.sent]
-        assert tokens == [BEARER, None, None]  # the stranger may have had any request in mind
+        assert tokens == [BEARER, None, None]  # the foreign host may have chosen any request
 
     def test_a_broken_location_raises_as_in_requests(self, session: requests.Session) -> None:
         stubbed(session, redirect("https://[::1/x"), Answer())
@@ -129,7 +129,7 @@ class TestRedirects:
 
 
 class KeepsAuth(requests.Session):
-    """A session that keeps the header on every redirect, as people write to get at their data."""
+    """Keeps the header on every redirect; people write such sessions to download data."""
 
     def should_strip_auth(self, old_url: str, new_url: str) -> bool:
         return False

@@ -93,7 +93,7 @@ class TestRefusals:
 
 
 class TestBodies:
-    """A hop from another CAVE host arrives unsigned; with status 307 it has the body again."""
+    """The hop to another CAVE host is unsigned at first; status 307 keeps the body."""
 
     @pytest.mark.parametrize("make", [lambda: b"body", lambda: "body", lambda: io.BytesIO(b"body")])
     def test_a_body_that_can_be_replayed_is_sent_again(
@@ -159,7 +159,7 @@ def test_a_refused_response_is_closed_unread() -> None:
 
 @pytest.mark.parametrize("raw", [io.BytesIO(b"{}"), None])
 def test_a_refused_response_without_urllib3_is_discarded(raw: Any) -> None:
-    """Adapters for files and tests build responses of their own, without urllib3."""
+    """Adapters for files and tests build responses without urllib3."""
 
     class Adapter(requests.adapters.BaseAdapter):
         answers = iter([401, 200])

@@ -64,7 +64,7 @@ class TestTraces:
     def test_an_error_in_the_repeated_request_holds_no_token(
         self, session: requests.Session
     ) -> None:
-        """What was prepared for the caller may hold it; what we prepare must not."""
+        """The caller's prepared request may hold it; the one that we prepare must not."""
         stub = stubbed(session, redirect(CAVE), Answer(401), requests.ConnectionError("gone"))
         failing = stub.send
 

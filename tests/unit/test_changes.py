@@ -198,7 +198,7 @@ class TestChanges:
     def test_a_variable_that_names_a_missing_file_is_an_error(
         self, write: Write, clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        """Whoever sets a variable wants another identity, and not silently the former one."""
+        """Who sets a variable wants another account, and must not silently keep the former one."""
         write("cave-secret.json", token=OTHER_TOKEN)
         credentials = Credentials()
         value(credentials)

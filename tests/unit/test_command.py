@@ -27,7 +27,7 @@ URL = "https://minnie.microns-daf.com/x"
 
 
 class Calls:
-    """With which arguments the command was called."""
+    """The arguments of each call of the command."""
 
     def __init__(self, log: Path):
         self.log = log
@@ -42,7 +42,7 @@ Commanded = Callable[[str], Calls]
 
 @pytest.fixture
 def commanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commanded:
-    """Let a piece of Python be the command; returns what it was called with so far."""
+    """Use a piece of Python as the command; return its calls so far."""
     log = tmp_path / "calls"
     log.touch()
 
@@ -66,7 +66,7 @@ def printing(what: str) -> str:
 
 
 def moved_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Let the clock be some seconds later than it is."""
+    """Return a function that sets the clock some seconds ahead."""
     start, later = time.monotonic(), [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: start + later[0])
     return lambda seconds: later.__setitem__(0, seconds)

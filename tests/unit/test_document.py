@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cave_auth_adapter.store.document import Document, RepeatedKey
 
 TOKEN = "0123456789abcdef"
-# What Python's json would write in another way than it was.
+# Texts that Python's json would write differently.
 ODD = [
     *('{"n":1e400}', '{"n":1.00000000000000000001}', '{"n":-0.0}', '{"n":NaN}', '{"n": 1E5}'),
     *('{"n":123456789012345678901234567890}', '{"s":"\\ud800"}', '{"s":"\\u0041\\/"}', '{"s":"ü"}'),

@@ -29,7 +29,7 @@ def store() -> TokenStore:
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Let time go by."""
+    """Return a function that moves the clock ahead."""
     real, shift = (time.time, time.monotonic), [0.0]
     monkeypatch.setattr("time.time", lambda: real[0]() + shift[0])
     monkeypatch.setattr("time.monotonic", lambda: real[1]() + shift[0])
@@ -116,7 +116,7 @@ def test_a_note_holds_no_token_and_is_removed_after_the_end(
     assert len(json.loads(path.read_text())) == 1
     assert end_of(LOGIN_TOKEN, secrets) == float("inf")
     assert abs(end_of(KEY, secrets) - time.time() - 3600) < 5
-    assert store.servers() == [HOST]  # it makes nobody trusted
+    assert store.servers() == [HOST]  # it makes no host trusted
 
 
 @pytest.mark.parametrize(

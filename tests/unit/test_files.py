@@ -26,7 +26,7 @@ Refuse = Callable[..., list[int]]
 
 @pytest.fixture
 def refuse(monkeypatch: pytest.MonkeyPatch) -> Refuse:
-    """Let a function of ``os`` fail, some times or for ever; the list grows with each call."""
+    """Let a function of ``os`` fail, some times or always; the list grows with each call."""
 
     def refuse(name: str, code: int, times: float, owner: Any = os) -> list[int]:
         real = getattr(owner, name)
@@ -45,7 +45,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch) -> Refuse:
 
 
 class TestTemporaryDenial:
-    """As Windows does while another process reads a file, scans it, or replaces it."""
+    """Windows denies access while another process reads, scans or replaces a file."""
 
     def test_replacing_is_tried_again(self, store: TokenStore, refuse: Refuse) -> None:
         store.save(TOKEN)
@@ -104,7 +104,7 @@ class TestLimitedFileSystems:
         refuse("flock", code, float("inf"), fcntl)
         started = time.monotonic()
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # filelock gives one where it helps itself
+            warnings.simplefilter("error")  # filelock warns where it uses another kind of lock
             path = store.save(TOKEN)
             store.save(OTHER_TOKEN, key="other")
         assert time.monotonic() - started < 5
@@ -246,7 +246,7 @@ class TestCloudVolumeDir:
 
 
 class TestWindowsNames:
-    """No file there has a colon in its name."""
+    """A file name on Windows can't hold a colon."""
 
     @pytest.fixture(autouse=True)
     def windows(self, monkeypatch: pytest.MonkeyPatch) -> None:

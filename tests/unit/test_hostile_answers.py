@@ -32,7 +32,7 @@ class Keeping(requests.Session):
 
 
 class Server(BaseAdapter):
-    """Answers the first request as told, and every other with 200; keeps what arrived."""
+    """Gives the first request one answer and the others 200, and records the requests."""
 
     def __init__(self, **answer: Any):
         super().__init__()
@@ -142,7 +142,7 @@ def test_a_token_echoed_by_the_server_is_not_shown(
 
 
 def test_only_the_start_of_a_challenge_is_parsed() -> None:
-    """A pattern over the whole of it took seconds, and requests allows a hundred such headers."""
+    """A pattern over the whole header took seconds, and requests accepts a hundred such headers."""
     response = requests.Response()
     response.status_code, response.url = 401, CAVE
     response.headers["WWW-Authenticate"] = "Bearer " * 8000 + 'error="invalid_token"'

@@ -72,7 +72,7 @@ def test_the_order_of_named_hosts_does_not_matter() -> None:
 
 @posix_only
 def test_a_chmod_of_the_secret_file_is_noticed(write: Write, clock: Clock) -> None:
-    """chmod changes no directory."""
+    """chmod does not change the directory's time stamp."""
     path: Path = write(f"{LAB.host}-cave-secret.json", token=TOKEN)
     auth, url = CaveAuth(), f"https://{LAB.host}/"
     assert auth.trusts(url)

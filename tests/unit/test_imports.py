@@ -22,7 +22,7 @@ WANTED, OTHER = "cave_auth_wanted", "cave_auth_other"
 
 @pytest.fixture
 def called() -> Iterator[list[str]]:
-    """The names of the modules with which we were called back."""
+    """The names of the modules that the callback was called with."""
     names: list[str] = []
     when_imported(WANTED, lambda module: names.append(module.__name__))
     yield names
@@ -32,7 +32,7 @@ def called() -> Iterator[list[str]]:
 
 @pytest.fixture(params=["directory", "archive"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both modules, importable. One loader object serves all modules of an archive."""
+    """Makes both modules importable. An archive has one loader object for all its modules."""
     path = tmp_path / "lib.zip"
     if request.param == "directory":
         path.mkdir()
@@ -65,7 +65,7 @@ def test_the_loader_is_restored_after_the_import(place: None, called: list[str])
 
 
 class Closed:
-    """A loader on which nothing can be set, as of one that is written in C."""
+    """A loader whose attributes can't be set, as one written in C."""
 
     __slots__ = ()
 

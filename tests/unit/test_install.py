@@ -48,7 +48,7 @@ ORIGINAL_REBUILD = requests.Session.rebuild_auth
 
 
 class MySession(Session):
-    """Of the caller's own making."""
+    """A subclass by the caller."""
 
 
 class TestWhatIsSigned:
@@ -106,7 +106,7 @@ class TestWhatIsSigned:
         assert "Cookie" not in sent.headers
 
     def test_a_former_token_of_our_store_is_replaced(self, store: TokenStore) -> None:
-        """As of a CloudVolume that was built before the token changed."""
+        """A CloudVolume that was made before the token changed sends it."""
         install()
         session = stub_session()
         session.get(CAVE)
@@ -238,7 +238,7 @@ class TestInstalledBlock:
         assert token_sent() == BEARER
 
     def test_two_threads_may_leave_their_blocks_in_any_order(self) -> None:
-        """The one that leaves first must not end it for the other, nor the last leave it on."""
+        """The first to leave must not end it for the other, and the last must end it."""
         first, second = installed(), installed(OTHER)
         first.__enter__()
         second.__enter__()

@@ -74,13 +74,13 @@ class TestOtherPatches:
         def theirs(self: Session, url: str) -> Any:
             return ours(self, url)
 
-        # Not the monkeypatch of the test: to undo that one would bring back the real HOME.
+        # Not the test's monkeypatch: undoing that one would bring back the real HOME.
         patch = pytest.MonkeyPatch()
         patch.setattr(requests.Session, "get_adapter", theirs)
         yield patch
         uninstall()
         patch.undo()
-        # A hook that sleeps below another patch can't be taken out by us; here it can.
+        # We can't remove a leftover hook below another patch; the test can.
         requests.Session.get_adapter = ORIGINAL
 
     def test_uninstall_leaves_a_later_patch_in_place(
@@ -128,7 +128,7 @@ class TestOtherPatches:
 
 
 class TestNothingBreaks:
-    """No exception from us where plain ``requests`` would have had none."""
+    """The plugin raises nothing where plain ``requests`` would not."""
 
     @pytest.mark.parametrize(
         "kind",

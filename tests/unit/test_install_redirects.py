@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("saved")
 
 
 class TestForeignRedirects:
-    """What CAVEclient puts on its session would go along to any host."""
+    """CAVEclient sets a cookie on its session that a redirect would carry to any host."""
 
     @pytest.mark.parametrize("put", ["cookie", "header"])
     def test_our_token_does_not_follow_a_redirect(self, put: str) -> None:
@@ -56,7 +56,7 @@ class TestForeignRedirects:
 
 
 class TestForeignOrigin:
-    """A stranger's redirect makes no signed request in the caller's name."""
+    """A foreign host's redirect can't make a signed request in the caller's name."""
 
     def test_a_redirect_from_a_foreign_host_is_not_signed(self) -> None:
         install()
@@ -91,7 +91,7 @@ class TestForeignOrigin:
 
 
 class TestNetrc:
-    """``requests`` applies a ``default`` entry to CAVE's hosts, which know no Basic."""
+    """``requests`` applies a ``default`` entry to CAVE hosts, which don't support Basic."""
 
     @pytest.fixture(autouse=True)
     def netrc(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +119,7 @@ class TestNetrc:
 
 
 def test_a_cookie_that_echoes_our_token_is_kept_out_of_the_jar() -> None:
-    """A jar sends it to other ports of the host, and without Secure over plain http."""
+    """A jar sends a cookie to other ports of the host, and without ``Secure`` over plain http."""
     with responses.RequestsMock() as web, install():
         web.get(
             f"{CAVE}/",

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("saved")
 
 
 class TestThreads:
-    """Of two threads with two auths, one would send the other's token."""
+    """Without these rules, one of two threads would send the other's token."""
 
     @staticmethod
     def in_a_thread(work: Callable[[], Any]) -> Any:

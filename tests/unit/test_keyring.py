@@ -111,7 +111,7 @@ def test_a_deleted_token_is_not_found(backend: InMemory) -> None:
     assert CaveAuth().token_for(URL) is None
 
 
-# A backend lets errors of D-Bus, of ctypes or of its own out, beside those of the library.
+# A backend raises errors of D-Bus, ctypes and its own, beside those of the library.
 FAILURES = [KeyringLocked("it is locked"), RuntimeError("no session"), OSError("x"), KeyError("x")]
 
 

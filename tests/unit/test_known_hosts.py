@@ -143,7 +143,7 @@ class TestKnownHosts:
         auth, url = CaveAuth(), f"https://{AUTH_SERVER}/"
         assert auth.token_for(url) == TOKEN
 
-        monkeypatch.setattr(os, "environ", dict(os.environ))  # as in tests of other people
+        monkeypatch.setattr(os, "environ", dict(os.environ))  # as other people's tests do
         for name in ("HOME", "USERPROFILE"):
             monkeypatch.setitem(os.environ, name, str(tmp_path / "another"))
         assert auth.token_for(url) is None

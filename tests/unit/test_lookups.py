@@ -48,7 +48,7 @@ class TestLookups:
 
         def read(path: Path) -> object:
             count[path] += 1
-            time.sleep(0.01)  # so that threads that look at the same time do meet
+            time.sleep(0.01)  # so that concurrent threads overlap
             return original(path)
 
         monkeypatch.setattr(reading, "read_secrets", read)
@@ -195,7 +195,7 @@ class TestLookups:
         self, write: Write, clock: Clock, reads: Counter[Path]
     ) -> None:
         path = write("cave-secret.json", token=TOKEN)
-        os.utime(path.parent, (1, 1))  # its time stamp is older than the grain of any file system
+        os.utime(path.parent, (1, 1))  # older than the time stamp resolution of any file system
         credentials = Credentials()
         refused = credentials.token_for(HOST)
         reads.clear()
@@ -250,7 +250,7 @@ class TestLookups:
         assert [CaveAuth().token_for(url) for _ in range(100)] == [TOKEN] * 100
         assert [CaveAuth(raise_errors=True).token_for(url) for _ in range(100)] == [TOKEN] * 100
         assert reads[path] == 1
-        assert len(stats) <= 4  # where an interval was over meanwhile
+        assert len(stats) <= 4  # if an interval ended meanwhile
 
     @pytest.mark.parametrize(
         "other", [{"hosts": ["*.microns-daf.com"]}, {"token_file": "file"}, {"token_key": "key"}]

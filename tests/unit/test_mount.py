@@ -100,7 +100,7 @@ def test_mounting_again_with_an_auth_replaces_the_former() -> None:
 
 def test_the_auth_of_an_adapter_that_sends_by_itself_is_replaced() -> None:
     class Sending(CaveAdapter):
-        """Alone, without another adapter in it, and still without a network."""
+        """Sends by itself, without a wrapped adapter and without a network."""
 
         def _transmit(self, request: Any, token: Any, args: Any, kwargs: Any) -> Any:
             return stub.send(request, *args, **kwargs)

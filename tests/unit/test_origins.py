@@ -444,7 +444,7 @@ def test_other_addresses_are_not_loopback(host: str) -> None:
     assert not is_loopback(host)
 
 
-# Pieces that make parsers disagree, around hosts that are trusted.
+# Pieces that make parsers disagree, around trusted hosts.
 _PIECES = st.sampled_from(
     [
         *("cave.example.org", "x.example.net", "localhost", "127.0.0.1", "[::1]", "[0:0::1]"),
@@ -495,7 +495,7 @@ def test_other_parsers_agree_on_every_trusted_url(url: str) -> None:
 
 @given(_URLS)
 def test_requests_connects_to_the_trusted_host(url: str) -> None:
-    """What requests makes of a URL while it prepares it does not lead elsewhere."""
+    """Preparing a URL in requests does not change its host."""
     if not HOSTS.trust(url):
         return
     prepared = requests.Request("GET", url).prepare()

@@ -45,7 +45,7 @@ def home(secrets: Path) -> Path:
 
 @as_root
 class TestRootSaves:
-    """As with sudo, or in a container that has a user's home mounted."""
+    """Root saves with sudo, or in a container with a user's home mounted."""
 
     def test_a_new_file_belongs_to_the_owner_of_the_home(
         self, store: TokenStore, home: Path
@@ -137,7 +137,7 @@ def test_a_directory_made_under_any_umask_can_be_used_again() -> None:
 
 
 class TestTrust:
-    """Which files make their server a trusted one."""
+    """Which files make their server trusted."""
 
     @pytest.fixture
     def path(self, write: Write) -> Path:
@@ -162,7 +162,7 @@ class TestTrust:
     def test_a_group_writable_file_is_trusted(
         self, path: Path, trusted: Callable[[], bool], mode: int
     ) -> None:
-        """Where each user has a group of their own, the umask is 002."""
+        """Where each user has a private group, the umask is 002."""
         path.chmod(mode)
         path.parent.chmod(0o775)
         assert trusted()
@@ -219,7 +219,7 @@ class TestTrust:
         (secrets / name).symlink_to(f"..data/{name}")
         assert trusted()
         assert CaveAuth().token_for(f"https://{EVIL}/") == TOKEN
-        assert caplog.messages == []  # no chmod can help
+        assert caplog.messages == []  # a chmod could not change it
 
     @as_root
     @pytest.mark.parametrize("place", ["file", "directory"])
@@ -284,7 +284,7 @@ class TestTrust:
 
 
 class TestExposed:
-    """A file that others can read is said where its owner can change that."""
+    """A file that others can read gives a warning where its owner can change that."""
 
     @pytest.mark.parametrize(("mode", "said"), [(0o644, 1), (0o604, 1), (0o660, 0), (0o600, 0)])
     def test_a_file_that_others_can_read_gives_a_warning(

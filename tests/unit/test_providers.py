@@ -217,7 +217,7 @@ def test_a_source_that_needs_a_token_does_not_deadlock(provide: Provide, write: 
     auths: list[CaveAuth] = []
 
     def asks(server: str, refused: str | None) -> str:
-        assert auths[0].token_for(URL) is None  # what was known before: nothing
+        assert auths[0].token_for(URL) is None  # no token was known before
         return TOKEN
 
     auths.append(provide(asks))
@@ -247,7 +247,7 @@ def test_a_refused_request_waits_no_longer_than_allowed(clock: Clock) -> None:
     assert credentials.after_refusal(HOST, refused) is None
     assert 20 <= clock.now - started < 21
     assert 15 < len(source.asked) < 25  # once a second
-    assert credentials.after_refusal(HOST, refused) is None  # just waited for in vain
+    assert credentials.after_refusal(HOST, refused) is None  # it has just waited without success
     assert clock.now - started < 21
 
 

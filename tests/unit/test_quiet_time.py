@@ -19,11 +19,11 @@ from ..support.stub import OTHER_TOKEN, TOKEN, Clock, Write
 
 
 class TestQuietTime:
-    """After a look in vain, the sources are left in peace for a while."""
+    """After a lookup without a new token, the sources are not asked for a while."""
 
     @pytest.fixture
     def credentials(self, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Credentials:
-        """Those whose token comes from a source without a watch."""
+        """Credentials with a source whose changes can't be watched."""
         monkeypatch.setenv("CAVE_AUTH_KEYRING", "1")
         monkeypatch.setattr(keyring, "_call", self.call)
         self.asked: list[float] = []
@@ -78,7 +78,7 @@ class TestQuietTime:
         tokens_changed()
         self.asked.clear()
         assert credentials.after_refusal(HOST, refused) is None
-        assert len(self.asked) == 2  # since somebody said so, and since it was refused again
+        assert len(self.asked) == 2  # after tokens_changed(), and after the refusal
         self.present = TOKEN
         self.clock.advance(2)
         assert credentials.after_refusal(HOST, refused) is None

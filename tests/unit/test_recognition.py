@@ -23,7 +23,7 @@ class TestRecognition:
         assert credentials.recognise(HOST, OTHER_TOKEN).value == OTHER_TOKEN
 
     def test_a_token_given_out_100_tokens_ago_is_recognised(self, store: TokenStore) -> None:
-        """As in the header of a volume that was built weeks ago."""
+        """A volume that was made weeks ago has it in its header."""
         credentials = Credentials()
         tokens = [f"{number:032x}" for number in range(1, 101)]
         for token in tokens:
@@ -45,7 +45,7 @@ class TestRecognition:
         assert credentials.recognise(HOST, OTHER_TOKEN) is None
 
     def test_a_token_given_to_another_object_is_recognised(self, store: TokenStore) -> None:
-        """As after ``uninstall()`` and ``install()``, for a volume that was built before."""
+        """After ``uninstall()`` and ``install()``, a volume made before still sends it."""
         store.save(OTHER_TOKEN)
         value(Credentials())
         store.save(TOKEN, overwrite=True)

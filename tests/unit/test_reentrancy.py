@@ -23,7 +23,7 @@ from ..support.stub import TOKEN, Write
 
 
 def bounded(test: Any) -> Any:
-    """End the process with all its stacks if a test waits for itself."""
+    """Print all stacks and end the process if a test deadlocks."""
 
     @functools.wraps(test)
     def within(*args: Any, **kwargs: Any) -> None:
@@ -37,7 +37,7 @@ def bounded(test: Any) -> Any:
 
 
 class TestReentrancy:
-    """Log handlers, keyrings and signal handlers may need the token that is being looked for."""
+    """Log handlers, keyrings and signal handlers may need a token during a lookup."""
 
     class Handler(logging.Handler):
         """A log handler that reports to a host for which it needs a token."""

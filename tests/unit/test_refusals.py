@@ -155,7 +155,7 @@ def test_no_answer_makes_explain_raise(status: Any, body: bytes, headers: Any, u
 
 
 class Endless(io.RawIOBase):
-    """A body without an end, which counts what was taken of it."""
+    """An endless body that counts the bytes read."""
 
     def __init__(self) -> None:
         self.taken = 0
@@ -291,7 +291,7 @@ def test_a_text_without_the_token_is_unchanged() -> None:
 
 
 def followed(*urls: str) -> requests.Response:
-    """An answer with status 200 that redirects led to, as requests leaves it."""
+    """An answer with status 200 after redirects, as requests returns it."""
     hops = [answer(302, url, Location=target) for url, target in itertools.pairwise(urls)]
     last = answer(200, urls[-1], b"<html>")
     last.history = hops
@@ -475,7 +475,7 @@ def test_explain_accepts_parts_of_an_answer(body: Any) -> None:
 
 
 class Service(Server):
-    """Refuses each token but the good one."""
+    """Refuses every token but one."""
 
     good = TOKEN
 
@@ -511,7 +511,7 @@ def test_each_refused_token_gives_its_own_warning(
         service.good = "another"
         assert [session.get(CAVE).status_code for _ in range(3)] == [401] * 3
         assert len(warnings()) == 1
-    monkeypatch.setenv("CAVE_TOKEN", TOKEN.upper())  # and one that never lived
+    monkeypatch.setenv("CAVE_TOKEN", TOKEN.upper())  # and a token that never worked
     assert session.get(CAVE).status_code == 401
     assert len(warnings()) == 1
 

@@ -26,7 +26,7 @@ FILE = "~/.cloudvolume/secrets/cave.example.org-cave-secret.json"
 
 
 def asked(response: requests.Response, token: bool = True, led: bool = False) -> Any:
-    """An answer of a trusted service, as a door leaves it."""
+    """An answer of a trusted service to a signed request."""
     source = Source("file", FILE, "token")
     remember_token(response, Token(TOKEN, source) if token else None, led)
     return response
@@ -90,7 +90,7 @@ ANSWERS: dict[str, Callable[[], requests.Response]] = {
 
 
 def answered(response: requests.Response) -> str:
-    """What the service says: the status, and the error or the page that it leads to."""
+    """The service's answer: the status, and the error or the page that it redirects to."""
     first = response.history[0] if response.history else response
     if location := first.headers.get("Location"):
         page = "terms" if "/tos/" in location else "login page"

@@ -1,4 +1,4 @@
-"""Thousands of workers look for a new token, and don't all do it at once.
+"""Thousands of simulated workers look for a new token, and not all at once.
 
 `make bench` has the same with 10,000.
 """

@@ -307,7 +307,7 @@ class TestBadSources:
 
     @pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="no pipe has a name")
     def test_a_pipe_as_token_file_is_an_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """CAVE_TOKEN_FILE=<(command), as shells have it: it can be read but once."""
+        """``CAVE_TOKEN_FILE=<(command)`` in a shell is a pipe, which can be read only once."""
         reading, writing = os.pipe()
         with open(writing, "w") as pipe:
             pipe.write(json.dumps({"token": TOKEN}))

@@ -20,7 +20,7 @@ from ..support.stub import OTHER_TOKEN, TOKEN, Clock, Write
 
 
 class TestStaleFile:
-    """A file's token that is refused gives way to that of the next file of its deployment."""
+    """After a refused token from a file, the next file of its deployment is tried."""
 
     OWN, HOME = f"{HOST.host}-cave-secret.json", f"{AUTH_SERVER}-cave-secret.json"
     ZETTA = Origin("https", "data.proofreading.zetta.ai", 443)
@@ -61,7 +61,7 @@ class TestStaleFile:
                 HOST,
                 False,
             ),
-            # of nobody knows whom, and not for the default deployment
+            # of unknown origin, and not for the default deployment
             (
                 {"proofreading.zetta.ai-cave-secret.json": OTHER_TOKEN, "cave-secret.json": TOKEN},
                 ZETTA,

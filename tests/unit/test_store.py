@@ -206,7 +206,7 @@ AsNobody = Callable[[str], str]
 
 
 class TestForbidden:
-    """Files and directories of somebody else."""
+    """Files and directories of another user."""
 
     @pytest.fixture
     def directory(self) -> Iterator[Path]:
@@ -218,7 +218,7 @@ class TestForbidden:
 
     @pytest.fixture
     def as_nobody(self, directory: Path) -> AsNobody:
-        """Evaluate an expression about ``store`` as a user without any right; the error, if any."""
+        """Evaluate an expression about ``store`` as a user without rights; return the error."""
         if not hasattr(os, "setuid") or os.getuid() != 0:
             pytest.skip("only root can become nobody")
 

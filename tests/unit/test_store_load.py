@@ -122,7 +122,7 @@ class TestLoad:
 
 
 class TestNamedFiles:
-    """A file that the caller named may hold the token and nothing else."""
+    """A file that the caller names may hold the bare token."""
 
     @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

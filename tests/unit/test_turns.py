@@ -64,7 +64,7 @@ def test_warnings_are_logged_at_the_end_of_the_outermost_work(
 
 
 def interrupted_at(step: int, work: Callable[[], object]) -> bool:
-    """Work, with a KeyboardInterrupt at one call of ours; whether it came to that."""
+    """Work with a KeyboardInterrupt at one call of our code; whether there were so many calls."""
     steps, ours = 0, (turns.__file__, runtime.__file__)
 
     def profile(frame: FrameType, event: str, argument: Any) -> None:
@@ -95,7 +95,7 @@ def test_an_interrupt_at_any_step_leaves_no_turn_behind(caplog: pytest.LogCaptur
         caplog.clear()
         warn_once(f"after the interrupt at step {step}")
         assert len(caplog.messages) == 1
-        # A gate that was left behind is found open, and taken away.
+        # A leftover gate is open, and is removed.
         assert one.take("it", int)[0] in (Turn.MINE, Turn.OVER)
         assert one.take("it", int)[0] is Turn.MINE
         step += 1

@@ -31,7 +31,7 @@ def failure() -> Callable[..., str]:
 
 @pytest.fixture
 def listener() -> Iterator[Callable[[bytes], int]]:
-    """A port on loopback that gives one answer to whatever comes."""
+    """A port on loopback that gives one answer to every request."""
     sockets = []
 
     def listen(answer: bytes) -> int:

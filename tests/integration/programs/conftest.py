@@ -50,7 +50,7 @@ def script(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def info(sandbox: Sandbox, tokens: Tokens) -> str:
-    """A file behind CAVE's login, as cloud-files names it when it is not told of the login."""
+    """A file behind CAVE's login, without the prefix `middleauth+`."""
     return f"{sandbox.data_server}/volume/sandbox/info"
 
 

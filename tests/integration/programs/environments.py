@@ -29,7 +29,7 @@ SIGNED = "import requests; print(hasattr(requests.Session.get_adapter, '__wrappe
 
 
 class Other:
-    """Another environment than ours, with requests: as the active one, when pipx installed us."""
+    """Another environment with requests, such as the active one when pipx installed us."""
 
     def __init__(self, python: Path) -> None:
         self.python, self.prefix = python, python.parent.parent

@@ -89,7 +89,7 @@ def test_find_spec_of_requests_does_not_load_us(enabled: Environment, query: str
 
 
 def start_as_pep_829_has_it(hook: Path) -> str:
-    """Code that does with our `.start` file what site does from Python 3.15 on."""
+    """Code that reads our `.start` file as `site` does from Python 3.15 on."""
     start = hook.with_suffix(".start")
     return f"""if True:
         import pkgutil, re

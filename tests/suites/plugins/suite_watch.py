@@ -32,7 +32,7 @@ _ends: dict[str, str] = {}
 def pytest_load_initial_conftests() -> None:
     sys.addaudithook(_stay_on_this_machine)
     package = importlib.import_module(MODULE)
-    # The suite is there to test what is installed, not the copy in its source distribution.
+    # The suite must test the installed package, not the copy in its source distribution.
     assert Path(package.__file__ or "").is_relative_to(sysconfig.get_path("purelib")), package
     # Modules of the suite of responses import each other as responses.tests.
     package.__path__.append(os.path.join(os.getcwd(), *MODULE.split(".")))

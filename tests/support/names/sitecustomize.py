@@ -1,6 +1,6 @@
 """Imported by every interpreter of a test: names of real servers lead to sandboxes on this machine.
 
-So a page, or a tool, is run as it stands, and nothing leaves the machine.
+So a page or a tool runs unchanged, and nothing leaves the machine.
 """
 
 import json
