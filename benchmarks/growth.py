@@ -14,7 +14,7 @@ from unittest import mock
 
 import requests
 
-from cave_auth_adapter import CaveAuth, TokenStore
+from cave_auth_adapter import CaveAuth, TokenStore, runtime
 
 from .measure import Row
 from .sessions import CAVE, OURS, TOKEN, ours
@@ -80,6 +80,7 @@ def with_files() -> Growth:
             for number in range(count - 1):
                 path = store.path_for(f"server-{number}.example.org")
                 path.write_text(f'{{"token": "{TOKEN}"}}')
+                path.chmod(0o600)
             with mock.patch.dict(os.environ, CLOUD_VOLUME_DIR=home):
                 _time(CaveAuth, first, later)
     return Growth(first, later)
@@ -99,6 +100,7 @@ def _time(make, first: list[float], later: list[float]) -> None:
     firsts, laters = [], []
     request = requests.Request("GET", CAVE).prepare()
     for _ in range(5):
+        runtime.reset()
         start = time.thread_time()
         auth = make()
         auth.token_for(CAVE)

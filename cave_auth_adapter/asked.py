@@ -134,7 +134,8 @@ def note_answer(
     :param trail: where to note it; None: on the trail of the request, or a new one.
     """
     is_verified = verify or (origin and origin.scheme == "http")
-    if origin and is_verified and not response.is_redirect:
+    # Asking for the header of a redirect takes longer than for the status.
+    if origin and is_verified and (response.status_code == 200 or not response.is_redirect):
         return
     trail = trail or _find_or_begin(first or request)
     if trail is None:

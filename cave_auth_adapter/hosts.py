@@ -133,7 +133,7 @@ def _known() -> _Known:
 def _look() -> _Known:
     # Note the state first, so that a change while we look is noticed the next time.
     variables, now = Variables(HOST_VARIABLES), changed()
-    watched = tuple((watch, watch.look()) for watch in map(Watch, _places()))
+    watched = tuple((watch, watch.look()) for watch in _watches())
     for wrong in wrongly_named_hosts():
         # A warning, no error: requests to other hosts must not fail.
         warn_once(f"The variable CAVE_AUTH_HOSTS: {wrong} The entry is ignored.")
@@ -143,14 +143,16 @@ def _look() -> _Known:
     return _Known(hosts, named, reasons, variables, now, watched)
 
 
-def _places() -> Iterator[Path]:
-    """The files and directories whose names, owners and modes make servers trusted."""
+def _watches() -> Iterator[Watch]:
+    """What notices a change of the files whose names, owners and modes make servers trusted."""
     store = TokenStore()
-    yield store.directory
+    yield Watch(store.directory)
+    places: set[Path] = set()
     with contextlib.suppress(TokenFileError):
         for path in store.own_files().values():
             target = Path(os.path.realpath(path))
-            yield from {path, target, target.parent} - {store.directory}
+            places |= {path, target, target.parent}
+    yield Watch(*places - {store.directory})
 
 
 def trusted_hosts() -> Iterator[Trust]:

@@ -25,11 +25,14 @@ class _Listing(NamedTuple):
     :ivar names: in lower case, for file systems that ignore case; None if the directory can't be
         listed, so that each file must be tried.
     :ivar own: each server that has, or may have, a file of its own -> the file.
+    :ivar own_files: one watch for all these files. There may be thousands, and each request asks
+        its watches whether something has changed.
     """
 
     watched: Watched
     names: frozenset[str] | None
     own: dict[str, Path]
+    own_files: Watch
 
 
 class Reader:
@@ -81,9 +84,9 @@ class Reader:
     def _listing_of(self, names: list[str] | None, watched: Watched) -> _Listing:
         if names is None:
             own = {server: self._store.path_for(server) for server in DEPLOYMENTS}
-            return _Listing(watched, None, own)
-        lower = frozenset(name.casefold() for name in names)
-        return _Listing(watched, lower, self._store.own_files(names))
+            return _Listing(watched, None, own, Watch(*own.values()))
+        lower, own = frozenset(name.casefold() for name in names), self._store.own_files(names)
+        return _Listing(watched, lower, own, Watch(*own.values()))
 
     def read(self, path: Path, key: str, *, afresh: bool) -> tuple[Watched, Token | None]:
         """The token under a key of a secret file, or None; and the state of the file."""
@@ -113,18 +116,20 @@ class Look:
         """The secret file of a server; the default file without one."""
         return self._reader.path_for(server)
 
-    def token(self, path: Path, key: str, *, afresh: bool | None = None) -> Token | None:
+    def token(self, path: Path, key: str) -> Token | None:
         """The token under a key of a file in the directory; None if there is none.
 
         :raises TokenFileError: if the file can't be read, or its value is not a token.
         """
-        names = self._listing.names
-        if names is not None and path.name.casefold() not in names:
+        if not self._may_exist(path):
             return None
-        afresh = self._afresh if afresh is None else afresh
-        watched, token = self._reader.read(path, key, afresh=afresh)
+        watched, token = self._reader.read(path, key, afresh=self._afresh)
         self.watched.append(watched)
         return token
+
+    def _may_exist(self, path: Path) -> bool:
+        names = self._listing.names
+        return names is None or path.name.casefold() in names
 
     def end_of(self, token: Token) -> float:
         """When a token expires, in seconds since 1970; infinity if that is unknown."""
@@ -139,6 +144,8 @@ class Look:
         The value is None if the file can't be read, also a moment later.
         """
         found: dict[str, Token | None] = {}
+        files = self._listing.own_files
+        self.watched.append((files, files.look()))
         for server, path in self._listing.own.items():
             try:
                 token = self._read_twice(path, key)
@@ -151,10 +158,10 @@ class Look:
 
     def _read_twice(self, path: Path, key: str) -> Token | None:
         try:
-            return self.token(path, key, afresh=False)
+            return self._reader.read(path, key, afresh=False)[1]
         except TokenFileError:
             time.sleep(_REWRITE)
-            return self.token(path, key, afresh=False)
+            return self._reader.read(path, key, afresh=False)[1]
 
     def named(self, path: Path, key: str, kind: Kind) -> Token:
         """The token in a file that the caller named.
