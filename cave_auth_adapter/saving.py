@@ -14,7 +14,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from .errors import TokenFileError
+from .errors import InvalidToken, TokenFileError
 from .origins import (
     DEFAULT_DEPLOYMENT,
     DEPLOYMENTS,
@@ -24,7 +24,23 @@ from .origins import (
     server_name,
 )
 from .store import TokenStore, read_secrets
-from .tokens import DEFAULT_KEY
+from .store.ownership import ownership_of_default_file
+from .tokens import DEFAULT_KEY, check_token
+
+# Keys that name no account; the last two are in the file that the token page offers to download.
+NO_NAMES = DEFAULT_KEY, "description", "middle_auth_url"
+
+
+def named(server: str) -> dict[str, str]:
+    """The names of accounts in a server's secret file -> their tokens.
+
+    :raises TokenFileError: if the file can't be read.
+    """
+    found = {}
+    for name, value in (read_secrets(TokenStore().path_for(server)) or {}).items():
+        with contextlib.suppress(InvalidToken):
+            found[name] = check_token(value, name)
+    return {name: token for name, token in found.items() if name not in NO_NAMES}
 
 
 class DeploymentFiles:
@@ -52,6 +68,23 @@ class DeploymentFiles:
         :raises TokenFileError: if it can't be read.
         """
         return self._store.load(key=self._key)
+
+    @property
+    def in_use(self) -> str | None:
+        """The token that all tools find for the server; None if there is none.
+
+        It is in the server's own file. The default deployment's can be in ``cave-secret.json``.
+
+        :raises TokenFileError: if a file can't be read.
+        """
+        own = self._store.load(self.server)
+        if own is not None or not self.is_default:
+            return own
+        whose = ownership_of_default_file(self._store)
+        is_ours = whose is not None and whose.serves(
+            HostSpec.parse(self.server).origin, is_named=False
+        )
+        return self._store.load() if is_ours else None
 
     def owners_of(self, token: str) -> set[str]:
         """The deployments whose own file holds a token."""
@@ -96,15 +129,45 @@ class DeploymentFiles:
         """
         to_default = self._may_write_default(replaced, same_account, default, overwrite)
         paths = [self._store.save(token, self.server, self._key, overwrite=True)]
-        # Don't fail if another file can't be used: `cave-auth doctor` reports it.
+        paths += self._save_elsewhere(
+            token, replaced, to_default=to_default, same_account=same_account
+        )
+        return list(dict.fromkeys(paths))
+
+    def switch(self, token: str, present: str | None) -> list[Path]:
+        """Put the token of another account where all tools look.
+
+        The server's own file comes last: until it is written, the same call does all of it again.
+
+        :param present: the token that is in use, and whose place it takes.
+        :return: the files that hold the token now.
+        :raises TokenExists: if another process has just saved another token. It stays.
+        :raises TokenFileError: if the server's own file can't be written.
+        """
+        to_default = self._may_write_default(present)
+        paths = self._save_elsewhere(token, present, to_default=to_default)
+        own = self._store.path_for(self.server)
+        if present is None or not self._store.replace(present, token, self.server, self._key):
+            self._store.save(token, self.server, self._key)
+        return list(dict.fromkeys([own, *paths]))
+
+    def _save_elsewhere(
+        self, token: str, replaced: str | None, *, to_default: bool, same_account: bool = False
+    ) -> list[Path]:
+        """Save a token in other files than the server's own.
+
+        It doesn't fail if one can't be used: `cave-auth doctor` reports it.
+        """
+        paths = []
         if to_default:
             with contextlib.suppress(TokenFileError):
                 paths.append(self._store.save(token, key=self._key, overwrite=True))
-                if same_account and replaced is not None and replaced != token:
-                    self._store.replace(replaced, token)  # under other keys, too
-        if replaced is not None and replaced != token:
-            paths += self._replace(replaced, token, None if same_account else self._key)
-        return list(dict.fromkeys(paths))
+        if replaced is None or replaced == token:
+            return paths
+        if to_default and same_account:
+            with contextlib.suppress(TokenFileError):
+                self._store.replace(replaced, token)  # under other keys, too
+        return paths + self._replace(replaced, token, None if same_account else self._key)
 
     def forget(self, token: str, *, accepted: bool = False) -> list[Path]:
         """Delete a token from the deployment's files; return the files that had it.
@@ -130,12 +193,14 @@ class DeploymentFiles:
         return paths
 
     def _own_holders(self, token: str) -> list[str]:
+        """The servers of the deployment whose own file holds a token; the server itself last."""
         ours = None, self.deployment
-        return [
+        found = [
             name
             for name in self._holders(token)
             if auth_server_of(HostSpec.parse(name).origin) in ours
         ]
+        return sorted(found, key=lambda name: name == self.server)
 
     def _holders(self, token: str) -> Iterator[str]:
         """The servers whose own file holds a token, under any key."""
@@ -145,7 +210,11 @@ class DeploymentFiles:
                     yield name
 
     def _may_write_default(
-        self, replaced: str | None, same_account: bool, default: bool, overwrite: bool
+        self,
+        replaced: str | None,
+        same_account: bool = False,
+        default: bool = False,
+        overwrite: bool = False,
     ) -> bool:
         if self._key != DEFAULT_KEY:  # not the account in use
             return False

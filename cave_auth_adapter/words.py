@@ -17,7 +17,7 @@ from .plain import printable as printable
 from .tokens import DEFAULT_KEY, FILES, Source
 
 _NARROW, _USUAL, _WIDE = 40, 80, 100  # columns
-_KEPT = {" ": "\1", "-": "\2"}  # nobody breaks a line there, and no text that is shown has them
+_KEPT = {" ": "\1", "-": "\2"}  # lines are not broken there; no text has them
 # A command line: a program, its subcommand, and arguments that are no words of the sentence:
 # options and their values, quoted words, hosts, paths, NAMES.
 _PROGRAM = (

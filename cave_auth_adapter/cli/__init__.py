@@ -41,9 +41,11 @@ def main() -> None:
     cave-auth enable            every program of this Python
     cave-auth logout            forget the token
 
-    Exit codes: 0 it worked, 1 it did not, 2 the command line is wrong, 3 no token or a refused
-    one, 4 a permission or terms are missing, 5 the server can't be reached, 6 the host is not
-    trusted, 130 Ctrl-C.
+    \b
+    Exit codes: 0 it worked, 1 it did not, 2 wrong usage,
+    3 no token or a refused one, 4 a permission or terms are
+    missing, 5 the server can't be reached, 6 the host is
+    not trusted, 130 Ctrl-C.
     """
     # Errors are raised and shown once; the log would show them again.
     logger.addHandler(_SILENCE)

@@ -24,12 +24,13 @@ from ..errors import CaveAuthError, TokenFileError, TokenRefused
 from ..login import login as log_in
 from ..login.dialogue import default_dialogue
 from ..login.paste import token_in_paste
-from ..saving import DeploymentFiles
+from ..saving import DeploymentFiles, named
 from ..service import DEFAULT_SERVER
 from ..store import TokenStore
 from ..tokens import LAST_DAY, Token
 from ..words import files, labelled, person, printable, say, short, span
 from .common import FAILED, NO_TOKEN, Server, Url, as_json, exit_code, fail, origin_of, print_json
+from .holding import named_holding
 
 
 @click.command()
@@ -104,8 +105,9 @@ def _token_on_stdin() -> str:
 
 @click.command()
 @click.argument("server", type=Server(), required=False)
+@click.option("--as", "account", metavar="NAME", help="The account of that name, and no other.")
 @click.option("--revoke", is_flag=True, help="Revoke the key at the server as well.")
-def logout(server: str | None, revoke: bool) -> None:
+def logout(server: str | None, account: str | None, revoke: bool) -> None:
     """Delete a saved token.
 
     It is deleted from the server's file, and from the other files of its deployment. You need not
@@ -115,10 +117,12 @@ def logout(server: str | None, revoke: bool) -> None:
     cave-auth logout
     cave-auth logout --revoke     end the key, too
     """
-    holding = _saved(server)
-    assert holding.token is not None  # noqa: S101 - _saved() has checked it
-    token, name = holding.token, origin_of(server).server if server else holding.auth_servers[0]
-    secret_files = DeploymentFiles(name)
+    holding = named_holding(account, server) if account else _saved(server)
+    assert holding.token is not None  # noqa: S101 - both have checked it
+    token, home = holding.token, holding.auth_servers[0]
+    if server and not account:
+        home = origin_of(server).server
+    secret_files = DeploymentFiles(home)
     accepted = _revoke(holding) if revoke else _accepts_default(secret_files, token)
     paths = secret_files.forget(token.value, accepted=accepted)
     if paths:
@@ -131,6 +135,8 @@ def logout(server: str | None, revoke: bool) -> None:
         say(left, err=True, fg="yellow")
     elif not paths:
         fail(f"The token is from {token.source}; remove it there.")
+    if others := ", ".join(printable(each) for each in named(home)):
+        say(f"Still saved for {home}: {others}. To use another account: cave-auth switch NAME")
     for variable in ("CAVE_TOKEN", "CAVE_TOKEN_FILE"):
         if os.environ.get(variable):
             say(f"The variable {variable} is set, and still gives a token.", err=True, fg="yellow")

@@ -6,8 +6,13 @@ import click
 
 from ..diagnose.check import NotTrusted
 from ..diagnose.status import Holding, holding_for, holdings, not_logged_in, trusted
+from ..origins import auth_server_of
+from ..saving import named
 from ..service import DEFAULT_SERVER
-from .common import USAGE, Server, fail, origin_of
+from ..store import TokenStore
+from ..tokens import Source, Token
+from ..words import printable
+from .common import NO_TOKEN, USAGE, Server, fail, origin_of
 
 server_option = click.option(
     "--server", type=Server(), help="The auth server; needed if you use several."
@@ -27,3 +32,38 @@ def chosen_holding(server: str | None) -> Holding:
         names = "\n".join(f"  --server {each.auth_servers[0]}" for each in found)
         fail(f"You have {len(found)} tokens. Choose a server:\n{names}", USAGE)
     return found[0]
+
+
+def home_of(server: str) -> str:
+    """The auth server of a server; the server itself if no other is known."""
+    origin = origin_of(server)
+    return auth_server_of(origin) or origin.server
+
+
+def server_with(name: str, server: str | None) -> str:
+    """The server whose secret file has an account of that name: the named one, or the only one.
+
+    In place of a data server, its auth server is taken.
+    """
+    if server is not None:
+        own = origin_of(server).server
+        return own if name in named(own) else home_of(server)
+    found = [each for each in TokenStore().servers() if name in named(each)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        fail(
+            f"There is no account named {printable(name)!r}. List them: cave-auth accounts",
+            NO_TOKEN,
+        )
+    choices = "\n".join(f"  --server {each}" for each in found)
+    fail(f"Several servers have an account of that name. Choose one:\n{choices}", USAGE)
+
+
+def named_holding(name: str, server: str | None) -> Holding:
+    """The token that is saved under the name of an account."""
+    home = server_with(name, server)
+    token = named(home).get(name)
+    if token is None:
+        fail(f"There is no account named {printable(name)!r} for {home}.", NO_TOKEN)
+    return Holding((home,), Token(token, Source("file", TokenStore().path_for(home), name)))

@@ -9,12 +9,14 @@ import click
 
 from ..diagnose.status import signed_with
 from ..errors import CaveAuthError
-from ..login.accounts import named, switch
-from ..origins import HostSpec, deployment_of
+from ..login.accounts import switch
+from ..origins import DEFAULT_DEPLOYMENT, HostSpec, deployment_of
+from ..saving import DeploymentFiles, named
 from ..store import TokenStore
 from ..tokens import Source, Token
 from ..words import files, person, printable, say, table
-from .common import NO_TOKEN, USAGE, Server, as_json, fail, origin_of, print_json
+from .common import NO_TOKEN, Server, as_json, fail, print_json
+from .holding import home_of, server_with
 
 _VARIABLE = "CAVE_AUTH_ACCOUNT"
 
@@ -39,7 +41,7 @@ def accounts(server: str | None, as_json: bool) -> None:
     cave-auth login --as project_b   save another account
     cave-auth switch project_b       use it, in all tools
     """
-    servers = [origin_of(server).server] if server else _auth_servers()
+    servers = [home_of(server)] if server else _auth_servers()
     found = [account for each in servers for account in _accounts(each)]
     if as_json:
         print_json([each._asdict() for each in found])
@@ -55,12 +57,15 @@ def accounts(server: str | None, as_json: bool) -> None:
 def _auth_servers() -> list[str]:
     """The servers with a secret file of their own, except known data servers."""
     servers = TokenStore().servers()
-    return [each for each in servers if deployment_of(HostSpec.parse(each).origin) == each]
+    found = [each for each in servers if deployment_of(HostSpec.parse(each).origin) == each]
+    if DEFAULT_DEPLOYMENT not in found and DeploymentFiles(DEFAULT_DEPLOYMENT).in_use:
+        found.append(DEFAULT_DEPLOYMENT)  # by cave-secret.json
+    return found
 
 
 def _accounts(server: str) -> list[_Account]:
     """The accounts at a server; the one in use first."""
-    present, names = TokenStore().load(server), named(server)
+    present, names = DeploymentFiles(server).in_use, named(server)
     if present is not None and present not in names.values():
         names = {"(no name)": present, **names}
     found = []
@@ -95,27 +100,13 @@ def switch_account(name: str, server: str | None) -> None:
     \b
     cave-auth switch project_b
     """
-    home = origin_of(server).server if server else _server_with(name)
+    home = server_with(name, server)
     before = named(home)
     paths = switch(home, name)
     for each in named(home).keys() - before.keys():
         say(f"The previous account is now named {printable(each)!r}.")
     say(f"{printable(name)!r} is now in use at {home}. Saved in\n{files(paths)}", fg="green")
     _tell_variable()
-
-
-def _server_with(name: str) -> str:
-    """The server whose secret file has the name."""
-    found = [each for each in TokenStore().servers() if name in named(each)]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        fail(
-            f"There is no account named {printable(name)!r}. List them: cave-auth accounts",
-            NO_TOKEN,
-        )
-    choices = "\n".join(f"  --server {each}" for each in found)
-    fail(f"Several servers have an account of that name. Choose one:\n{choices}", USAGE)
 
 
 def _tell_variable() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from .. import programs
 from ..bridges import keyring
 from ..errors import CaveAuthError, TokenFileError, TokenRefused
+from ..saving import named
 from ..service import ApiKey, AuthServer
 from ..service.keynames import was_made_here
 from ..shells import quoted, removal
@@ -96,7 +97,7 @@ def _not_listed(server: str, error: CaveAuthError) -> str:
 def _secret_files(store: TokenStore) -> Iterator[Finding]:
     own = store.own_files()
     for server, path in sorted(own.items()):
-        yield _to_remove(path, f"cave-auth logout {server} --revoke")
+        yield from _own_file(store, server, path)
     default, ends = store.path_for(), store.directory / ENDS_FILE
     for path in (default, ends):
         if path.exists():
@@ -107,6 +108,22 @@ def _secret_files(store: TokenStore) -> Iterator[Finding]:
         for name in sorted(names_in(directory)):
             if _is_beside(name):
                 yield _to_remove(directory / name, removal(directory / name))
+
+
+def _own_file(store: TokenStore, server: str, path: Path) -> Iterator[Finding]:
+    """Each token in the file of a server; the whole file, if there is none."""
+    names: dict[str, str] = {}
+    token = None
+    with contextlib.suppress(TokenFileError):
+        names, token = named(server), store.load(server)
+    for name in names:
+        command = f"cave-auth logout {server} --as {quoted(name)} --revoke"
+        text = f"{path} has the account {printable(name)!r}."
+        yield Finding("ok", f"{text} To remove it: {command}")
+    if token is not None and token not in names.values():
+        yield _to_remove(path, f"cave-auth logout {server} --revoke")
+    elif not names:
+        yield _to_remove(path, removal(path))
 
 
 def _is_beside(name: str) -> bool:

@@ -1,23 +1,22 @@
-"""Several accounts at one server: each token has a name, and one of them is in use.
+"""Several accounts at one server: each token under a name, and one of them in use.
 
-The name is a key in the server's secret file, as with CAVEclient's ``token_key``. The account in
-use is the one under the key ``token``, which all tools read.
+A name is a key of the server's secret file, as CAVEclient's ``token_key``. The account in use is
+the one under ``token``, where all tools look.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ..diagnose.status import signed_with
-from ..errors import CaveAuthError, InvalidToken, LoginFailed
-from ..saving import DeploymentFiles
+from ..errors import CaveAuthError, LoginFailed
+from ..saving import NO_NAMES, DeploymentFiles, named
 from ..store import TokenStore, read_secrets
-from ..tokens import DEFAULT_KEY, Source, Token, check_token
+from ..tokens import DEFAULT_KEY, Source, Token
 from ..words import printable
 
 _LONGEST = 60  # characters of a name
-# Keys that name no account; the last two are in the file that the token page offers to download.
-_NO_NAMES = DEFAULT_KEY, "description", "middle_auth_url"
 
 
 def check_name(name: str) -> str:
@@ -25,26 +24,23 @@ def check_name(name: str) -> str:
 
     :raises LoginFailed: if it can't be one.
     """
-    if not name.strip() or name != printable(name, _LONGEST) or name in _NO_NAMES:
+    is_plain = name == printable(name, _LONGEST) == name.strip()
+    if not name or not is_plain or name.startswith("-") or name in NO_NAMES:
         raise LoginFailed(
-            f"The name of an account has 1 to {_LONGEST} printable characters. It can't be "
-            f"{DEFAULT_KEY!r}, which means the account in use."
+            f"{printable(name, _LONGEST)!r} can't be the name of an account. A name has 1 to "
+            f"{_LONGEST} printable characters, and begins with no space or hyphen. "
+            f"{DEFAULT_KEY!r} means the account in use."
         )
     return name
 
 
-def named(server: str) -> dict[str, str]:
-    """The names in a server's secret file -> their tokens.
+def name_in_variable() -> str | None:
+    """The account that the variable ``CAVE_AUTH_ACCOUNT`` selects for this process; None if none.
 
-    :raises TokenFileError: if the file can't be read.
+    :raises LoginFailed: if it can't be one.
     """
-    found = {}
-    for name, value in (read_secrets(TokenStore().path_for(server)) or {}).items():
-        try:
-            found[name] = check_token(value, name)
-        except InvalidToken:
-            continue
-    return {name: token for name, token in found.items() if name not in _NO_NAMES}
+    name = os.environ.get("CAVE_AUTH_ACCOUNT")
+    return check_name(name) if name and name != DEFAULT_KEY else None
 
 
 def switch(server: str, name: str) -> list[Path]:
@@ -55,29 +51,31 @@ def switch(server: str, name: str) -> list[Path]:
     :raises LoginFailed: if there is no such name.
     :raises TokenFileError: if a file can't be read or written.
     """
-    store, names = TokenStore(), named(server)
+    names, files = named(server), DeploymentFiles(server)
     if name not in names:
         there = ", ".join(printable(each, _LONGEST) for each in names) or "none"
         raise LoginFailed(
             f"There is no account named {printable(name, _LONGEST)!r} for {server} (saved: "
             f"{there}). Log in: cave-auth login {server} --as NAME"
         )
-    present = store.load(server)
+    present = files.in_use
     if present is not None and present not in names.values():
-        store.save(present, server, _free_name(server, present, names))
-    return DeploymentFiles(server).save(names[name], replaced=present)
+        TokenStore().save(present, server, _free_name(server, present))
+    return files.switch(names[name], present)
 
 
-def _free_name(server: str, token: str, taken: dict[str, str]) -> str:
+def _free_name(server: str, token: str) -> str:
     """A name for a token that has none: that of its account, if the server tells."""
-    source = Source("file", TokenStore().path_for(server), DEFAULT_KEY)
+    path = TokenStore().path_for(server)
+    taken = {*(read_secrets(path) or {}), *NO_NAMES}
     try:
-        user = signed_with(Token(token, source), server).me()
-        name = printable(user.get("email") or user.get("name") or "previous", _LONGEST - 5)
+        user = signed_with(Token(token, Source("file", path, DEFAULT_KEY)), server).me()
+        name = printable(user.get("email") or user.get("name") or "", _LONGEST - 5)
     except CaveAuthError:
-        name = "previous"
+        name = ""
+    name = name.strip().lstrip("-") or "previous"
     number, found = 1, name
-    while found in taken or found == DEFAULT_KEY:
+    while found in taken:
         number += 1
         found = f"{name} {number}"
     return found

@@ -13,7 +13,7 @@ from ..saving import DeploymentFiles
 from ..service import AuthServer, User
 from ..service.keynames import key_name
 from ..store import TokenStore
-from ..tokens import Source, Token
+from ..tokens import DEFAULT_KEY, Source, Token
 
 
 @contextlib.contextmanager
@@ -74,7 +74,8 @@ def rotate(server: AuthServer, user: User, old: Token) -> Rotation:
             "The token is a login token, not an API key. To get a key, log in again: "
             f"cave-auth login {home} --overwrite"
         )
-    files = DeploymentFiles(home)
+    is_in_use = TokenStore().load(home) == old.value
+    files = DeploymentFiles(home, DEFAULT_KEY if is_in_use else old.source.key or DEFAULT_KEY)
     with new_key(server, user) as (token, name):
         paths = files.save(token.value, replaced=old.value, same_account=True)
     fresh = signed_with(token, server.server_address)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from ..store import TokenStore
 from ..tokens import DEFAULT_KEY, Source, Token
 from ..words import files, person, printable, short, where
 from . import pages
+from .accounts import name_in_variable
 from .around import look_around, offer_other_files
 from .arrival import Brought, arrivals
 from .dialogue import Dialogue
@@ -76,6 +77,9 @@ def log_in(server: str, talk: Dialogue, options: Options) -> None:
             f"cell:\n\nfrom cave_auth_adapter import login\n{options.as_call(server)}"
         )
     tokens_changed()  # no cached token: a file may have changed just now
+    if options.account is None and (name := name_in_variable()):
+        talk.tell(f"CAVE_AUTH_ACCOUNT is set: this is the login of the account {name!r}.")
+        options = replace(options, account=name)
     with explaining_wrong_servers(server):
         present = _account_in_use(server, options.account)
         if present is None:
@@ -98,13 +102,14 @@ def log_in(server: str, talk: Dialogue, options: Options) -> None:
 
 def _take_into_use(server: str, account: str, token: Token, talk: Dialogue) -> bool:
     """Use a named account in all tools if no other is in use; return whether they use it."""
-    present = TokenStore().load(server)
+    files = DeploymentFiles(server)
+    present = files.in_use
     if present is None:
-        DeploymentFiles(server).save(token.value)
+        files.save(token.value)
     elif present != token.value:
         home = server.removeprefix("https://")
         talk.tell(
-            "Another account is still in use. To use this one:\n"
+            "Another token is still in use. To use this one:\n"
             f"  cave-auth switch {quoted(account)} --server {home}"
         )
         return False
@@ -267,7 +272,11 @@ def _ask_before_change(
     brought.show(pages.question(person(user), server.partition("://")[2]))
     talk.warn(f"You logged in as {person(user)}.")
     if not talk.confirm(f"Until now you were {person(before.user)} at {server}. Change accounts?"):
-        raise LoginFailed("The account was not changed, and nothing was saved.")
+        home = server.removeprefix("https://")
+        raise LoginFailed(
+            "The account was not changed, and nothing was saved. To use both: "
+            f"cave-auth login {home} --as NAME"
+        )
 
 
 def _save(

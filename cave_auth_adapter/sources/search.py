@@ -147,7 +147,9 @@ class Search:
         raise TokenFileError(
             self._look.path_for(),
             f"has no key {key!r}, and no other secret file for {self._origin.server} has it",
-            f"Save it: cave_auth_adapter.TokenStore().save(token, key={key!r}).",
+            f"Save it: cave_auth_adapter.TokenStore().save(token, key={key!r})."
+            if self._wanted.key == key
+            else "CAVE_AUTH_ACCOUNT selects it. To list the accounts: cave-auth accounts",
         )
 
     def _in_files(self, key: str) -> Iterator[Token]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cave_auth_adapter import CaveAuth, TokenStore
-from cave_auth_adapter.login import login
+from cave_auth_adapter.login import accounts, login
 from cave_auth_adapter.sandbox import Sandbox
 
-from ..support.sandbox import saved
+from ..support.sandbox import is_alive, saved
 from .conftest import Run, host, parsed
 
 
@@ -124,3 +128,167 @@ def test_an_unknown_or_ambiguous_account_is_refused(run: Run, sandbox: Sandbox, 
     assert result.exit_code == 2
     assert "--server cave.my-lab.org" in result.stderr
     assert run("switch", "alice", "--server", host(sandbox.auth_server)).exit_code == 3
+
+
+# --- careless users ------------------------------------------------------------------------
+
+
+def tokens_at(secrets: Path) -> set[str]:
+    """All tokens in all secret files, under any key."""
+    files = [json.loads(path.read_text()) for path in secrets.glob("*cave-secret.json")]
+    return {value for each in files for value in each.values() if isinstance(value, str)}
+
+
+@pytest.mark.parametrize("name", ["my lab", "Łódź 神", "it's", "a" * 60, "$HOME", "token2", "é"])
+def test_a_name_may_have_any_characters(run: Run, sandbox: Sandbox, bob: str, name: str) -> None:
+    server = host(sandbox.auth_server)
+    TokenStore().save(sandbox.token, server)
+    result = run("login", server, "--as", name, "--token-stdin", input=bob)
+    (command,) = re.findall(r"cave-auth (switch .+)", result.stdout)
+    assert run(*shlex.split(command)).exit_code == 0  # as it can be pasted
+    assert content(sandbox)["token"] == content(sandbox)[name] == bob
+    assert run("switch", name).exit_code == 0  # which is in use already
+    assert set(content(sandbox).values()) == {bob, sandbox.token}
+    assert run("logout", server, "--as", name).exit_code == 0
+    assert set(content(sandbox).values()) == {sandbox.token}
+
+
+@pytest.mark.parametrize("name", [" bob", "bob ", "-bob", "--server", "bob\u202e"])
+def test_a_name_that_misleads_is_refused(
+    run: Run, sandbox: Sandbox, bob: str, secrets: Path, name: str
+) -> None:
+    result = run("login", sandbox.auth_server, f"--as={name}", "--token-stdin", input=bob)
+    assert result.exit_code == 3
+    assert "can't be the name of an account" in result.stderr
+    assert not secrets.exists()
+
+
+def test_what_caveclient_wrote_stays(run: Run, sandbox: Sandbox, bob: str, secrets: Path) -> None:
+    """CAVEclient saves under ``token_key=``, anything, and nulls; people add notes."""
+    path = TokenStore().save(sandbox.token, sandbox.auth_server)
+    written = {
+        "minnie65": bob,
+        "token": sandbox.token,
+        "old": None,
+        "note": "for the lab, see mail",
+        "sandbox.user@sandbox.example": "some note",
+        "number": 7,
+    }
+    path.write_text(json.dumps(written))
+    assert run("switch", "minnie65").exit_code == 0
+    mine = "sandbox.user@sandbox.example 2"
+    assert content(sandbox) == {**written, "token": bob, mine: sandbox.token}
+    for name in ("note", "old", "number", "token"):
+        assert run("switch", name).exit_code == 3
+    assert content(sandbox) == {**written, "token": bob, mine: sandbox.token}
+
+
+def test_an_account_in_cave_secret_json_counts_as_in_use(
+    run: Run, bob: str, sandbox: Sandbox, secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As CAVEclient leaves it, who knows no files of servers."""
+    monkeypatch.setattr("cave_auth_adapter.saving.DEFAULT_DEPLOYMENT", host(sandbox.auth_server))
+    monkeypatch.setattr(
+        "cave_auth_adapter.cli.switch.DEFAULT_DEPLOYMENT", host(sandbox.auth_server)
+    )
+    TokenStore().save(sandbox.token)
+    (told,) = parsed(run("accounts", "--json"))
+    assert (told["name"], told["in_use"]) == ("(no name)", True)
+    result = run("login", sandbox.auth_server, "--as", "bob", "--token-stdin", input=bob)
+    assert "Another token is still in use" in result.stdout
+    assert content(sandbox) == {"bob": bob}
+    assert run("switch", "bob").exit_code == 0
+    mine = "sandbox.user@sandbox.example"
+    assert content(sandbox) == {"token": bob, "bob": bob, mine: sandbox.token}
+    assert saved(secrets)["cave-secret.json"] == bob
+
+
+@pytest.mark.parametrize("writes", range(6))
+def test_a_switch_that_is_killed_drops_nothing_and_can_be_done_again(
+    run: Run, sandbox: Sandbox, bob: str, secrets: Path, writes: int
+) -> None:
+    for server in (sandbox.auth_server, sandbox.data_server, "zz.my-lab.org"):
+        TokenStore().save(sandbox.token, server)
+    TokenStore().save(bob, sandbox.auth_server, "bob")
+    before, real = tokens_at(secrets), os.replace
+
+    def replace(*arguments: Any) -> None:
+        nonlocal writes
+        if writes == 0:
+            raise KeyboardInterrupt  # nothing that comes after it is written
+        writes -= 1
+        real(*arguments)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "replace", replace)
+        killed = run("switch", "bob").exit_code
+    assert tokens_at(secrets) == before
+    assert CaveAuth().token_for(sandbox.auth_server) == (bob if killed == 0 else sandbox.token)
+    assert run("switch", "bob").exit_code == 0
+    assert tokens_at(secrets) == before
+    assert set(saved(secrets).values()) == {bob}
+
+
+def test_a_file_that_cant_be_written(run: Run, sandbox: Sandbox, bob: str, secrets: Path) -> None:
+    TokenStore().save(bob, sandbox.auth_server, "bob")
+    path = TokenStore().save(sandbox.token, sandbox.auth_server)
+    before = content(sandbox)
+    lock = path.with_name(f".{path.name}.lock")
+    lock.unlink(missing_ok=True)
+    lock.mkdir()  # nobody can lock it now, not even root
+    result = run("switch", "bob")
+    assert (result.exit_code, content(sandbox)) == (1, before)
+    assert "can't be used: " in result.stderr
+
+
+def test_another_process_that_saves_meanwhile_loses_nothing(
+    run: Run, sandbox: Sandbox, bob: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    TokenStore().save(sandbox.token, sandbox.auth_server)
+    TokenStore().save(bob, sandbox.auth_server, "bob")
+    carol = sandbox.create_token(sandbox.create_user("Carol"))
+    real = accounts._free_name
+
+    def free_name(*arguments: str) -> str:
+        TokenStore().save(carol, sandbox.auth_server, overwrite=True)
+        return real(*arguments)
+
+    monkeypatch.setattr(accounts, "_free_name", free_name)
+    assert run("switch", "bob").exit_code == 1
+    assert content(sandbox)["token"] == carol
+    assert {bob, sandbox.token} <= set(content(sandbox).values())
+
+
+def test_the_variable_names_the_account_of_a_login(
+    run: Run, sandbox: Sandbox, bob: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A login that took the variable's token for the one in use would replace that."""
+    TokenStore().save(sandbox.token, sandbox.auth_server)
+    TokenStore().save("0123456789abcdef", sandbox.auth_server, "bob")  # dead
+    monkeypatch.setenv("CAVE_AUTH_ACCOUNT", "bob")
+    result = run("login", sandbox.auth_server, "--token-stdin", input=bob)
+    assert "the login of the account 'bob'" in result.stdout
+    assert content(sandbox) == {"token": sandbox.token, "bob": bob}
+    assert run("keys", "rotate", "--yes", "--server", host(sandbox.auth_server)).exit_code == 0
+    assert content(sandbox)["token"] == sandbox.token
+    assert content(sandbox)["bob"] not in (bob, sandbox.token)
+
+
+def test_logging_out_of_one_account_keeps_the_others(run: Run, sandbox: Sandbox, bob: str) -> None:
+    server = host(sandbox.auth_server)
+    TokenStore().save(sandbox.token, server)
+    TokenStore().save(bob, server, "bob")
+    result = run("logout", "--as", "bob", "--revoke")
+    assert result.exit_code == 0, result.output
+    assert content(sandbox) == {"token": sandbox.token}
+    assert not is_alive(sandbox, bob)
+    assert run("logout", "--as", "bob").exit_code == 3
+    TokenStore().save("0123456789abcdef", server, "carol")
+    result = run("logout", server)
+    assert f"Still saved for {server}: carol." in result.stdout
+
+
+def test_a_data_server_stands_for_its_auth_server(run: Run, bob: str) -> None:
+    TokenStore().save(bob, "global.daf-apis.com", "bob")
+    assert run("switch", "bob", "--server", "minnie.microns-daf.com").exit_code == 0
+    assert TokenStore().load("global.daf-apis.com") == bob

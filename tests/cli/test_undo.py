@@ -73,6 +73,8 @@ def test_following_doctor_leaves_nothing(
     keyring.save(token, server)
     TokenStore().save(token)
     note_end(token, 3600)
+    bob = sandbox.create_token(sandbox.create_user("Bob"))
+    TokenStore().save(bob, server, "bob's")
     made_here = AuthServer(server).create_key(key_name())
     elsewhere = AuthServer(server).create_key("nightly job")
     assert len(listing(tmp_path) - before) >= 8
@@ -90,7 +92,7 @@ def test_following_doctor_leaves_nothing(
     assert commands(run) == []
     assert listing(tmp_path) - before == {keyring_file}
     assert token not in keyring_file.read_text()
-    assert [is_alive(sandbox, each) for each in (token, made_here, elsewhere)] == [0, 0, 1]
+    assert [is_alive(sandbox, each) for each in (token, made_here, bob, elsewhere)] == [0, 0, 0, 1]
     assert (tmp_path / ".cloudvolume" / "secrets").is_dir()
 
 
