@@ -100,7 +100,7 @@ def _token_on_stdin() -> str:
         fail("There is no token on stdin: cave-auth login --token-stdin < FILE", NO_TOKEN)
     if text.startswith("{"):  # a secret file may have several lines
         text += sys.stdin.read(1 << 16)
-    return token_in_paste(text, what="the input")
+    return token_in_paste(text, what="The input")
 
 
 @click.command()

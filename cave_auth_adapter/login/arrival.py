@@ -92,7 +92,7 @@ def arrivals(
         if talk.on_terminal:
             yield _AtPrompt(callbacks, talk)
         else:
-            with _OtherPrompt(callbacks, talk) as prompt:
+            with _OtherPrompt(callbacks, talk, server) as prompt:
                 yield prompt
 
 
@@ -191,8 +191,8 @@ class _AtPrompt:
 class _OtherPrompt:
     """A prompt that blocks, as in a notebook."""
 
-    def __init__(self, callbacks: CallbackServer, talk: Dialogue):
-        self._callbacks, self._talk = callbacks, talk
+    def __init__(self, callbacks: CallbackServer, talk: Dialogue, server: str):
+        self._callbacks, self._talk, self._server = callbacks, talk, server
         self._ended = False
         self._thread = threading.Thread(target=self._answer, name="cave-auth login", daemon=True)
 
@@ -209,6 +209,11 @@ class _OtherPrompt:
             pasted = self._talk.ask_secret(self._talk.paste_prompt)
         except EOFError:
             raise LoginFailed("Nothing was pasted, and nothing was saved.") from None
+        except NotImplementedError:  # IPython.core.error.StdinNotImplementedError
+            raise LoginFailed(
+                "This notebook runs without a user to ask, as with nbconvert or papermill. Log in "
+                f"first, in a terminal: cave-auth login {self._server.removeprefix('https://')}"
+            ) from None
         return Given(token_in_paste(pasted, self._callbacks.address), pasted=True)
 
     def _answer(self) -> None:

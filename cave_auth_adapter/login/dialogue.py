@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import sys
 
-from ..errors import LoginFailed
 from ..plain import is_rewritable
 from ..words import say
 from .places import below_notebook, elsewhere, in_notebook
@@ -122,15 +121,6 @@ class NotebookDialogue(Dialogue):
 
     def hint(self, server: str) -> str:
         return "".join(_out_of_reach("the kernel"))
-
-    def ask_secret(self, prompt: str) -> str:
-        try:
-            return super().ask_secret(prompt)
-        except NotImplementedError:  # IPython.core.error.StdinNotImplementedError
-            raise LoginFailed(
-                "This notebook runs without a user to ask, as with nbconvert or papermill. Log in "
-                "first, in a terminal: cave-auth login"
-            ) from None
 
     def confirm(self, question: str) -> bool:
         try:

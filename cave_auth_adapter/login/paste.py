@@ -14,7 +14,7 @@ _MARKS = re.compile(r"\x1b\[20[01]~")  # bracketed paste: a terminal puts these 
 _HEADER = re.compile(r"(?:authorization:\s*)?bearer\s+", re.IGNORECASE)
 
 
-def token_in_paste(pasted: str, target: str = "", what: str = "what you pasted") -> str:
+def token_in_paste(pasted: str, target: str = "", what: str = "What you pasted") -> str:
     """The token in a pasted text.
 
     :param pasted: the address of the login's last page, with any scheme or none; the content of a
@@ -56,7 +56,7 @@ def _in_file(text: str, what: str) -> str:
     token = secrets.get(DEFAULT_KEY)
     if token is None and len(secrets) == 1:
         (token,) = secrets.values()
-    return check_token(token, f"the value of {DEFAULT_KEY!r} in {what}")
+    return check_token(token, f"{what}: the value of {DEFAULT_KEY!r}")
 
 
 def _in_address(text: str, target: str) -> str:

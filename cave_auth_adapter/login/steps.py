@@ -136,7 +136,14 @@ def _log_in_again(server: str, before: Account | None, talk: Dialogue, options: 
                 pasted = options.token is None and (brought is None or brought.pasted)
                 if not pasted or wrong == _PASTES:
                     raise
-                talk.warn(f"{error} Try again; the address above is still valid.")
+                talk.warn(f"{_what_is_wrong(error)} Try again; the address above is still valid.")
+
+
+def _what_is_wrong(error: InvalidToken | TokenRefused) -> str:
+    """The error of a paste without its advice: to log in again, for one, is already under way."""
+    if isinstance(error, TokenRefused):
+        return f"{error.host} refuses the token that you pasted: it is invalid or has expired."
+    return str(error)
 
 
 def _stay_logged_in(

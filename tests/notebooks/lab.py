@@ -33,14 +33,19 @@ def write_notebook(directory: Path, *cells: str) -> None:
     metadata = {"kernelspec": kernel}
     text = json.dumps({"cells": made, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5})
     (directory / NAME).write_text(text)
-    _no_news(directory)
+    # else JupyterLab asks, in a window over the notebook, whether it may fetch its news
+    _set(directory, "notification", fetchNews="false")
 
 
-def _no_news(home: Path) -> None:
-    """Keep JupyterLab from asking whether it may fetch its news, in a window over the notebook."""
-    settings = home / ".jupyter" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
-    settings.mkdir(parents=True, exist_ok=True)
-    (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
+def set_theme(home: Path, theme: str) -> None:
+    """Choose the colours of JupyterLab."""
+    _set(home, "themes", theme=theme)
+
+
+def _set(home: Path, part: str, **settings: str) -> None:
+    directory = home / ".jupyter" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / f"{part}.jupyterlab-settings").write_text(json.dumps(settings))
 
 
 @contextlib.contextmanager
