@@ -81,8 +81,9 @@ tools: $(TOOLS)/.ready
 clusters: $(CLUSTERS)/.ready
 	$(CLUSTERS)/$(notdir $(BIN))/python -m pytest tests/clusters
 
-windows: $(WINDOWS)/.ready
+windows: $(READY) $(WINDOWS)/.ready
 	$(WINDOWS)/python $(IN_PARALLEL) -p no:cacheprovider $(ON_WINDOWS)
+	$(BIN)/python -m pytest tests/windows
 
 notebooks: $(NOTEBOOKS)/.ready
 	$(NOTEBOOKS)/$(notdir $(BIN))/python -m pytest tests/notebooks

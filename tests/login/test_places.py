@@ -151,7 +151,7 @@ def test_an_interrupted_cell_ends_the_login(
 
 def test_outside_a_notebook_errors_have_their_traceback(sandbox: Sandbox) -> None:
     with pytest.raises(LoginFailed) as caught:
-        login(sandbox.auth_server, dialogue=dialogue.Dialogue(asks=False))
+        login(sandbox.auth_server, open_browser=False, dialogue=dialogue.Dialogue(asks=False))
     assert "Traceback" in in_ipython(caught.value)
 
 

@@ -1,6 +1,7 @@
 """The steps and the words of a login at a terminal, as docs/login.md has them.
 
-Those in notebooks, and those of `hf auth login`, are measured by `make notebooks`.
+Those in notebooks, and those of `hf auth login`, are measured by `make notebooks`,
+and that on Windows by `make windows`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pexpect
 import pytest
 
 from cave_auth_adapter.sandbox import Sandbox
@@ -26,6 +26,8 @@ _COMMAND = "run `cave-auth login`"
 
 
 def terminal(sandbox: Sandbox) -> Any:
+    import pexpect
+
     return pexpect.spawn(
         sys.executable,
         ["-m", "cave_auth_adapter", "login", sandbox.auth_server],
@@ -80,7 +82,10 @@ def visit(callback: str) -> None:
     requests.get(callback, timeout=20)
 
 
-PLACES = ("a terminal", "SSH", "a notebook", "`!cave-auth login` in a notebook", "JupyterHub")
+PLACES = (
+    *("a terminal", "Windows", "SSH"),
+    *("a notebook", "`!cave-auth login` in a notebook", "JupyterHub"),
+)
 
 
 @pytest.mark.parametrize("place", PLACES)

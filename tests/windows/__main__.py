@@ -6,7 +6,8 @@ This makes ``DIRECTORY/python``, a command that runs it with this tree and what 
     .venv-windows/python -m pytest tests/unit
 
 There ``os.name`` is "nt", and paths, file locks, encodings and the replacing of files are those of
-Windows. These are not: symbolic links, modes, Ctrl-C, a console (pexpect starts nothing there).
+Windows. Symbolic links and modes are not. A console and Ctrl-C are tried from outside, in
+``test_console.py``.
 """
 
 from __future__ import annotations
