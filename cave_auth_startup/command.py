@@ -59,7 +59,9 @@ def run(command: Sequence[str]) -> int:
             return _wait_for(arguments, environ)
         os.execve(arguments[0], arguments, environ)  # noqa: S606 - without a shell, on purpose
     except _CommandError as error:
-        _say(str(error))
+        from cave_auth_adapter.redaction import without_token  # takes long; only an error needs it
+
+        _say(without_token(str(error)))
         return error.exit_code
     except OSError as error:
         reason = (error.strerror or str(error)).lower().replace("%1", "it")  # as Windows has it

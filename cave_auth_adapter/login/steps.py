@@ -93,11 +93,11 @@ def log_in(server: str, talk: Dialogue, options: Options) -> None:
     except KeyboardInterrupt:
         talk.warn("Nothing was saved.")
         raise
-    if before is not None:
-        _offer_to_end_key(server, before, now, talk)
     if options.account is None or _take_into_use(server, options.account, now.token, talk):
         offer_other_files(server, now.token, talk)
         look_around(server, now.token, talk, options.trust_data_servers)
+    if before is not None:  # the last question: by now, no other file need hold the old key
+        _offer_to_end_key(server, before, now, talk)
 
 
 def _take_into_use(server: str, account: str, token: Token, talk: Dialogue) -> bool:

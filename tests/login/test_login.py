@@ -130,7 +130,7 @@ def test_the_replaced_key_is_revoked_if_the_person_agrees(
     old = sandbox.create_token()
     TokenStore().save(old, sandbox.auth_server)
     done = log_in(overwrite=True, dialogue=Answers(yes=yes))
-    assert "still works. Revoke it" in done.talk.asked[0]
+    assert "still works. Revoke it" in done.talk.asked[-1]  # other files may hold it until then
     assert is_alive(sandbox, old) is not yes
     assert ("cave-auth keys revoke" in "".join(done.talk.told)) is not yes
 

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from cave_auth_adapter import AuthClient, CaveAuth, CaveAuthError, TokenStore, mount
 from cave_auth_adapter.cli import main
 from cave_auth_adapter.redaction import is_like_token, without_token
+from cave_auth_startup.command import run
 
 from ..support.stub import TOKEN
 
@@ -90,6 +91,16 @@ def test_a_command_hides_the_token_and_does_not_look_it_up(
     assert TOKEN not in result.output.lower()
     assert "token" in result.output
     assert no_network == []
+
+
+@pytest.mark.parametrize("token", [TOKEN, TOKEN.upper()])
+def test_run_hides_a_token_in_place_of_a_program(
+    token: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([token]) == 127
+    told = capsys.readouterr().err
+    assert "<token>: there is no such command" in told
+    assert token not in told
 
 
 @pytest.mark.parametrize(
