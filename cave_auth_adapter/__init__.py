@@ -8,11 +8,14 @@
 >>> installation.uninstall()
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from ._version import __version__
 from .adapter import CaveAdapter, mount
 from .auth import CaveAuth
-from .caveclient import AuthClient, CAVEclient
-from .diagnose.overview import status
 from .errors import (
     CaveAuthError,
     InvalidHostSpec,
@@ -79,3 +82,21 @@ __all__ = [
     "unload_ipython_extension",
     "__version__",
 ]
+
+if TYPE_CHECKING:
+    from .caveclient import AuthClient, CAVEclient
+    from .diagnose.overview import status
+
+#: Imported at first use, because most programs only sign requests (PEP 562).
+_LATER = {"AuthClient": ".caveclient", "CAVEclient": ".caveclient", "status": ".diagnose.overview"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_LATER[name], __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -34,6 +34,7 @@ DEPLOYMENTS: dict[str, tuple[str, ...]] = {
 
 #: The deployment that CAVEclient uses by default.
 DEFAULT_DEPLOYMENT = "global.daf-apis.com"
+DEFAULT_SERVER = f"https://{DEFAULT_DEPLOYMENT}"
 
 #: The usual name of a data set -> its auth server.
 DATA_SETS = {

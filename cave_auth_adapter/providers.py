@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import itertools
-import pickle
 import sys
 import threading
 from collections.abc import Callable
@@ -140,6 +139,8 @@ class ByName:
         except (ImportError, AttributeError, ValueError):
             is_found = False
         if not is_found:
+            import pickle  # takes 1 ms
+
             raise pickle.PicklingError(
                 f"The token source {name_of(self.source)} is pickled by its name, but can't be "
                 "imported by it. Define the function at the top level of a module."

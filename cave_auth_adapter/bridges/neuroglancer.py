@@ -8,7 +8,6 @@ one (neuroglancer/default_credentials_manager.py).
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
 from types import ModuleType
 from typing import Any
 
@@ -34,6 +33,8 @@ def register(
     :param answers: called for each request of a page; if it returns None, there is no token.
     :param loopback_only: whether viewers that other machines can reach get no token.
     """
+    from concurrent.futures import Future  # neuroglancer imports it anyway
+
     from neuroglancer.credentials_provider import (
         CredentialsProvider,
     )

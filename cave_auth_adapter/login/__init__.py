@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..caveclient import AuthClient
-from ..service import DEFAULT_SERVER, base_url
-from ..service.waiting import waits_told
+from ..origins import DEFAULT_SERVER
 
 if TYPE_CHECKING:
+    from ..caveclient import AuthClient
     from .dialogue import Dialogue
 
 
@@ -62,6 +61,9 @@ def login(
     :raises TokenFileError: a file can't be read or written.
     :raises InvalidHostSpec: (also a :class:`ValueError`) if the address is not one.
     """
+    from ..caveclient import AuthClient  # these take 5 ms, and most programs only sign requests
+    from ..service import base_url
+    from ..service.waiting import waits_told
     from .accounts import check_name
     from .dialogue import default_dialogue
     from .names import server_named

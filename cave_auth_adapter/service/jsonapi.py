@@ -22,7 +22,7 @@ from ..errors import (
     TokenNotFound,
     UnexpectedAnswer,
 )
-from ..origins import HostSpec, parse_origin
+from ..origins import DEFAULT_SERVER, HostSpec, parse_origin
 from ..plain import printable
 from ..refusals import raise_for_auth, source_of
 from ..refusals.answers import covered, parsed, redirect_target
@@ -30,7 +30,6 @@ from ..refusals.bodies import TooLong, decoded, take
 from .unreachable import CAPTIVE, describe_failure
 from .waiting import within
 
-DEFAULT_SERVER = "https://global.daf-apis.com"
 DEFAULT_TIMEOUT = 10.0  # seconds
 
 _LONGEST = 1 << 20  # bytes of an answer, as sent and as decoded

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,3 +97,26 @@ def look():
 """
     found = list(imported(PACKAGE / "cli" / "look.py", source))
     assert found == ["store", "tokens", "cli", "hosts", "origins"]
+
+
+def test_importing_the_package_leaves_slow_modules_for_later() -> None:
+    slow = {"click", "concurrent.futures", "html.entities", "pickle", "subprocess"}
+    later = {f"{NAME}.{room}" for room in ("caveclient", "cli", "diagnose", "service")}
+    program = (
+        "import requests, sys; before = set(sys.modules); import cave_auth_adapter; "
+        "print(*(set(sys.modules) - before))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    brought = set(run.stdout.split())
+    assert f"{NAME}.exchange" in brought
+    assert brought & (slow | later) == set()
+
+
+def test_each_public_name_is_there_and_listed() -> None:
+    for name in cave_auth_adapter.__all__:
+        assert getattr(cave_auth_adapter, name) is not None
+        assert name in dir(cave_auth_adapter)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        cave_auth_adapter.nothing  # noqa: B018
