@@ -21,6 +21,7 @@ from cave_auth_adapter import (
 from cave_auth_adapter.bridges import keyring
 from cave_auth_adapter.origins import DEPLOYMENTS, HostSpec, Origin
 from cave_auth_adapter.store.ownership import ownership_of_default_file
+from cave_auth_adapter.watch import TOKEN_VARIABLES
 
 from ..tools.programs import PROGRAMS
 from ..unit.test_rooms import ASIDE, ORDER
@@ -57,6 +58,16 @@ def test_the_ways_to_write_a_host() -> None:
         HostSpec.parse(spec)
     with pytest.raises(InvalidHostSpec):
         HostSpec.parse("http://cave.my-lab.org")
+
+
+def test_the_table_of_variables_has_all_that_the_code_reads() -> None:
+    package = Path(cave_auth_adapter.__file__).parent
+    folders = package, package.with_name("cave_auth_startup")
+    code = [path.read_text("utf-8") for folder in folders for path in folder.rglob("*.py")]
+    # The others are attributes of cloud-volume's modules.
+    read = set(re.findall(r'"(CAVE_(?:AUTH|TOKEN)\w*|CLOUD_VOLUME_DIR)"', "\n".join(code)))
+    assert {row[0] for row in rows("The variables")} == read
+    assert read > {*TOKEN_VARIABLES[:5]}
 
 
 @pytest.fixture
