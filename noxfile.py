@@ -26,7 +26,12 @@ LOWEST = ["requests==2.32.3", "urllib3==1.26.18", "click==8.1.0", "filelock==3.1
 # What Flask asks for is a newer click.
 LOWEST_BESIDE_FLASK = [bound for bound in LOWEST if not bound.startswith("click")]
 # The tests that see what a version of requests or urllib3 does differently, and what they import.
-TESTS = ["unit", "integration/test_keep_alive.py", "faults/test_token_change.py"]
+TESTS = [
+    "unit",
+    "integration/test_keep_alive.py",
+    "integration/test_keep_alive_closes.py",
+    "faults/test_token_change.py",
+]
 TOOLS = ["gevent", "hypothesis>=6.100", "keyring>=24"]
 # The packages that we work with, and the tests that use them.
 DEPENDENCIES = ["requests", "urllib3", "caveclient", "cloud-volume", "cloud-files"]
