@@ -5,8 +5,8 @@ from __future__ import annotations
 import getpass
 import sys
 
-from ..plain import is_rewritable
-from ..words import say
+from ..plain import is_rewritable, writable
+from ..words import fitted, say
 from .places import below_notebook, elsewhere, in_notebook
 
 _LAST_PAGE = "Paste the last page's address, even if it fails to load"
@@ -32,7 +32,7 @@ class Dialogue:
 
     def prompt(self, text: str) -> None:
         """Show a prompt; the answer is typed on the same line."""
-        print(text, end="", file=sys.stderr, flush=True)
+        print(_fitted(text), end="", file=sys.stderr, flush=True)
 
     def show_address(self, address: str, *, opened: bool) -> None:
         """Show where to log in.
@@ -63,14 +63,17 @@ class Dialogue:
 
         :raises EOFError: at the end of the input.
         """
-        return getpass.getpass(prompt)
+        return getpass.getpass(_fitted(prompt))
 
     def confirm(self, question: str) -> bool:
         """Ask a yes-or-no question; the default is no."""
         import click
 
+        if not self.asks:
+            return False
+        text = _fitted(f"{question} [y/N]:")
         try:
-            return self.asks and click.confirm(question, default=False, err=True)
+            return click.confirm(text, prompt_suffix=" ", show_default=False, err=True)
         except click.Abort:  # Ctrl-C, or the end of the input
             raise KeyboardInterrupt from None
 
@@ -127,6 +130,12 @@ class NotebookDialogue(Dialogue):
             return input(f"{question} [y/N]: ").strip().lower() in ("y", "yes")
         except NotImplementedError:
             return False
+
+
+def _fitted(prompt: str) -> str:
+    """A prompt in lines that fit the terminal, and in characters that it can show."""
+    space = " " if prompt.endswith(" ") else ""
+    return writable(fitted(prompt.rstrip(" "), sys.stderr) + space, sys.stderr)
 
 
 def _out_of_reach(what: str) -> list[str]:

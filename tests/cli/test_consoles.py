@@ -329,6 +329,32 @@ def test_output_fits_the_width_of_the_terminal(
 
 
 @posix_only
+def test_a_login_fits_a_narrow_terminal_of_few_characters(lukasz: Sandbox) -> None:
+    import pexpect
+
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "cave_auth_adapter", "login", lukasz.auth_server, "--overwrite", "--no-browser"],
+        env={**environ_of_a_person(), "PYTHONIOENCODING": "latin-1:strict", "TERM": "xterm"},
+        dimensions=(50, 60),
+        encoding="latin-1",
+        timeout=60,
+    )
+    shown = ""
+    for answer in (lukasz.create_token(lukasz.create_user("Ž 神")), "yes"):
+        child.expect(": $")
+        shown += child.before + child.after
+        child.sendline(answer)
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0, child.before
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", shown + child.before)
+    assert "Until now you were Lukasz Cerný ?" in shown
+    for line in shown.splitlines():
+        assert len(line) <= 60 or " " not in line.strip(), line
+
+
+@posix_only
 def test_a_dumb_terminal_gets_no_control_characters() -> None:
     said = on_terminal(80, "logout", TERM="dumb")
     assert "no token" in said
