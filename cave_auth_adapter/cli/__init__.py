@@ -6,13 +6,10 @@ The exit codes are in ``cave-auth --help``. ``run`` exits with the code of the p
 
 from __future__ import annotations
 
-import logging
-
 import click
 
 from .._version import __version__
 from ..providers import tokens_changed
-from ..runtime import logger
 from . import completion as completion
 from .accounts import login, logout, status, whoami
 from .common import Commands
@@ -24,8 +21,6 @@ from .rights import permissions, terms
 from .switch import accounts, switch_account
 from .tokens import header, token
 from .trust import trust
-
-_SILENCE = logging.NullHandler()
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -47,8 +42,6 @@ def main() -> None:
     missing, 5 the server can't be reached, 6 the host is
     not trusted, 130 Ctrl-C.
     """
-    # Errors are raised and shown once; the log would show them again.
-    logger.addHandler(_SILENCE)
     tokens_changed()  # a program that runs several commands must not get a cached token
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import os
 import re
 import sys
@@ -29,6 +30,7 @@ from ..errors import (
 from ..login.names import server_named
 from ..origins import DEPLOYMENTS, Origin, parse_origin
 from ..redaction import is_like_token, without_token
+from ..runtime import logger
 from ..service import ServerUnreachable, base_url
 from ..service.waiting import waits_told
 from ..store import TokenStore
@@ -52,6 +54,9 @@ _EXIT_CODES: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
     ((ServerUnreachable,), UNREACHABLE),
     ((NotTrusted,), NOT_TRUSTED),
 )
+
+
+_SILENCE = logging.NullHandler()
 
 
 class _Help(click.HelpFormatter):
@@ -90,6 +95,8 @@ class Commands(Group):
     context_class = _Context
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
+        # Errors are raised and shown once; the log would repeat them, also amid a completion.
+        logger.addHandler(_SILENCE)
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # for what click writes itself: help, errors
                 stream.reconfigure(errors="replace")

@@ -11,7 +11,7 @@ import pytest
 
 from cave_auth_adapter import TokenStore
 
-from ..support.systems import CAVE_AUTH
+from ..support.systems import CAVE_AUTH, posix_only
 
 POWERSHELL = shutil.which("pwsh") or shutil.which("powershell")
 SOURCE = {
@@ -61,6 +61,15 @@ def test_servers_are_completed(shell: str) -> None:
     TokenStore().save("0123456789abcdef", "cave.my-lab.org")
     answer = asked(shell, "cave-auth status cave", "cave")
     assert any("cave.my-lab.org" in line for line in answer)
+
+
+@posix_only  # modes
+def test_a_warning_is_not_shown_while_a_line_is_typed(secrets: Path) -> None:
+    """A shell shows what a completion writes to stderr in the middle of that line."""
+    TokenStore().save("0123456789abcdef", "cave.my-lab.org")
+    secrets.chmod(0o777)  # such a file makes no server trusted, which is a warning
+    answer = asked("zsh", "cave-auth status cave", "cave")  # which insists on an empty stderr
+    assert "cave.my-lab.org" not in answer
 
 
 @pytest.mark.parametrize("shell", SOURCE)
