@@ -30,7 +30,7 @@ help:
 	@echo "  make demo         see it work against a small CAVE deployment on this machine"
 	@echo "  make test         lint, types, doctests, unit, command line, each door once: a minute"
 	@echo "While you work:"
-	@echo "  make lint         ruff, mypy, and the English of the pages"
+	@echo "  make lint         ruff, mypy, and the English of pages and code"
 	@echo "  make format       let ruff lay out the code"
 	@echo "  make leaks        look for tokens at foreign servers: every door by every way out"
 	@echo "  make docs         build the documentation into site/, with warnings as errors"

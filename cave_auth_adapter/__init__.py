@@ -1,4 +1,4 @@
-"""One ``requests`` plugin that signs requests to CAVE services, and to nobody else.
+"""A ``requests`` plugin that signs requests to CAVE services, and to no other host.
 
 >>> import requests
 >>> session = requests.Session()
@@ -48,7 +48,7 @@ __all__ = [
     "is_installed",
     "installed",
     "acting_as",
-    # tokens from code of one's own
+    # tokens from your own code
     "TokenSource",
     "set_token_source",
     "tokens_changed",
@@ -58,7 +58,7 @@ __all__ = [
     "login",
     "AuthClient",
     "CAVEclient",
-    # who am I, with which token
+    # the accounts in use
     "status",
     # refusals
     "explain",
@@ -68,7 +68,7 @@ __all__ = [
     "TokenRefused",
     "TermsNotAccepted",
     "PermissionMissing",
-    # what else can go wrong
+    # other errors
     "CaveAuthError",
     "InvalidHostSpec",
     "InvalidToken",

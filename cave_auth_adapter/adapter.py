@@ -25,22 +25,23 @@ _OWN = ("auth", "wrapped")
 class CaveAdapter(HTTPAdapter):
     """An :class:`requests.adapters.HTTPAdapter` that signs requests to trusted CAVE hosts.
 
-    It decides for each request by the request's own URL, never by the prefix on which it is
-    mounted: ``requests`` matches prefixes by their first characters, and
-    ``https://global.daf-apis.com.evil.example`` begins with ``https://global.daf-apis.com``.
-    It signs a copy, so that no token is left in ``response.request``, and it leaves alone a
-    request that comes with an ``Authorization`` header of the caller's own.
+    It decides by the URL of each request, not by the prefix on which it is mounted. ``requests``
+    compares only the first characters, and ``https://global.daf-apis.com.evil.example`` begins
+    with ``https://global.daf-apis.com``.
 
-    Mounted on the prefix of a CAVE host alone, it never sees a redirect of another host, and
-    can't know that this host, and not you, led to a request. :func:`mount` wraps all adapters of a
-    session: such a request then goes out unsigned.
+    It signs a copy, so that no token is left in ``response.request``. It does not change a request
+    that has an ``Authorization`` header of its own.
 
-    :param auth: what to sign with; None: a :class:`CaveAuth` without arguments.
-    :param wrapped: an adapter that does the sending, with its own retries and connection pool;
-        None: this adapter sends by itself.
+    If you mount it only on the prefix of a CAVE host, it can't see the redirects of other hosts,
+    and signs a request that another host led to. :func:`mount` wraps all adapters of a session,
+    so that such a request is sent unsigned.
+
+    :param auth: signs the requests; None: a :class:`CaveAuth` without arguments.
+    :param wrapped: an adapter that sends the requests, with its own retries and connection pool;
+        None: this adapter sends them itself.
     :param http_adapter_options: the arguments of :class:`requests.adapters.HTTPAdapter`
         (``max_retries``, ``pool_maxsize`` and so on) for an adapter without ``wrapped``.
-    :raises TypeError: if both ``wrapped`` and options are given, or one is of another type.
+    :raises TypeError: if both ``wrapped`` and options are given, or one has the wrong type.
 
     >>> import requests
     >>> session = requests.Session()
@@ -56,9 +57,9 @@ class CaveAdapter(HTTPAdapter):
     ):
         if wrapped is not None and http_adapter_options:
             names = ", ".join(sorted(http_adapter_options))
-            raise TypeError(f"{names}: give these to the wrapped adapter, which does the sending")
+            raise TypeError(f"{names}: pass these to the wrapped adapter, which sends the requests")
         if not isinstance(wrapped, BaseAdapter | None):
-            raise TypeError("wrapped is an adapter, such as requests.adapters.HTTPAdapter()")
+            raise TypeError("wrapped must be an adapter, such as requests.adapters.HTTPAdapter()")
         self.auth = checked(auth)
         self.wrapped = wrapped
         if wrapped is None:
@@ -67,11 +68,11 @@ class CaveAdapter(HTTPAdapter):
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
         """Send a request, signed if its host may see a token and one is known.
 
-        :param request: the request that the caller made; it is not changed.
-        :param args: those of :meth:`requests.adapters.HTTPAdapter.send`, or whatever the wrapped
-            adapter takes.
+        :param request: the caller's request; it is not changed.
+        :param args: the arguments of :meth:`requests.adapters.HTTPAdapter.send`, or of the wrapped
+            adapter.
         :param kwargs: the same.
-        :raises CaveAuthError: before anything is sent, if a token or secret file is bad.
+        :raises CaveAuthError: before anything is sent, if a token or secret file is invalid.
         """
         options = self._options(*args, **kwargs)
         origin = self._origin(request, options)
@@ -85,10 +86,10 @@ class CaveAdapter(HTTPAdapter):
         return response
 
     def _origin(self, request: PreparedRequest, options: Options) -> Origin | None:
-        """The origin of a request that may be signed; None where it may not."""
+        """The origin of a request that may be signed; None if it may not."""
         return origin_of(self.auth, request.url or "", options)
 
-    _lenient = False  # a bad token source is an error
+    _lenient = False  # a broken token source is an error
 
     def _transmit(
         self, request: PreparedRequest, token: Token | None, args: Any, kwargs: Any
@@ -103,7 +104,7 @@ class CaveAdapter(HTTPAdapter):
     def _note(
         self, request: PreparedRequest, response: Response, origin: Origin | None, options: Options
     ) -> None:
-        """Note where the answer leads, for the hops of a redirect."""
+        """Note which server led where, for the hops of a redirect."""
         if origin is None:
             warn_of_stranger(response)
         note_answer(request, response, origin, self.auth.hosts.trusted_origin, options.verify)
@@ -118,19 +119,19 @@ class CaveAdapter(HTTPAdapter):
         *rest: Any,
         **others: Any,
     ) -> Options:
-        """What an exchange wants to know of the arguments of ``HTTPAdapter.send``."""
+        """The options of an exchange, from the arguments of ``HTTPAdapter.send``."""
         direct = type(self) is CaveAdapter if self.wrapped is None else is_direct(self.wrapped)
         return Options(bool(stream), verify, proxies, direct)
 
     def close(self) -> None:
-        """Close the adapter that sends."""
+        """Close the adapter that sends the requests."""
         if self.wrapped is None:
             super().close()
         else:
             self.wrapped.close()
 
-    # With a wrapped adapter, this one is a skin: what it does not have is the wrapped adapter's
-    # (its pool manager, say), and a setting changed on it is changed there.
+    # With a wrapped adapter, this one is a proxy: other attributes (the pool manager, say) are read
+    # from the wrapped adapter, and set there.
 
     def __getattr__(self, name: str) -> Any:
         wrapped = self.__dict__.get("wrapped")
@@ -160,16 +161,15 @@ class CaveAdapter(HTTPAdapter):
 
 
 def mount(session: Session, auth: CaveAuth | None = None) -> Session:
-    """Wrap every adapter that a session has, so that each signs; return the session.
+    """Wrap every adapter of a session, so that each signs; return the session.
 
-    The adapters keep their retries, their connection pools and the prefixes they are mounted on.
-    Mounting again changes nothing, or replaces ``auth`` where one is given. An adapter that you
-    mount on the session later takes the place of one of these, and does not sign: call ``mount``
-    last.
+    The adapters keep their retries, connection pools and prefixes. Mounting again replaces ``auth``
+    if you pass one, and otherwise changes nothing. An adapter that you mount on the session later
+    does not sign, so call ``mount`` last.
 
     :param session: any :class:`requests.Session`.
-    :param auth: what to sign with; None: a :class:`CaveAuth` without arguments.
-    :raises TypeError: if ``session`` is no session, or ``auth`` no :class:`CaveAuth`.
+    :param auth: signs the requests; None: a :class:`CaveAuth` without arguments.
+    :raises TypeError: if ``session`` is not a session, or ``auth`` not a :class:`CaveAuth`.
 
     >>> import requests
     >>> session = mount(requests.Session())
@@ -178,11 +178,10 @@ def mount(session: Session, auth: CaveAuth | None = None) -> Session:
     """
     if not isinstance(getattr(session, "adapters", None), MutableMapping):
         raise TypeError(
-            f"mount() takes a session, not {type(session).__name__}: "
-            "write mount(requests.Session())."
+            f"mount() takes a session, not {type(session).__name__}: use mount(requests.Session())."
         )
     new_auth = checked(auth)
-    skins: dict[int, BaseAdapter] = {}  # one adapter mounted on two prefixes stays one
+    skins: dict[int, BaseAdapter] = {}  # an adapter mounted on two prefixes stays one adapter
     for prefix, adapter in session.adapters.items():
         if not isinstance(adapter, CaveAdapter):
             skin: BaseAdapter = CaveAdapter(new_auth, wrapped=adapter)
@@ -193,7 +192,7 @@ def mount(session: Session, auth: CaveAuth | None = None) -> Session:
 
 
 def _with_auth(adapter: CaveAdapter, auth: CaveAuth) -> CaveAdapter:
-    """The same adapter with another auth; another session may have the old one."""
+    """A copy of an adapter with another auth: another session may use the old one."""
     twin = copy.copy(adapter)
     twin.auth = auth
     if isinstance(twin.wrapped, CaveAdapter):

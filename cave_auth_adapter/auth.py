@@ -37,15 +37,15 @@ class CaveAuth(AuthBase):
         server that has a secret file of its own, and those in the variable ``CAVE_AUTH_HOSTS``.
     :param source: a function ``(server, refused)`` that returns a token, or None if it has none, as
         for :func:`set_token_source`. It outranks ``CAVE_TOKEN`` and the secret files. It is
-        pickled by its name, so define it at the top of a module if the object is to be pickled.
-    :param raise_errors: whether a refusal is raised as :class:`TokenNotFound`,
-        :class:`TokenRefused`, :class:`TermsNotAccepted` or :class:`PermissionMissing`, and not
-        returned as the answer that it is.
+        pickled by its name, so define it at the top level of a module if you pickle the object.
+    :param raise_errors: whether to raise a refusal as :class:`TokenNotFound`,
+        :class:`TokenRefused`, :class:`TermsNotAccepted` or :class:`PermissionMissing`. Otherwise
+        it is returned as a response, and logged once.
     :raises InvalidToken: (also a :class:`ValueError`) if ``token`` can't be one.
     :raises InvalidHostSpec: (also a :class:`ValueError`) if an entry of ``hosts`` is not one.
 
-    No file is read and nothing is sent before the first request needs it. Objects compare equal
-    by configuration, can be pickled and copied, and are safe to share between threads.
+    No file is read and nothing is sent before the first request needs it. Objects are equal if
+    their parameters are, can be pickled and copied, and can be shared between threads.
 
     >>> import requests
     >>> session = requests.Session()
@@ -94,7 +94,7 @@ class CaveAuth(AuthBase):
         return self.hosts.trusted_origin(url) is not None
 
     def token_for(self, url: str) -> str | None:
-        """The token that a request to a URL would carry; None: not trusted, or none is known.
+        """The token that a request to a URL would carry; None if it is not trusted or has none.
 
         >>> CaveAuth("0123456789abcdef").token_for("https://global.daf-apis.com/")
         '0123456789abcdef'
@@ -110,15 +110,15 @@ class CaveAuth(AuthBase):
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Sign a request while it is prepared (the :class:`requests.auth.AuthBase` protocol).
 
-        Like every auth object it turns netrc off for its session. Credentials in a URL still work.
+        Like every auth object, it turns off netrc for its session. Credentials in a URL still work.
 
-        :param request: what ``requests`` prepares; it is changed in place, and returned.
-        :raises CaveAuthError: if a token or secret file is bad.
+        :param request: the request that ``requests`` prepares. It is changed in place and returned.
+        :raises CaveAuthError: if a token or secret file is invalid.
         """
         url = request.url or ""
         origin = self.hosts.trusted_origin(url)
-        # Plain http may go through a proxy, of which nothing is known yet. It goes out unsigned; if
-        # the service refuses, the hook knows the proxies, and signs if there is none.
+        # Plain http may go through a proxy, which is unknown here, so it is sent unsigned. If the
+        # service refuses, the hook knows the proxies, and signs if there is none.
         token = self.credentials.token_for(origin) if origin and origin.scheme == "https" else None
         if token:
             request.headers = SignedHeaders(request.headers, token)
@@ -131,7 +131,7 @@ class CaveAuth(AuthBase):
         return request
 
     def our_token(self, request: PreparedRequest, origin: Origin) -> Token | None:
-        """The token that a request bears, if it came from our sources, now or earlier."""
+        """The token that a request carries, if it is from our sources, now or earlier."""
         headers = request.headers
         if isinstance(headers, SignedHeaders) and headers.is_signed:
             return headers.token
@@ -158,7 +158,7 @@ class CaveAuth(AuthBase):
         return is_alike and bool(self._source == other._source)
 
     def __hash__(self) -> int:
-        return hash(self._configuration)  # a source need not have one
+        return hash(self._configuration)  # without the source, which may not be hashable
 
     def __reduce__(self) -> tuple[Any, ...]:
         token, *configuration = self._configuration
@@ -182,11 +182,11 @@ def _rebuild(
 def checked(auth: CaveAuth | None) -> CaveAuth:
     """Return ``auth``, or a new :class:`CaveAuth` for None.
 
-    :raises TypeError: for anything else, a token say; the message does not show it.
+    :raises TypeError: for anything else, such as a token; the message does not show it.
     """
     if auth is None:
         return CaveAuth()
     if not isinstance(auth, CaveAuth):
         kind = "the class itself" if auth is CaveAuth else type(auth).__name__
-        raise TypeError(f"auth is a CaveAuth, not {kind}: write CaveAuth() or CaveAuth(token).")
+        raise TypeError(f"auth must be a CaveAuth, not {kind}: use CaveAuth() or CaveAuth(token).")
     return auth

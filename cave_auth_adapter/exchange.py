@@ -44,27 +44,27 @@ from .tokens import Token
 if TYPE_CHECKING:
     from .auth import CaveAuth
 
-#: Makes a protected service answer 401 in JSON where it would redirect a browser to log in.
+#: With this header, a protected service answers 401 in JSON, without a redirect to a login page.
 PROGRAMMATIC = ("X-Requested-With", "cave-auth-adapter")
 
-#: How often a request is repeated at most. Each time there must have been a new token since: more
-#: than once happens only where tokens change faster than a request takes.
+#: How often a request is repeated at most, each time with a new token. More than once happens only
+#: if tokens change faster than a request takes.
 MAX_REPEATS = 8
 
 _SAFE = ("GET", "HEAD", "OPTIONS")  # RFC 9110, section 9.2.1
-_OUTBREAKS = 256  # that are remembered, so that their end is noticed
+_OUTBREAKS = 256  # the most refusals to remember, so that we notice when they end
 
 Send = Callable[[PreparedRequest], Response]
 T = TypeVar("T")
 
-#: Where a refusal was warned of -> the cause, until the same request succeeds.
+#: The places of logged refusals -> the cause, until the same request succeeds.
 _outbreaks: dict[tuple[Origin, str], tuple[object, ...]] = {}
 
 
 class Options(NamedTuple):
-    """What is known about the way of a request: of the arguments of ``HTTPAdapter.send``.
+    """How a request is sent: arguments of ``HTTPAdapter.send``.
 
-    :ivar direct: whether it is certain that the adapter itself adds no proxy.
+    :ivar direct: whether the adapter certainly adds no proxy of its own.
     """
 
     stream: bool = False
@@ -74,19 +74,19 @@ class Options(NamedTuple):
 
 
 def is_direct(adapter: object) -> bool:
-    """Whether an adapter is one of requests' own, which uses no proxy but those it is handed."""
+    """Whether an adapter is requests' own, which uses only the proxies that it is given."""
     return type(adapter) is HTTPAdapter and "send" not in vars(adapter)
 
 
 def origin_of(auth: CaveAuth, url: str, options: Options) -> Origin | None:
-    """The origin of a request that may be signed; None where it may not."""
+    """The origin of a request that may be signed; None if it may not."""
     return unproxied(auth.hosts.trusted_origin(url), url, options)
 
 
 def unproxied(origin: Origin | None, url: str, options: Options) -> Origin | None:
-    """The same for a trusted origin.
+    """The trusted origin, or None if its plain ``http`` goes through a proxy.
 
-    Plain ``http`` to a loopback address is private only while no proxy stands between.
+    Plain ``http`` to a loopback address is private only without a proxy.
     """
     if origin is None or origin.scheme == "https":
         return origin
@@ -106,7 +106,7 @@ def log_decision(
         return
     trust = auth.hosts.why(origin)
     how = f"signed with the token from {token.source}" if token else "not signed"
-    how += ", for a redirect of a host that is not trusted led here" if led else ""
+    how += ", because it follows a redirect from an untrusted host" if led else ""
     logger.debug("%s: trusted (%s), %s", origin.server, trust.why if trust else "named", how)
 
 
@@ -152,8 +152,8 @@ class Exchange:
     ) -> Exchange:
         """Decide about a request to a trusted host, and sign a copy of it.
 
-        :param lenient: whether a bad token source is one warning, and the request goes unsigned.
-        :raises CaveAuthError: if a source is bad, and ``lenient`` is false.
+        :param lenient: whether to log a broken token source and send the request unsigned.
+        :raises CaveAuthError: if a source is broken, and ``lenient`` is false.
         """
         led = is_led(request)
         exchange = cls(auth, request, request, origin, None, options, led=led, lenient=lenient)
@@ -162,7 +162,7 @@ class Exchange:
         return exchange
 
     def run(self, send: Send) -> Response:
-        """Send the request, and go on until there is an answer that stands."""
+        """Send the request, and send it again while a refusal may be answered by another token."""
         try:
             return self.settle(self._send(send), send)
         except RequestException as error:
@@ -171,10 +171,10 @@ class Exchange:
             raise
 
     def settle(self, response: Response, send: Send | None) -> Response:
-        """Go on from an answer: look, sign again, send again; then let it tell of no token.
+        """Handle an answer: sign and send again if needed, then remove our token from its request.
 
-        :param send: None: nothing can be sent again.
-        :raises Refusal: if the answer is one, and ``raise_errors`` was asked for.
+        :param send: None: the request can't be sent again.
+        :raises Refusal: if the answer is one, and ``raise_errors`` is true.
         """
         for _ in range(MAX_REPEATS):
             if send is None or not self._is_refused(response) or not self._sign_again(response):
@@ -201,11 +201,11 @@ class Exchange:
         if token:
             unsign(request.headers)
         if isinstance(sent.headers, SignedHeaders) and not sent.headers.follows:
-            # Sent before: now it went out unsigned, for urllib3 sends a copy of the headers.
+            # It was sent before. This time it was sent unsigned: urllib3 copies the headers.
             sent, token = request, None
         exchange = cls(auth, request, sent, origin, token, options, led=led)
-        # On a redirect, requests takes our header off and fills in cookies from its jar: what a
-        # sub-domain has put there must not become the identity of the request.
+        # On a redirect, requests removes our header and adds cookies from its jar. A cookie from a
+        # sub-domain must not decide whose request it is.
         exchange._stands_in = "Authorization" not in sent.headers and has_cookie(sent.headers)
         exchange._warn_if_unverified()
         return exchange
@@ -213,7 +213,7 @@ class Exchange:
     # --- Before it is sent -----------------------------------------------------------------
 
     def _prepare(self) -> None:
-        """Make what goes over the wire: a signed copy, an unsigned one, or the request itself."""
+        """Decide what to send: a signed copy, an unsigned copy, or the request itself."""
         if self._led:
             self.sent = copy_of(self.request)
             strip(self.sent.headers, self.auth.credentials.known())
@@ -229,19 +229,19 @@ class Exchange:
         self._warn_if_unverified()
 
     def _may_be_replaced(self) -> bool:
-        """Whether the caller's ``Authorization``, if any, is no choice of the caller's."""
+        """Whether the request has no ``Authorization`` that the caller has chosen."""
         headers = self.request.headers
         if "Authorization" not in headers or comes_from_netrc(self.request):
             return True
         if is_nobodys(headers):
             warn_once(
-                f"A request to {self.origin.server} came with an Authorization header "
-                f"of 'Bearer {bearer_token(headers)}', which is nobody's token. It is replaced: "
-                "leave that header out."
+                f"A request to {self.origin.server} has the Authorization header "
+                f"'Bearer {bearer_token(headers)}', which has no token in it. It was replaced. "
+                "Remove that header from your code."
             )
             return True
-        # Its token may be in a file that was not read yet. If that file is bad, that is no reason
-        # to fail a request which brings its own header.
+        # Its token may be in a file that was not read yet. If that file is broken, don't fail a
+        # request that has its own header.
         ours = None
         with contextlib.suppress(CaveAuthError):
             if bearer_token(headers):
@@ -258,16 +258,16 @@ class Exchange:
         except CaveAuthError as error:
             if not self._lenient:
                 raise
-            warn_once(f"A request to {self.origin.server} goes out unsigned. {error}")
+            warn_once(f"A request to {self.origin.server} is sent unsigned. {error}")
             return None
 
     def _warn_if_unverified(self) -> None:
         if not self.token or self._options.verify or self.origin.scheme == "http":
             return
         warn_once(
-            f"A token goes to {self.origin.server} over a connection whose certificate is not "
-            "checked: anyone on the way can read it. Set verify to the path of the server's CA "
-            "bundle, not to something false.",
+            f"A token is sent to {self.origin.server} without checking its certificate (verify is "
+            "false), so others on the network could read it. Set verify to the path of the "
+            "server's CA bundle.",
             "unverified",
             self.origin,
         )
@@ -277,14 +277,14 @@ class Exchange:
     def _send(self, send: Send) -> Response:
         try:
             return send(self.sent)
-        except RetryError as error:  # a Retry with 401 in its list of statuses hides the refusal
+        except RetryError as error:  # a Retry with 401 in its status_forcelist hides the refusal
             if not HiddenRefusal.is_behind(error):
                 raise
             return HiddenRefusal(error, self.sent)
 
     def _is_refused(self, response: Response) -> bool:
         """Whether another token may change the answer."""
-        status = response.status_code or 0  # None: adapters for tests may leave it out
+        status = response.status_code or 0  # adapters for tests may leave it out
         if status < 300:
             return self._stands_in and (self.request.method or "").upper() in _SAFE
         if status == 401:
@@ -295,10 +295,10 @@ class Exchange:
         return page is not None and self.auth.trusts(page)
 
     def _sign_again(self, response: Response) -> bool:
-        """Sign the request with another token, if there is one and it may be sent once more.
+        """Sign the request with another token, if there is one and the request can be sent again.
 
-        Another token than ours is not replaced: the caller may be testing it.
-        The connection of the refusal is then closed.
+        Another token than ours is not replaced: the caller may be testing it. Afterwards, the
+        connection of the refusal is closed.
         """
         if self._led or not (self.token or self._bears_nothing()):
             return False
@@ -307,9 +307,9 @@ class Exchange:
             return False
         if not rewind(self.sent):
             warn_once(
-                f"{self.origin.server} refused a request, and there is another token by now; but a "
-                "body that is read from a generator or a stream can't be sent twice. Send bytes or "
-                "a file, or make the request again."
+                f"{self.origin.server} refused a request. There is another token now, but a body "
+                "from a generator or a stream can't be sent twice. Send bytes or a file, or make "
+                "the request again."
             )
             return False
         signed = signed_copy(self.sent, token)
@@ -324,7 +324,7 @@ class Exchange:
         return "Authorization" not in self.sent.headers or comes_from_netrc(self.sent)
 
     def _cover(self, trace: Response | RequestException | None) -> None:
-        """Let an answer or an error tell of the request that the caller made."""
+        """Put the caller's request, without our token, on an answer or an error."""
         told = getattr(trace, "request", None)
         if trace is None or told is None or self.sent is self.request:
             return
@@ -333,12 +333,12 @@ class Exchange:
                 token = self.token.value if self.token else None
                 keep_changes(self.sent.headers, self.request.headers, PROGRAMMATIC, token)
             trace.request = self.request
-        elif self.auth.our_token(told, self.origin):  # an adapter that makes a copy of its own
+        elif self.auth.our_token(told, self.origin):  # the adapter has made a copy
             trace.request = copy_of(told)
             unsign(trace.request.headers)
 
     def _conclude(self, response: Response) -> None:
-        """Log a refusal once per host, cause and outbreak; raise it where that was asked for."""
+        """Log a refusal once per host and cause until it ends, or raise it for ``raise_errors``."""
         if self.token:
             keep_out_of_jars(response, self.token.value)
         if (response.status_code or 0) < 300:
@@ -349,8 +349,8 @@ class Exchange:
         if self.auth.raise_errors:
             raise_for_auth(response)
             return
-        # Where the caller does not stream, requests reads the body next; if that fails it is to
-        # fail as it does without us.
+        # If the caller does not stream, requests reads the body next. If that fails, it must fail
+        # as it does without this plugin.
         is_read = not self._options.stream and response.status_code in (400, 401, 403)
         if verdict := judge(response, response.content or b"" if is_read else b""):
             warn_once(verdict.sentence, *verdict.key)
@@ -360,5 +360,5 @@ class Exchange:
 
     @property
     def _place(self) -> tuple[Origin, str]:
-        """What is asked for, but for its query: where a refusal comes and goes."""
+        """The origin and the URL without its query, by which refusals are remembered."""
         return self.origin, (self.request.url or "").partition("?")[0]

@@ -1,7 +1,7 @@
-"""The signature: what makes a request authenticated, put on it and taken off again.
+"""Sign requests, and remove the signature again.
 
-``Authorization: Bearer <token>`` (RFC 6750, section 2.1) and the cookie
-``middle_auth_token=<token>``. Never a query parameter: those end up in access logs.
+The signature is ``Authorization: Bearer <token>`` (RFC 6750, section 2.1) and the cookie
+``middle_auth_token=<token>``; never a query parameter, because access logs hold these.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from requests.utils import get_netrc_auth, rewind_body
 from .tokens import Token
 
 COOKIE_NAME = "middle_auth_token"
-_SIGNATURE = ("Authorization", "Cookie")  # the headers that it is in
+_SIGNATURE = ("Authorization", "Cookie")  # the headers that hold it
 _NOBODYS = ("", "none", "null", "undefined")  # in lower case
-_STRIPPED = 16  # characters; what is shorter may be part of an innocent header
+_STRIPPED = 16  # characters; a shorter token may be part of any header by chance
 
 Headers = MutableMapping[str, str | bytes]  # requests allows both as values
 
 
 def sign(headers: Headers, token: str) -> None:
-    """Put the signature on; a cookie of that name is replaced, all others stay.
+    """Add the signature; replace a cookie of that name, and keep all others.
 
     >>> headers = {"Cookie": "a=1; middle_auth_token=stale"}
     >>> sign(headers, "0123abcd")
@@ -44,7 +44,7 @@ def sign(headers: Headers, token: str) -> None:
 
 
 def unsign(headers: Headers) -> None:
-    """Take a bearer token and the cookie off.
+    """Remove a bearer token and the cookie.
 
     >>> headers = {"Cookie": "a=1; middle_auth_token=0123", "Authorization": "Bearer 0123"}
     >>> unsign(headers)
@@ -57,7 +57,7 @@ def unsign(headers: Headers) -> None:
 
 
 def strip(headers: Headers, tokens: Collection[str]) -> None:
-    """Take off our cookie, whatever its value, and all that holds one of the tokens.
+    """Remove our cookie with any value, and each header and cookie that holds one of the tokens.
 
     >>> token = "0123456789abcdef"
     >>> headers = {"X": "1", "X-Token": token, "Cookie": f"a=1; middle_auth_token=89ab; b={token}"}
@@ -70,9 +70,9 @@ def strip(headers: Headers, tokens: Collection[str]) -> None:
 
 
 def strip_values(headers: Headers, tokens: Collection[str]) -> None:
-    """Take off each header and each cookie that holds one of the tokens.
+    """Remove each header and each cookie that holds one of the tokens.
 
-    A token of fewer than 16 characters (``test``, say) may be part of anything, and is left.
+    A token of fewer than 16 characters (``test``, say) is ignored: it may be part of any value.
 
     >>> headers = {"X-Token": "0123456789abcdef", "Content-Length": "11"}
     >>> strip_values(headers, ["0123456789abcdef", "1"])
@@ -98,7 +98,7 @@ def holds(headers: Headers, tokens: Collection[str]) -> bool:
 
 
 def has_cookie(headers: Headers) -> bool:
-    """Whether there is a cookie of the name that CAVE takes a token from.
+    """Whether there is a cookie with the name that CAVE reads a token from.
 
     >>> has_cookie({"Cookie": "a=1; middle_auth_token=89ab"}), has_cookie({"Cookie": "a=1"})
     (True, False)
@@ -107,7 +107,7 @@ def has_cookie(headers: Headers) -> bool:
 
 
 def bearer_token(headers: Headers) -> str | None:
-    """The bearer token of a request; None without one, "" if the scheme has nothing behind it.
+    """The bearer token of a request; None if there is none, "" if nothing follows the scheme.
 
     >>> bearer_token({"Authorization": "bearer 0123"})
     '0123'
@@ -117,10 +117,10 @@ def bearer_token(headers: Headers) -> str | None:
 
 
 def copy_of(request: PreparedRequest) -> PreparedRequest:
-    """A copy of a request whose headers can be changed without a trace in the original.
+    """A copy of a request with headers of its own.
 
-    Body, cookie jar and hooks are shared: ``PreparedRequest.copy()`` duplicates the jar too, which
-    costs many times as much, and nothing here changes it.
+    It shares body, cookie jar and hooks. ``PreparedRequest.copy()`` copies the jar, too, which
+    takes many times as long, and we don't change it.
     """
     twin = _twin(request)
     twin.headers = CaseInsensitiveDict(request.headers)
@@ -128,7 +128,7 @@ def copy_of(request: PreparedRequest) -> PreparedRequest:
 
 
 def _twin(request: PreparedRequest) -> PreparedRequest:
-    """A shallow copy; for the usual type in a third of the time that ``copy.copy`` takes."""
+    """A shallow copy, for the usual type three times as fast as ``copy.copy``."""
     if type(request) is not PreparedRequest:
         return copy.copy(request)
     twin = PreparedRequest.__new__(PreparedRequest)
@@ -137,10 +137,10 @@ def _twin(request: PreparedRequest) -> PreparedRequest:
 
 
 class SignedHeaders(CaseInsensitiveDict[Any]):
-    """Headers with the signature on them; a pickle and a ``repr`` leave it out.
+    """Headers with the signature; a pickle and a ``repr`` leave it out.
 
-    A request that an auth object signs is the one that ``requests`` goes on with, and makes the
-    next hop of a redirect from a copy of: :attr:`follows` says whether such copies are signed, too.
+    An auth object signs the request itself, and ``requests`` makes the next hop of a redirect from
+    a copy of it. :attr:`follows` says whether such copies are signed, too.
 
     >>> from cave_auth_adapter.tokens import Source
     >>> headers = SignedHeaders({"Accept": "*/*"}, Token("0123456789abcdef", Source("token=")))
@@ -152,7 +152,7 @@ class SignedHeaders(CaseInsensitiveDict[Any]):
 
     def __init__(self, headers: Headers, token: Token, state: dict[str, bool] | None = None):
         if type(headers) is CaseInsensitiveDict:
-            vars(self).update(vars(headers.copy()))  # setting each again takes twice as long
+            vars(self).update(vars(headers.copy()))  # twice as fast as setting each header
         else:
             super().__init__(headers)
         self.token = token
@@ -162,7 +162,7 @@ class SignedHeaders(CaseInsensitiveDict[Any]):
 
     @property
     def is_signed(self) -> bool:
-        """Whether the signature is still on: others may have replaced the header."""
+        """Whether the signature is still there: other code may have replaced the header."""
         return bearer_token(self) == self.token.value
 
     @property
@@ -201,9 +201,9 @@ class SignedHeaders(CaseInsensitiveDict[Any]):
 def keep_changes(
     sent: Headers, asked: Headers, ours: tuple[str, str], token: str | None = None
 ) -> None:
-    """Let the caller's request have what an adapter has put on the copy that it sent.
+    """Copy the headers that an adapter has added from the sent copy to the caller's request.
 
-    CacheControl adds ``If-None-Match`` and ``If-Modified-Since`` to the request that it is handed.
+    CacheControl adds ``If-None-Match`` and ``If-Modified-Since``, for example.
 
     >>> sent = {"Authorization": "Bearer 0123", "If-None-Match": '"1"', "Accept": "*/*"}
     >>> asked = {"Accept": "*/*"}
@@ -211,8 +211,8 @@ def keep_changes(
     >>> asked
     {'Accept': '*/*', 'If-None-Match': '"1"'}
 
-    :param ours: a header, beside the signature, that we have put there.
-    :param token: what is in none of the headers that are kept.
+    :param ours: a header that we have added, beside the signature.
+    :param token: our token: headers that hold it are not copied.
     """
     for name, value in sent.items():
         if name in _SIGNATURE or (name, value) == ours or asked.get(name) == value:
@@ -222,14 +222,14 @@ def keep_changes(
 
 
 def signed_copy(request: PreparedRequest, token: Token) -> PreparedRequest:
-    """A copy of a request with the signature on it."""
+    """A signed copy of a request."""
     twin = _twin(request)
     twin.headers = SignedHeaders(request.headers, token)
     return twin
 
 
 def without_signature(request: PreparedRequest) -> PreparedRequest:
-    """A copy of a request that is signed in place, as the caller may see it."""
+    """A copy of a request without the signature, which the caller may see."""
     headers = request.headers
     if not isinstance(headers, SignedHeaders):
         return copy_of(request)
@@ -239,7 +239,7 @@ def without_signature(request: PreparedRequest) -> PreparedRequest:
 
 
 def is_nobodys(headers: Headers) -> bool:
-    """Whether a bearer header has no token in it, as ``f"Bearer {None}"`` has none.
+    """Whether a bearer header has no token in it, like ``f"Bearer {None}"``.
 
     >>> is_nobodys({"Authorization": "Bearer None"}), is_nobodys({"Authorization": "Bearer 0123"})
     (True, False)
@@ -249,10 +249,10 @@ def is_nobodys(headers: Headers) -> bool:
 
 
 def comes_from_netrc(request: PreparedRequest) -> bool:
-    """Whether the ``Authorization`` of a request is the one that netrc has for its URL.
+    """Whether the ``Authorization`` of a request is from netrc.
 
-    ``requests`` fills it in unasked, and again at each redirect; a ``default`` entry matches CAVE's
-    hosts, too, which know no other scheme than Bearer.
+    ``requests`` adds it, again at each redirect. A ``default`` entry matches CAVE's hosts, too, but
+    they accept only the Bearer scheme.
     """
     if not _text(request.headers.get("Authorization")).startswith("Basic "):
         return False
@@ -272,7 +272,7 @@ def keep_out_of_jars(response: Response, token: str) -> None:
     """
     if token not in response.headers.get("Set-Cookie", ""):
         return
-    # What requests.cookies.extract_cookies_to_jar reads; answers that lack it fill no jar.
+    # requests.cookies.extract_cookies_to_jar reads this; without it, no jar is filled.
     message = getattr(getattr(response.raw, "_original_response", None), "msg", None)
     if message is not None:
         kept = [line for line in message.get_all("Set-Cookie", []) if token not in line]
@@ -286,10 +286,9 @@ def keep_out_of_jars(response: Response, token: str) -> None:
 
 
 def rewind(request: PreparedRequest) -> bool:
-    """Make a request ready to be sent again; False if its body can't be replayed.
+    """Rewind the body of a request to send it again; False if it can't be sent twice.
 
-    Bytes and strings are as they were; a file goes back to where it was when the request was
-    prepared; a generator is spent.
+    A file is rewound to its position when the request was prepared. A generator can't be rewound.
     """
     if request.body is None or isinstance(request.body, (bytes, str)):
         return True
@@ -297,25 +296,25 @@ def rewind(request: PreparedRequest) -> bool:
         return False
     try:
         rewind_body(request)
-    except (UnrewindableBodyError, OSError, ValueError):  # ValueError: a file closed meanwhile
+    except (UnrewindableBodyError, OSError, ValueError):  # ValueError: the file was closed
         return False
     return True
 
 
 def discard(response: Response) -> None:
-    """Be done with an answer, and with its connection.
+    """Close an answer and its connection.
 
-    A server may be about to close it, with no word of that in the answer, and the next request
-    would fail. Reading a body to its end for the sake of its connection can take for ever, too.
+    The server may be closing the connection without saying so, and the next request would fail.
+    To keep it, we would have to read the whole body, which can take for ever.
 
-    Adapters for tests make answers that have another kind of ``raw``, or none.
+    Answers of adapters for tests may have another kind of ``raw``, or none.
     """
     with contextlib.suppress(OSError, AttributeError):
         response.close()
 
 
 def _text(value: object) -> str:
-    """The value of a header; http.client takes numbers, too."""
+    """The value of a header as a string; http.client accepts numbers, too."""
     return value.decode("latin-1") if isinstance(value, bytes) else str(value or "")
 
 

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class Hook(Trail):
-    """Goes on from an answer where the signing of a request left off.
+    """Handles the answer to a request that a :class:`CaveAuth` has prepared.
 
-    All copies of a request share it, those that adapters make in ways of their own, too: so it
-    knows who led to a hop, and whether the next one is signed. A pickle holds a mere trail: the
-    hook would take the auth, and a ``token=`` given to it, along.
+    All copies of a request share it, also the copies that adapters make. So it knows which server
+    led to a hop, and whether the next one is signed. A pickle contains only a trail: the hook would
+    contain the auth, and its ``token=``.
 
-    :param request: the one that was signed, or left unsigned.
+    :param request: the request that was prepared, signed or not.
     """
 
     def __init__(self, auth: CaveAuth, request: PreparedRequest):
@@ -35,13 +35,13 @@ class Hook(Trail):
         self._headers = request.headers
 
     def __call__(self, response: Response, **options: Any) -> Response:
-        """The answer that stands.
+        """Return the final answer, after signing and sending the request again if needed.
 
-        :param options: those of :meth:`requests.adapters.HTTPAdapter.send`.
-        :raises CaveAuthError: if a token or secret file is bad by now; or a refusal is raised.
+        :param options: the arguments of :meth:`requests.adapters.HTTPAdapter.send`.
+        :raises CaveAuthError: if a token or secret file is invalid, or for ``raise_errors``.
         """
         sent = response.request
-        # An adapter of another kind, as for tests, may leave it out; requests-cache has its own.
+        # Adapters for tests may leave the request out, and requests-cache has its own kind.
         if not hasattr(sent, "hooks"):
             self._sign_copies(False)
             return response
@@ -72,10 +72,10 @@ class Hook(Trail):
     def _prepare_next_hop(
         self, sent: PreparedRequest, origin: Origin | None, response: Response
     ) -> None:
-        """Change what requests will copy into the next hop; what was sent is sent already.
+        """Change the headers that requests copies into the next hop.
 
-        A session may keep the header on a redirect (by its own ``rebuild_auth``, say), or follow
-        what is none to others, and would take the token of this host elsewhere.
+        A session may keep the header on a redirect, by its own ``rebuild_auth``, or follow answers
+        that are no redirects to others. It would then send this host's token to another host.
         """
         target = redirect_target(response)
         next_origin = self._auth.hosts.trusted_origin(target) if target else None
@@ -104,7 +104,7 @@ def _is_theirs(hook: object) -> bool:
 
 
 def _resender(response: Response, options: dict[str, Any]) -> Send | None:
-    """How to send a request again on the way that an answer came; adapters for tests have none."""
+    """A function that sends a request again by the same adapter; None for adapters for tests."""
     connection: Any = getattr(response, "connection", None)
     if connection is None:
         return None

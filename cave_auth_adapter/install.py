@@ -1,7 +1,7 @@
 """``install()``: sign the requests of every session of the process, existing ones and new ones.
 
-``install()`` wraps three methods of ``Session``. It replaces no class and no object: so sessions
-that exist already, subclasses, and modules that imported ``Session`` by name are all covered.
+``install()`` wraps three methods of ``Session``. It replaces no class and no object, so it covers
+existing sessions, subclasses, and modules that imported ``Session`` by name.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from .sessions import Identity, Patches
 
 
 class Installation:
-    """What :func:`install` put in effect; in a ``with`` block, for as long as the block.
+    """The handle that :func:`install` returns. In a ``with`` block, it lasts as long as the block.
 
-    :ivar auth: what requests are signed with.
+    :ivar auth: the :class:`CaveAuth` that signs the requests.
     """
 
     def __init__(self, auth: CaveAuth, keep_alive: bool):
         self.auth = auth
         self.keep_alive = keep_alive
-        self._thread = threading.get_ident()  # that made it
-        self._is_block = False  # whether a `with` block holds it
-        self._gives_way = False  # to one of any thread
+        self._thread = threading.get_ident()  # the thread that made it
+        self._is_block = False  # whether it is in a `with` block
+        self._gives_way = False  # whether any thread may replace it
         self._replaced: Installation | None = None
         self._ended = False
 
     def uninstall(self) -> None:
-        """End it. What it nests in, if anything, is in effect again."""
+        """Uninstall it. The installation around it, if any, is in effect again."""
         with _lock:
             self._ended = True
             if self in _stack:
@@ -63,29 +63,28 @@ class Installation:
         return f"<{'' if self in _stack else 'ended '}installation of {self.auth!r}>"
 
 
-_lock = threading.RLock()  # a signal handler may come in between, and install something
+_lock = threading.RLock()  # reentrant: a signal handler may install something meanwhile
 _stack: list[Installation] = []  # the last one is in effect
-_active: Identity | None = None  # what it says; None: a leftover hook does nothing
+_active: Identity | None = None  # that of the last one; None: a leftover wrapper does nothing
 _acting: ContextVar[CaveAuth | None] = ContextVar("cave_auth_acting", default=None)
 
 
 def install(auth: CaveAuth | None = None, *, keep_alive: bool = True) -> Installation:
     """Sign the requests of every session in this process.
 
-    :param auth: what to sign with; None: a :class:`CaveAuth` without arguments. Installing again
+    :param auth: signs the requests; None: a :class:`CaveAuth` without arguments. Installing again
         replaces it.
-    :param keep_alive: whether requests of the same token share connections to trusted hosts, so
-        that ``requests.get`` need not open one for each call.
-    :return: a handle. ``with install(): …`` holds for the block, and nests in what was installed
-        before; ``handle.uninstall()`` ends it.
-    :raises RuntimeError: if a ``with`` block of another thread holds another auth, or if the block
-        of this one would nest in what another thread installed: one of the two would send the
-        other's token. Use :func:`acting_as` there.
-    :raises TypeError: if ``auth`` is no :class:`CaveAuth`.
+    :param keep_alive: whether requests with the same token share connections to trusted hosts, so
+        that ``requests.get`` does not open one for each call.
+    :return: a handle. ``with install(): …`` lasts for the block; what was installed before is in
+        effect again afterwards. ``handle.uninstall()`` uninstalls it.
+    :raises RuntimeError: if another thread has installed another auth, and one of the two is in a
+        ``with`` block: one thread would send the other's token. Use :func:`acting_as` there.
+    :raises TypeError: if ``auth`` is not a :class:`CaveAuth`.
 
-    Sessions that have a :class:`CaveAdapter` mounted keep theirs. A secret file that can't be
-    used is logged once as a warning and the request goes out unsigned. With the variable
-    ``CAVE_AUTH_DISABLE=1`` nothing is installed.
+    Sessions with a mounted :class:`CaveAdapter` keep it. If a secret file can't be used, one
+    warning is logged, and the request is sent unsigned. If the variable ``CAVE_AUTH_DISABLE`` is
+    set to 1, nothing is installed.
 
     >>> with install(CaveAuth(hosts=["cave.example.org"])) as installation:
     ...     installation.auth.trusts("https://cave.example.org/")
@@ -110,7 +109,9 @@ def install(auth: CaveAuth | None = None, *, keep_alive: bool = True) -> Install
 
 
 def uninstall() -> None:
-    """Stop signing; ``requests`` is then as it was. Harmless if nothing is installed.
+    """Stop signing, and leave ``requests`` as it was before :func:`install`.
+
+    It does nothing if nothing is installed.
 
     >>> uninstall()
     """
@@ -132,14 +133,16 @@ def is_installed() -> bool:
 
 
 def activate() -> None:
-    """What an enabled environment and ``cave-auth run`` do; it gives way to any other auth."""
+    """Install for an enabled environment or ``cave-auth run``; any other install() replaces it."""
     if not is_installed():
         install()._gives_way = True
 
 
 @contextlib.contextmanager
 def installed(auth: CaveAuth | None = None, *, keep_alive: bool = True) -> Iterator[CaveAuth]:
-    """The same as ``with install(auth)``, but for the auth as its value; goes with release 1.0.
+    """Deprecated; removed in release 1.0. Use ``with install(auth)``, which yields the handle.
+
+    It yields the auth.
 
     >>> with installed(CaveAuth(hosts=["cave.example.org"])) as auth:
     ...     auth.trusts("https://cave.example.org/")
@@ -151,17 +154,17 @@ def installed(auth: CaveAuth | None = None, *, keep_alive: bool = True) -> Itera
 
 @contextlib.contextmanager
 def acting_as(auth: CaveAuth) -> Iterator[CaveAuth]:
-    """The identity of this thread or task, for services that act for many users.
+    """Use another auth in this thread or task, for services that act for many users.
 
-    :param auth: what the requests of this context are signed with, in place of what is installed.
-    :raises RuntimeError: if nothing is installed: the requests would go out unsigned.
-    :raises TypeError: if ``auth`` is no :class:`CaveAuth`.
+    :param auth: signs the requests of this context, in place of the installed one.
+    :raises RuntimeError: if nothing is installed: the requests would be sent unsigned.
+    :raises TypeError: if ``auth`` is not a :class:`CaveAuth`.
 
     >>> with install(), acting_as(CaveAuth("0123456789abcdef")):
-    ...     pass    # what is requested here goes out with that token
+    ...     pass    # requests here carry that token
     """
     if not is_installed() and not disabled():
-        raise RuntimeError("acting_as() works where install() is in effect: call install() first.")
+        raise RuntimeError("acting_as() needs install() to be in effect: call install() first.")
     before = _acting.set(checked(auth))
     try:
         yield auth
@@ -170,7 +173,7 @@ def acting_as(auth: CaveAuth) -> Iterator[CaveAuth]:
 
 
 def _in_effect() -> Identity | None:
-    """What a request of this thread or task is signed with; None: nothing is installed."""
+    """The identity of this thread or task; None if nothing is installed."""
     active = _active
     if active is None or (acting := _acting.get()) is None:
         return active
@@ -181,7 +184,7 @@ _patches = Patches(_in_effect)
 
 
 def _nest(block: Installation, below: Installation | None) -> None:
-    """Put a block above what it would have replaced outside of one; called with the lock held."""
+    """Put a block above the installation that it replaced when it was made. Hold the lock."""
     if block not in _stack:  # another thread has installed something meanwhile
         _stack.append(block)
     if below and not below._ended and below not in _stack:
@@ -190,19 +193,19 @@ def _nest(block: Installation, below: Installation | None) -> None:
 
 
 def _refuse_other_threads(new: Installation, others: list[Installation]) -> None:
-    """Let no thread sign with what another one has in effect; called with the lock held."""
+    """Let no thread sign with the auth of another one. Hold the lock."""
     if any(
         each._thread != new._thread and each.auth != new.auth and not each._gives_way
         for each in others
     ):
         raise RuntimeError(
-            "Another thread has another auth in effect, which holds for the whole process. For an "
-            "identity of each thread or task, call install() once, and use `with acting_as(auth)`."
+            "Another thread has installed another auth, for the whole process. To use one auth per "
+            "thread or task, call install() once, and then `with acting_as(auth)`."
         )
 
 
 def _update() -> None:
-    """Bring the hooks in line with what is installed; called with the lock held."""
+    """Apply or remove the wrappers, as the stack says. Hold the lock."""
     global _active
     _active = Identity(_stack[-1].auth, _stack[-1].keep_alive) if _stack else None
     if _active is None:
@@ -212,7 +215,7 @@ def _update() -> None:
 
 
 def _tell_bridges() -> None:
-    """Let other libraries find our tokens, or not; without the lock, for they may log."""
+    """Let other libraries find our tokens, or not. Don't hold the lock: they may log."""
     if _active is None:
         tools.detach()
     else:

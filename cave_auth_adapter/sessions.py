@@ -1,4 +1,4 @@
-"""The methods of ``Session`` that :func:`install` wraps, and the adapter that signs for it."""
+"""Wrap the methods of ``Session`` for :func:`install`, with an adapter that signs."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from .tokens import Token
 
 
 class Identity(NamedTuple):
-    """What a request is signed with, and whether it may share connections."""
+    """The auth that signs a request, and whether the request may share connections."""
 
     auth: CaveAuth
     keep_alive: bool
 
 
 class Patches:
-    """The wrapped methods, put in place and taken out again together.
+    """The wrapped methods, which are installed and removed together.
 
-    :param in_effect: the identity of this thread or task; None: nothing is installed. A wrapper
-        that is left behind because other code has wrapped it in turn then does nothing.
+    :param in_effect: returns the identity of this thread or task, or None if nothing is installed.
+        A wrapper stays if other code has wrapped it again; it does nothing then.
     """
 
     def __init__(self, in_effect: Callable[[], Identity | None]):
@@ -50,13 +50,13 @@ class Patches:
             patch.remove()
 
     def _sign(self, original: Callable[[Session, str], BaseAdapter]) -> Callable[..., BaseAdapter]:
-        """Have what goes to a trusted host signed, by a skin around the session's adapter."""
+        """Sign requests to trusted hosts, with a proxy of the session's adapter."""
 
         def get_adapter(session: Session, url: str) -> BaseAdapter:
             adapter, now = original(session, url), self._in_effect()
             if now is None or isinstance(adapter, CaveAdapter):
                 return adapter
-            # Only its answers tell where a session leads that follows redirects by itself.
+            # If a session follows redirects by itself, only the adapter sees where they lead.
             notes = type(session).resolve_redirects is not Session.resolve_redirects
             origin = now.auth.hosts.trusted_origin(url)
             if origin is None and not notes:
@@ -67,7 +67,7 @@ class Patches:
         return get_adapter
 
     def _follow(self, original: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
-        """Note who led to each hop; sessions override ``rebuild_auth`` without calling super."""
+        """Note which server led to each hop, even if a session overrides ``rebuild_auth``."""
 
         def resolve_redirects(
             session: Session, resp: Response, req: PreparedRequest, *args: Any, **kwargs: Any
@@ -80,7 +80,7 @@ class Patches:
         return resolve_redirects
 
     def _strip(self, original: Callable[..., None]) -> Callable[..., None]:
-        """Take tokens off a hop that are not for where it goes."""
+        """Remove tokens from a hop that do not belong to its host."""
 
         def rebuild_auth(session: Session, prepared_request: Any, response: Response) -> None:
             original(session, prepared_request, response)
@@ -91,11 +91,11 @@ class Patches:
 
 
 def _may_lead_on(session: Session, response: Response) -> bool:
-    """Whether an answer leads to another request, or tells of a host that is not trusted."""
+    """Whether an answer leads to another request, or comes from a CAVE host that is not trusted."""
     status, find = response.status_code, session.get_redirect_target
-    # A class or a session may have one of its own, which finds a redirect in any answer.
+    # A class or a session may override the method, and find a redirect in any answer.
     if status == 200 and getattr(find, "__func__", None) is _GET_REDIRECT_TARGET:
-        return False  # no redirect; to look for its header takes longer
+        return False  # not a redirect; this is faster than looking for the header
     return status == 401 or bool(find(response))
 
 
@@ -103,16 +103,16 @@ _GET_REDIRECT_TARGET = Session.get_redirect_target
 
 
 class _Patch:
-    """A method of requests that is replaced, for as long as we are installed, by one around it."""
+    """A method of requests that is wrapped while we are installed."""
 
     def __init__(self, name: str, wrap: Callable[[Any], Any]):
-        # requests.Session may be a subclass by now (requests_cache.install_cache); sessions of
-        # the class itself are to be signed too.
+        # requests.Session may have been replaced by a subclass (requests_cache.install_cache).
+        # Patch the class itself, so that its other sessions are signed, too.
         self._owner = next(owner for owner in Session.__mro__ if name in vars(owner))
         self._name = name
         self._wrap = wrap
-        # Ours -> what it replaced. By identity: one that others have patched over stays below
-        # their patch, does nothing, and may come up again.
+        # Our wrapper -> what it wraps. If other code wraps it again, it stays and does nothing; it
+        # is on top again when that code removes its wrapper.
         self._replaced: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 
     def apply(self) -> None:
@@ -129,10 +129,10 @@ class _Patch:
 
 
 class _InstalledAdapter(CaveAdapter):
-    """A skin around a session's adapter for one request.
+    """A proxy of a session's adapter for one request.
 
-    It raises nothing that plain ``requests`` would not, and has the request sent over a connection
-    that is kept alive where that is the same for the session.
+    It raises only what plain ``requests`` would raise, and sends the request over a shared
+    connection if that makes no difference to the session.
     """
 
     wrapped: BaseAdapter
@@ -148,7 +148,7 @@ class _InstalledAdapter(CaveAdapter):
         notes: bool,
     ):
         auth, keep_alive = now
-        # One is made for each request, of things that were looked at before.
+        # Set directly, because one is made for each request, and the arguments were checked before.
         vars(self).update(
             auth=auth,
             wrapped=wrapped,
@@ -165,7 +165,7 @@ class _InstalledAdapter(CaveAdapter):
         return unproxied(origin, url, options)
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
-        if self._in_effect() is None:  # someone kept this adapter, and we were uninstalled
+        if self._in_effect() is None:  # the adapter was kept, and we were uninstalled
             return self.wrapped.send(request, *args, **kwargs)
         return super().send(request, *args, **kwargs)
 
@@ -177,6 +177,6 @@ class _InstalledAdapter(CaveAdapter):
         return keepalive.send(self.wrapped, request, token, *args, **kwargs)
 
     def _note(self, *answer: Any) -> None:
-        """Leave that to the wrapped ``resolve_redirects``, if the session calls it."""
+        """Note it here only if the session does not call the wrapped ``resolve_redirects``."""
         if self._notes:
             super()._note(*answer)

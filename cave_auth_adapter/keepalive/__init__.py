@@ -1,12 +1,12 @@
-"""Which requests may share a connection with those of other sessions.
+"""Decide which requests may share a connection with other sessions, and send them.
 
 A session costs a TCP and a TLS handshake for each host. ``requests.get`` makes a session for each
-call, cloud-volume one for each query, and CAVEclient one for each service. So this package keeps
-the connections to CAVE hosts, and lends them to the sessions that come next.
+call, cloud-volume for each query, and CAVEclient for each service. So this package keeps the
+connections to CAVE hosts open, and lends them to later sessions.
 
-Connections are shared, and pools are not: a session keeps its own adapter, with its retries and
-time-outs. A connection is lent only to a request for the same host, with the same TLS settings and
-the same token of this package.
+Sessions share connections, not pools: each keeps its own adapter, with its retries and timeouts. A
+connection is lent only to a request to the same host, with the same TLS settings and the same token
+from this package.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from .connections import Key, Terms, reset
 
 __all__ = ["reset", "send"]
 
-# Seconds. A request that must not be sent twice should not meet a connection that the server is
-# about to close: the shortest keep-alive time-out in common use is 2 s (gunicorn).
+# Seconds. A request that must not be sent twice should not use a connection that the server is
+# about to close: the shortest common keep-alive timeout is 2 s (gunicorn).
 _MAX_IDLE_UNSAFE = 1.0
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1
 
@@ -44,23 +44,22 @@ def send(
     *args: Any,
     **kwargs: Any,
 ) -> Response:
-    """Send a request by a session's own adapter, over a shared connection where that is safe.
+    """Send a request by a session's own adapter, over a shared connection if that is safe.
 
-    Call it in place of ``adapter.send(request, …)``, with the request that goes over the wire.
-    Answers and errors are the same.
+    Call it in place of ``adapter.send(request, …)``. Answers and errors are the same.
 
-    :param adapter: the adapter that the session chose. One that is not a plain ``HTTPAdapter``, or
-        that has any setting of its own but ``max_retries`` and ``pool_maxsize``, shares nothing.
-    :param request: the signed request. Shared are only ``https`` connections without a proxy.
-    :param token: the token of this package that the request carries; None shares nothing.
-    :param args: what the caller gave to ``adapter.send``; passed on as it is.
+    :param adapter: the session's adapter. It shares connections only if it is a plain
+        ``HTTPAdapter`` without any settings except ``max_retries`` and ``pool_maxsize``.
+    :param request: the signed request. Only ``https`` connections without a proxy are shared.
+    :param token: the token that this package added to the request; None: share no connection.
+    :param args: the arguments of ``adapter.send``, which are passed on.
     :param kwargs: the same.
     """
     lender = _lender(adapter, request, token, args, kwargs)
     if lender is None:
         return adapter.send(request, *args, **kwargs)
     connections.reap()
-    # A twin that borrows. copy.copy() would make a manager, and with it pools, of its own.
+    # A copy that borrows connections. copy.copy() would make a new pool manager.
     twin = HTTPAdapter.__new__(HTTPAdapter)
     vars(twin).update(vars(adapter), poolmanager=lender)
     response = twin.send(request, *args, **kwargs)
@@ -75,7 +74,7 @@ def _lender(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> _Lender | None:
-    """What lends a connection to one request; None if it has to use those of its session."""
+    """The lender for a request; None if the request must use a connection of its session."""
     if token is None or type(adapter) is not HTTPAdapter or not _is_pristine(adapter):
         return None
     names = ("stream", "timeout", "verify", "cert", "proxies")  # of HTTPAdapter.send
@@ -94,10 +93,10 @@ def _lender(
 
 
 def _tls(verify: object) -> tuple[Any, ...] | None:
-    """What a connection is verified against; None for settings that are not shared.
+    """The TLS settings of a connection; None for settings that are not shared.
 
-    ``requests`` does not verify with ``None``, ``0`` or ``""``, and yet gives them the pool of
-    ``True``. So only ``True`` and ``False`` themselves, and strings, are shared.
+    ``requests`` does not verify with ``None``, ``0`` or ``""``, but uses the pool of ``True`` for
+    them. So only ``True``, ``False`` and strings are shared.
     """
     if verify is False:
         return (False,)
@@ -106,7 +105,7 @@ def _tls(verify: object) -> tuple[Any, ...] | None:
     path = adapters.DEFAULT_CA_BUNDLE_PATH if verify is True else verify
     try:
         now = os.stat(path)
-    except (OSError, ValueError):  # requests says what is wrong with it
+    except (OSError, ValueError):  # let requests raise the error
         return None
     return verify, path, now.st_dev, now.st_ino, now.st_mtime_ns, now.st_size
 
@@ -114,14 +113,14 @@ def _tls(verify: object) -> tuple[Any, ...] | None:
 def _terms(request: PreparedRequest) -> Terms:
     """What kind of connection a request may have."""
     if not (request.body is None or isinstance(request.body, (bytes, str))):
-        return Terms(0.0, False)  # it is read as it is sent
+        return Terms(0.0, False)  # the body can't be sent twice
     if request.method in _SAFE:
         return Terms(connections.MAX_IDLE, True)
     return Terms(_MAX_IDLE_UNSAFE, False)
 
 
 class _Lender:
-    """The manager of a twin: hands out views, or the session's own pool where it has one."""
+    """A pool manager that returns views, or the session's own pool if it has one."""
 
     def __init__(self, manager: PoolManager, token: Token, tls: tuple[Any, ...], terms: Terms):
         self._manager = manager
@@ -136,7 +135,7 @@ class _Lender:
         scheme: str = "https",
         pool_kwargs: dict[str, Any] | None = None,
     ) -> HTTPConnectionPool:
-        """The pool for a request; called by :class:`HTTPAdapter`."""
+        """The pool for a request. :class:`HTTPAdapter` calls this."""
         options = tuple(sorted((pool_kwargs or {}).items()))
         key = Key(host, port or 443, self._tls, options, _route(), self._token)
         if self._has_own_pool(key) or not _is_known(options):
@@ -144,14 +143,14 @@ class _Lender:
         return connections.view(key, self._terms)
 
     def _has_own_pool(self, key: Key) -> bool:
-        """Whether the session has a pool for that host, which may have been set up by hand."""
+        """Whether the session has a pool for the host, which may have been configured by hand."""
         pools = self._manager.pools.keys()
         return any((each.key_host, each.key_port) == (key.host, key.port) for each in pools)
 
 
 def _is_known(options: tuple[tuple[str, Any], ...]) -> bool:
-    """Whether urllib3's options are what requests makes of ``verify`` alone."""
-    # requests 2.32.0 to 2.32.4 have one context for all sessions.
+    """Whether urllib3's options follow from ``verify`` only."""
+    # requests 2.32.0 to 2.32.4 share one context between all sessions.
     shared = getattr(adapters, "_preloaded_ssl_context", None)
     return all(
         name in ("cert_reqs", "ca_certs", "ca_cert_dir")
@@ -161,7 +160,7 @@ def _is_known(options: tuple[tuple[str, Any], ...]) -> bool:
 
 
 def _route() -> tuple[Any, ...]:
-    """What finds an address: tests and tunnels replace it to lead a host elsewhere."""
+    """The functions that connect to a host: tests and tunnels replace them to lead it elsewhere."""
     return (
         socket.getaddrinfo,
         socket.create_connection,
@@ -173,7 +172,7 @@ def _route() -> tuple[Any, ...]:
 
 
 def _setup(adapter: HTTPAdapter) -> tuple[Any, ...]:
-    """How an adapter is set up, but for what still holds when it borrows."""
+    """The settings of an adapter, except those that still work when it borrows connections."""
     own, manager = dict(vars(adapter)), adapter.poolmanager
     for name in ("poolmanager", "proxy_manager", "max_retries", "_pool_maxsize"):
         own.pop(name, None)
@@ -181,17 +180,17 @@ def _setup(adapter: HTTPAdapter) -> tuple[Any, ...]:
     pools = of_manager.pop("pools", None)
     options = dict(of_manager.pop("connection_pool_kw", {}))
     options.pop("maxsize", None)
-    # All managers have this one dictionary, which can be changed in place.
+    # All managers share this dictionary, which may have been changed in place.
     classes = dict(of_manager.pop("pool_classes_by_scheme", {}))
     return own, type(manager), of_manager, type(pools), options, classes
 
 
 def _surroundings() -> tuple[Any, ...]:
-    """What other code replaces in order to see, record or forbid each connection."""
+    """The classes and functions that other code replaces to record or forbid connections."""
     return (
         HTTPSConnectionPool.ConnectionCls,  # vcrpy
         socket.socket,  # pytest-socket
-        getattr(socket.socket, "connect", None),  # pytest-socket, where some hosts are allowed
+        getattr(socket.socket, "connect", None),  # pytest-socket, if some hosts are allowed
         ssl.SSLContext,  # truststore
         ssl.SSLSocket,
         urllib3.util.ssl_.SSLContext,
@@ -205,7 +204,7 @@ _METHODS = [dict(vars(each)) for each in _CLASSES]
 
 
 def _is_pristine(adapter: HTTPAdapter) -> bool:
-    """Whether an adapter, and all that it uses, is as it was shipped."""
+    """Whether an adapter, and everything that it uses, is unmodified."""
     return (
         _SHAPE_IS_KNOWN
         and hasattr(adapter, "poolmanager")

@@ -1,7 +1,7 @@
-"""Idle connections that outlive their sessions, and when one may be used again.
+"""Keep idle connections, and decide when one may be used again.
 
-They are in one list for the process. urllib3 borrows from it through a :class:`View`: a pool that
-owns no connection, and whose settings never change.
+The process has one lock-free list of them. urllib3 borrows from it through a :class:`View`: a pool
+that owns no connection, and whose settings never change.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from ..runtime import after_fork, on_reset
 from ..tokens import Token
 
 MAX_CONNECTIONS = 64  # idle ones, to all hosts together
-# Seconds. A firewall forgets a connection that idles for long, and tells nobody.
+# Seconds. Firewalls silently drop connections that idle for long.
 MAX_IDLE = 30.0
 
-# How the end of a connection shows when a request is sent over it, or its answer is awaited.
+# The errors of a request over a connection that the server has closed.
 _CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
@@ -35,26 +35,26 @@ class Key(NamedTuple):
 
     host: str
     port: int
-    tls: tuple[Any, ...]  # ``verify``, and the file that it names as it is now
-    options: tuple[tuple[str, Any], ...]  # what requests makes of it for urllib3
-    route: tuple[Any, ...]  # what finds the address of the host
-    token: Token  # never its text: keys show in tracebacks
+    tls: tuple[Any, ...]  # ``verify``, and the state of the file that it names
+    options: tuple[tuple[str, Any], ...]  # the options that requests passes to urllib3 for it
+    route: tuple[Any, ...]  # the functions that connect to the host
+    token: Token  # not a string: tracebacks show keys
 
 
 class Terms(NamedTuple):
     """What kind of connection a request may have."""
 
-    max_idle: float  # seconds; 0: only a new one
-    may_repeat: bool  # whether the request may be sent a second time, over a new one
+    max_idle: float  # seconds; 0: only a new connection
+    may_repeat: bool  # whether the request may be sent again, over a new connection
 
 
-# The newest comes last. Only methods that are atomic touch it: a lock could be left held by a
-# Ctrl-C, a signal handler or a fork.
+# The newest comes last. Use only atomic methods: a Ctrl-C, a signal handler or a fork could leave
+# a lock held.
 idle: list[_Connection] = []
 
 
 def reap() -> None:
-    """Close the oldest idle connections: those past their time, and those too many."""
+    """Close idle connections that are too old or too many, the oldest first."""
     oldest = time.monotonic() - MAX_IDLE
     with contextlib.suppress(IndexError):  # none left
         while len(idle) > MAX_CONNECTIONS or idle[0].idle_since <= oldest:
@@ -62,7 +62,7 @@ def reap() -> None:
 
 
 def reset() -> None:
-    """Close all idle connections; those in use are closed when their answer has been read."""
+    """Close all idle connections. Those in use are closed after their answer was read."""
     global idle
     closing, idle = idle, []
     for connection in closing:
@@ -70,9 +70,9 @@ def reset() -> None:
 
 
 def shape_is_known() -> bool:
-    """Whether the parts that this module overrides look like those of urllib3 2.
+    """Whether the methods that this module overrides look like those of urllib3 2.
 
-    Those of urllib3 1.26 don't, nor those of urllib3-future, which installs under the same name.
+    urllib3 1.26 differs, and so does urllib3-future, which installs under the same name.
     """
     try:
         makes = list(inspect.signature(HTTPSConnectionPool._make_request).parameters)
@@ -89,7 +89,7 @@ def shape_is_known() -> bool:
 
 
 class _Reader(io.BufferedReader):
-    """Reads an answer, and looks before it closes whether more has come."""
+    """Reads an answer, and checks at its end whether more data has arrived."""
 
     found_nothing = False
 
@@ -106,7 +106,7 @@ class _Reader(io.BufferedReader):
         """Whether the buffer, the TLS layer and the socket are empty, and the socket is open."""
         try:
             self._socket.settimeout(0.0)  # urllib3 sets it again before each use
-            self.peek(1)  # returns what is there, or b"" at the end of the connection
+            self.peek(1)  # returns the data, or b"" at the end of the connection
         except ssl.SSLWantReadError:
             return True
         except (OSError, ValueError):
@@ -123,10 +123,10 @@ class _Answer(http.client.HTTPResponse):
         self.reader = self.fp = _Reader(self.fp.detach(), sock)
 
     def leaves_clean(self, has_body: bool) -> bool:
-        """Whether it was read to an end that is beyond doubt, with nothing after it.
+        """Whether it was certainly read to its end, and nothing follows.
 
-        :param has_body: of the request. A server that refuses one before it has read all of it may
-            take the rest for the next request.
+        :param has_body: whether the request has a body. A server that refuses the request before it
+            has read the body may read the rest as the next request.
         """
         framing = [
             *self.headers.get_all("Content-Length", ()),
@@ -135,7 +135,7 @@ class _Answer(http.client.HTTPResponse):
         return (
             self.reader.found_nothing
             and not self.length
-            and not self.is_head  # some servers send the body all the same
+            and not self.is_head  # some servers send a body anyway
             and 200 <= self.status < (300 if has_body else 600)
             and self.status not in (204, 304)
             and self.version == 11
@@ -146,8 +146,8 @@ class _Answer(http.client.HTTPResponse):
 class _Connection(HTTPSConnection):
     """A connection that can outlive its session."""
 
-    answer: _Answer | None = None  # the one that is being read
-    has_body = False  # the request that it answers
+    answer: _Answer | None = None  # the answer that is being read
+    has_body = False  # whether its request has a body
     key: Key | None = None
     idle_since = 0.0  # time.monotonic()
     home: list[_Connection]  # the idle connections of the process that opened it
@@ -159,7 +159,7 @@ class _Connection(HTTPSConnection):
     def response_class(  # type: ignore[override]
         self, sock: Any, *args: Any, **kwargs: Any
     ) -> _Answer:
-        """Make an answer; called by http.client."""
+        """Make an answer. http.client calls this."""
         self.answer = _Answer(sock, *args, **kwargs)
         return self.answer
 
@@ -172,11 +172,11 @@ class _Queue:
         self._max_idle = max_idle
 
     def get(self, block: bool = False, timeout: float | None = None) -> _Connection:
-        """Take the newest. urllib3 then looks whether the server has closed it."""
+        """Take the newest. urllib3 then checks whether the server has closed it."""
         oldest = time.monotonic() - self._max_idle
         for connection in reversed(idle[:]):
             if connection.key == self._key and connection.idle_since > oldest:
-                with contextlib.suppress(ValueError):  # another thread was faster
+                with contextlib.suppress(ValueError):  # another thread took it
                     idle.remove(connection)
                     return connection
         raise queue.Empty
@@ -184,12 +184,12 @@ class _Queue:
     def put(
         self, connection: _Connection | None, block: bool = False, timeout: float | None = None
     ) -> None:
-        """Keep a connection if what comes next on it can only answer its next request."""
+        """Keep a connection if it is clean: the next data on it must answer the next request."""
         if connection is None or connection.sock is None:
             return
         answer, connection.answer = connection.answer, None
         if answer is None or not answer.isclosed():
-            # Given back too early. The answer can still be read: the socket stays open for it.
+            # It was returned too early. The answer can still be read: it keeps the socket open.
             connection.sock.close()
         elif connection.home is not idle or not answer.leaves_clean(connection.has_body):
             connection.close()
@@ -203,22 +203,22 @@ class _Queue:
 
 
 class View(HTTPSConnectionPool):
-    """A pool that owns no connection, for all requests with equal key and terms."""
+    """A pool that owns no connection, for all requests with the same key and terms."""
 
     ConnectionCls = _Connection
 
     def __init__(self, key: Key, terms: Terms):
         super().__init__(key.host, key.port, maxsize=1, block=False, **dict(key.options))
-        # Not before: when a pool is garbage, urllib3 closes what is in the queue it began with.
+        # Set it afterwards: urllib3 closes the connections in a pool's first queue with the pool.
         self.pool: Any = _Queue(key, terms.max_idle)
         self._may_repeat = terms.may_repeat
 
     def _make_request(  # type: ignore[override]
         self, conn: Any, method: str, url: str, **options: Any
     ) -> Any:
-        """Send a request, and send it again if a kept connection ended under it and it may be.
+        """Send a request, and repeat it if a kept connection was closed and it may be repeated.
 
-        Without this package each session opens its connection, and never meets that.
+        Without this package, each session opens a new connection, so this can't happen.
         """
         conn.has_body = options.get("body") is not None
         is_kept = not conn.is_closed
@@ -231,20 +231,20 @@ class View(HTTPSConnectionPool):
             return super()._make_request(conn, method, url, **options)
 
     def close(self) -> None:
-        """Do nothing: others use it, too."""
+        """Do nothing: other sessions use it, too."""
 
 
 for _own, _theirs in ((View, HTTPSConnectionPool), (_Connection, HTTPSConnection)):
-    # The messages of urllib3's errors name the class.
+    # urllib3's error messages contain the name of the class.
     _own.__name__ = _own.__qualname__ = _theirs.__name__
     _own.__module__ = _theirs.__module__
 
 
 @functools.lru_cache(maxsize=256)
 def view(key: Key, terms: Terms) -> View:
-    """The view for a key. One that is dropped from the cache loses no connection."""
+    """The view for a key. Views hold no connections, so the cache may drop them."""
     return View(key, terms)
 
 
-after_fork(reset)  # a child closes its copies of the sockets; the parent's stay open
+after_fork(reset)  # a child closes its copies of the sockets; those of the parent stay open
 on_reset(reset)

@@ -22,6 +22,8 @@ comments, which may call a way to use the plugin a door.
 ["line 2: 'of ours': our"]
 >>> problems_in_code("help = 'It is " + "very " * 36 + "long.'")
 ['line 1: a sentence of 39 words: It is very very very very …']
+>>> problems_in_code("a = 1  # " + "word " * 20 + "\\n# " + "word " * 20)
+[]
 >>> problems_in_code("names = {'whoever': 'a door'}")
 []
 >>> problems_in_tests("def test():\\n    'Log in by a door anew.'\\n    fail('Log in by it anew.')")
@@ -62,6 +64,12 @@ INSTEAD = {
     r"of yours": "your",
     r"who(?:so)?ever": "name the person",
     r"what(?:ever)? becomes of": "say what happens to it",
+    r"all the same": "anyway",
+    r"bears?|bore": "has, or carries",
+    r"in vain": "without success",
+    r"lest": "so that … not",
+    r"nobody's": "say whose it is",
+    r"of (?:theirs|mine|hers)": "their",
     r"doors?": "way to use it",
 }
 
@@ -161,14 +169,14 @@ def _strings(tree: ast.AST, *, docstrings: bool = False) -> Iterator[tuple[int, 
 
 def _comments(source: str) -> Iterator[tuple[int, str]]:
     """The comments; those of lines that follow each other are one text."""
-    start, lines = 0, list[str]()
+    start, lines, is_open = 0, list[str](), False
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             alone = not token.line[: token.start[1]].strip()
-            if lines and not (alone and token.start[0] == start + len(lines)):
+            if lines and not (alone and is_open and token.start[0] == start + len(lines)):
                 yield from _paragraphs("\n".join(lines), start)
                 lines = []
-            start = start if lines else token.start[0]
+            start, is_open = start if lines else token.start[0], alone
             lines.append(token.string.lstrip("#: "))
     yield from _paragraphs("\n".join(lines), start)
 

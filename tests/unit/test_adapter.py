@@ -437,7 +437,7 @@ class TestWrapping:
         assert adapter.poolmanager.connection_pool_kw == {"maxsize": 7, "block": True}
 
     def test_options_beside_a_wrapped_adapter_are_refused(self) -> None:
-        with pytest.raises(TypeError, match="max_retries, pool_maxsize: give these to the wrapped"):
+        with pytest.raises(TypeError, match="max_retries, pool_maxsize: pass these to the wrapped"):
             CaveAdapter(wrapped=HTTPAdapter(), pool_maxsize=7, max_retries=3)
 
     def test_an_unknown_option_is_refused(self) -> None:

@@ -201,5 +201,5 @@ def test_a_wrong_auth_argument_is_refused_and_not_shown(
 
 @pytest.mark.parametrize("wrong", ["x", requests.adapters.HTTPAdapter, 5])
 def test_a_wrong_adapter_argument_is_refused(wrong: Any) -> None:
-    with pytest.raises(TypeError, match="wrapped is an adapter"):
+    with pytest.raises(TypeError, match="wrapped must be an adapter"):
         CaveAdapter(wrapped=wrong)
