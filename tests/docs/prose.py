@@ -65,7 +65,7 @@ INSTEAD = {
     r"who(?:so)?ever": "name the person",
     r"what(?:ever)? becomes of": "say what happens to it",
     r"all the same": "anyway",
-    r"bears?|bore": "has, or carries",
+    r"(?:bears|bore)": "has, or carries",
     r"in vain": "without success",
     r"lest": "so that … not",
     r"nobody's": "say whose it is",

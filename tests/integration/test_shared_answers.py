@@ -59,7 +59,7 @@ WITHOUT_BODY = {
 
 @pytest.mark.parametrize("kind", WITHOUT_BODY)
 def test_after_an_answer_without_a_body_the_connection_ends(serve: MakeServer, kind: str) -> None:
-    """Some servers send a body all the same, and it may still be on its way."""
+    """Some servers send a body anyway, and it may still be on its way."""
     server = serve(lambda seen, before: WITHOUT_BODY[kind] if seen.path == "/a" else Do.ANSWER)
     trust(server)
     requests.request("HEAD" if kind == "HEAD" else "GET", f"{server.url}/a")

@@ -192,7 +192,7 @@ def test_we_use_the_server_that_caveclient_saved(run: Run, sandbox: Sandbox) -> 
 
 
 class TestSubclients:
-    """The real clients of services, with our ``AuthClient`` in place of theirs."""
+    """The real clients of services, with our ``AuthClient`` in place of their own."""
 
     @pytest.mark.parametrize(
         "script",

@@ -194,7 +194,7 @@ def test_a_browser_that_does_not_open_is_reported(
     monkeypatch: pytest.MonkeyPatch,
     environ: dict[str, str],
 ) -> None:
-    """The person may paste all the same."""
+    """The person may paste anyway."""
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     child = terminal()

@@ -17,7 +17,7 @@ from .sources import Suite, unpack
 PLUGINS = Path(__file__).with_name("plugins")
 TOKEN = "0123456789abcdef0123456789abcdef"
 TIMEOUT = 400  # seconds
-TEST_TIMEOUT = 40  # seconds; no test of theirs takes longer than 20
+TEST_TIMEOUT = 40  # seconds; none of their tests takes longer than 20
 AT_ONCE = 12  # processes, which wait most of the time
 WITHOUT = "without"
 #: What the plugin is told in each mode; without it, nothing.

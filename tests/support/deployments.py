@@ -1,4 +1,4 @@
-"""Two deployments of the table on this machine, each a sandbox that bears the real names."""
+"""Two deployments of the table on this machine, each a sandbox with the real names."""
 
 from __future__ import annotations
 

@@ -194,7 +194,7 @@ def test_a_response_without_a_status_is_returned(door: Through, url: str) -> Non
 def test_a_wrong_auth_argument_is_refused_and_not_shown(
     give: Callable[..., Any], wrong: Any
 ) -> None:
-    with pytest.raises(TypeError, match=r"write CaveAuth\(\) or CaveAuth\(token\)") as caught:
+    with pytest.raises(TypeError, match=r"use CaveAuth\(\) or CaveAuth\(token\)") as caught:
         give(wrong)
     assert TOKEN not in str(caught.value)
 

@@ -321,7 +321,7 @@ class TestInstallation:
 
     @pytest.mark.parametrize("wrong", ["token", 1, CaveAuth])
     def test_a_wrong_auth_argument_is_refused(self, wrong: Any) -> None:
-        with pytest.raises(TypeError, match=r"write CaveAuth\(\)"):
+        with pytest.raises(TypeError, match=r"use CaveAuth\(\)"):
             install(wrong)
         with install(), pytest.raises(TypeError), acting_as(wrong):
             pass
