@@ -40,6 +40,10 @@ class Kernel:
         :param answers: to what it asks. None: interrupt the kernel in place of an answer.
         """
         self.start(cell)
+        return self.finish(*answers)
+
+    def finish(self, *answers: str | None) -> str:
+        """Wait for the end of a cell that has been started, as :meth:`run` does."""
         left = list(answers)
         shown = []
         for kind, text in self._messages():

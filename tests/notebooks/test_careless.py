@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
@@ -55,6 +56,18 @@ def test_an_interrupt_at_the_last_question_leaves_the_key_saved(
     again = kernel.run(cell)
     assert "You are already logged in" in again
     assert sandbox.token not in shown + again
+
+
+def test_an_interrupt_ends_the_wait_for_a_silent_server(kernel: Kernel) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        kernel.start(f"from cave_auth_adapter import login\nlogin('localhost:{port}')")
+        connection, _ = silent.accept()  # the kernel waits for an answer now
+        kernel.interrupt()
+        began = time.monotonic()
+        assert last_line(kernel.finish()).startswith("KeyboardInterrupt")
+        assert time.monotonic() - began < 5  # a server has ten seconds and more
+        connection.close()
 
 
 def test_a_cell_that_runs_twice_asks_once(kernel: Kernel, cell: str, sandbox: Sandbox) -> None:
