@@ -1,4 +1,4 @@
-"""Sessions that sign, ours and the peers', each with an adapter that needs no network."""
+"""Sessions that sign, ours and the peers', each with an HTTPAdapter that needs no network."""
 
 from __future__ import annotations
 
@@ -29,12 +29,15 @@ PEERS = {
 }
 
 
-class Offline(HTTPAdapter):
-    """Makes the answer that HTTPAdapter would make of what a server sends."""
+class _Offline:
+    """In the place of an adapter's pool manager and of its pools: answers without a network."""
 
-    def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:  # type: ignore[override]
-        raw = HTTPResponse(io.BytesIO(b"{}"), {"Content-Length": "2"}, 200, preload_content=False)
-        return self.build_response(request, raw)
+    def connection_from_host(self, *_: Any, **__: Any) -> _Offline:
+        return self
+
+    def urlopen(self, *_: Any, **__: Any) -> HTTPResponse:
+        body = io.BytesIO(b"{}")
+        return HTTPResponse(body, {"Content-Length": "2"}, 200, preload_content=False)
 
 
 # Kept from before install(), so that sessions with and without it can take turns in one process:
@@ -51,7 +54,9 @@ def untouched(session: requests.Session) -> requests.Session:
 
 def offline(session: requests.Session | None = None) -> requests.Session:
     session = session or requests.Session()
-    session.mount("https://", Offline())
+    adapter = HTTPAdapter()
+    adapter.poolmanager = _Offline()  # type: ignore[assignment]
+    session.mount("https://", adapter)
     return session
 
 

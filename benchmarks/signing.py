@@ -56,11 +56,12 @@ def rows(ratios: dict[str, Spread], result: Result) -> Iterator[Row]:
 
 
 def against_peers(result: Result, alike: Result) -> Iterator[Row]:
-    """Each door is to be below the peers."""
+    """Each way against the peers. The one that signs for CAVE, too, is to take longer."""
     for name, words in OURS.items():
-        for peer in ("caveclient", "google"):
-            ratio = result.ratio(name, peer)
-            yield Row(f"{words} against {PEERS[peer]}", ratio.show(" x"), "< 1 x", ratio.median < 1)
+        ratio, what = result.ratio(name, "caveclient"), f"{words} against {PEERS['caveclient']}"
+        yield Row(what, ratio.show(" x"), "< 1 x", ratio.median < 1)
+        ratio = result.ratio(name, "google")
+        yield Row(f"{words} against {PEERS['google']}", ratio.show(" x"))
     for name, words in OURS.items():
         for peer in ("oauthlib", "authlib"):
             ratio = alike.ratio(name, peer)

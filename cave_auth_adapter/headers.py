@@ -176,7 +176,7 @@ class SignedHeaders(CaseInsensitiveDict[Any]):
 
     def bare(self) -> CaseInsensitiveDict[Any]:
         """The same headers without the signature."""
-        bare = CaseInsensitiveDict(self.items())
+        bare = super().copy()
         if self.is_signed:
             del bare["Authorization"]
         _take_cookies_off(bare)
