@@ -22,7 +22,7 @@ _KEPT = {" ": "\1", "-": "\2"}  # lines are not broken there; no text has them
 # options and their values, quoted words, hosts, paths, NAMES.
 _PROGRAM = (
     r"cave-auth(?: keys| switch)? [a-z-]+|(?:python -m )?pip install|python -m \S+|keyring del"
-    r"|chmod|rm|del|unset|export|Remove-Item|\$env:\w+"
+    r"|chmod|rm|del|attrib|unset|export|Remove-Item|\$env:\w+"
 )
 _ARGUMENT = r"""--(?:as|server) \S+|"[^"\n]*"|'[^'\n]*'|(?=\S*(?:[^a-z\s.,;:)]|[a-z]\.[a-z]))\S+"""
 _COMMAND = re.compile(rf"(?<![\w-])(?:{_PROGRAM})(?:(?<![.,;:]) (?:{_ARGUMENT}))*")

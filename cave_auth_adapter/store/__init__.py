@@ -73,9 +73,10 @@ class TokenStore:
     def _cloud_volume_dir(self) -> Path:
         if named := os.environ.get("CLOUD_VOLUME_DIR"):
             return Path(os.path.expanduser(named))  # a .env file may hold "~", unexpanded
-        # Without HOME and a user name (in a container), "~" is not expanded. Make it absolute:
-        # in the current directory, another user may have made a "~", whose files we would trust.
-        return Path(os.sep, os.path.expanduser("~/.cloudvolume"))
+        # Without HOME and a user name (in a container, in a service of Windows), "~" is not
+        # expanded. In the current directory, another user may have made a "~", whose files we would
+        # trust. So take a place where only an administrator can make one.
+        return Path(os.environ.get("SYSTEMROOT", os.sep), os.path.expanduser("~/.cloudvolume"))
 
     def _usable_directory(self) -> Path:
         if self._directory is None and not (base := self._cloud_volume_dir()).is_absolute():

@@ -37,12 +37,19 @@ _HELD = ".held"  # suffix of a lock file for file systems without locks: it exis
 # fsync(2) on CIFS, on FUSE, on pipes and the like
 _NO_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 
-_MAKE_WRITABLE = (
-    "Set the variable CLOUD_VOLUME_DIR to a directory that you can write to, or set the variable "
-    "CAVE_TOKEN to the token."
-)
-
 T = TypeVar("T")
+
+
+def _make_writable(path: Path, error: OSError | ValueError) -> str:
+    if shells.WINDOWS and isinstance(error, PermissionError) and path.is_file():
+        return (
+            "If another program has it open, close that, and try again. If it is read-only: "
+            f'attrib -r "{path}"'
+        )
+    return (
+        "Set the variable CLOUD_VOLUME_DIR to a directory that you can write to, or set the "
+        "variable CAVE_TOKEN to the token."
+    )
 
 
 def _make_lasting() -> str:
@@ -160,7 +167,7 @@ def locked(path: Path) -> Iterator[Path]:
     except TokenFileError:
         raise
     except (OSError, ValueError) as error:
-        raise refusal(path, error, _MAKE_WRITABLE) from error
+        raise refusal(path, error, _make_writable(path, error)) from error
 
 
 def _lock_of(target: Path) -> BaseFileLock:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cave_auth_adapter import CaveAuth, TokenStore
+from cave_auth_adapter import CaveAuth, TokenStore, shells
 from cave_auth_adapter.login import accounts, login
 from cave_auth_adapter.sandbox import Sandbox
 
@@ -139,13 +139,21 @@ def tokens_at(secrets: Path) -> set[str]:
     return {value for each in files for value in each.values() if isinstance(value, str)}
 
 
+def pasted(command: str) -> list[str]:
+    """The words of a command line, as a POSIX shell or PowerShell reads them."""
+    if not shells.WINDOWS:
+        return shlex.split(command)
+    words = re.findall(r"'((?:[^']|'')*)'|(\S+)", command)
+    return [quoted.replace("''", "'") or plain for quoted, plain in words]
+
+
 @pytest.mark.parametrize("name", ["my lab", "Łódź 神", "it's", "a" * 60, "$HOME", "token2", "é"])
 def test_a_name_may_have_any_characters(run: Run, sandbox: Sandbox, bob: str, name: str) -> None:
     server = host(sandbox.auth_server)
     TokenStore().save(sandbox.token, server)
     result = run("login", server, "--as", name, "--token-stdin", input=bob)
     (command,) = re.findall(r"cave-auth (switch .+)", result.stdout)
-    assert run(*shlex.split(command)).exit_code == 0  # as it can be pasted
+    assert run(*pasted(command)).exit_code == 0
     assert content(sandbox)["token"] == content(sandbox)[name] == bob
     assert run("switch", name).exit_code == 0  # which is in use already
     assert set(content(sandbox).values()) == {bob, sandbox.token}

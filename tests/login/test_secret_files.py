@@ -41,12 +41,15 @@ for number in range(count):
 """
 
 
-def test_eight_processes_save_two_hundred_keys_each_into_one_file(secrets: Path) -> None:
+EACH = 25 if os.name == "nt" else 200  # under Wine, a write takes ten times as long
+
+
+def test_eight_processes_save_many_keys_each_into_one_file(secrets: Path) -> None:
     TokenStore().save(TOKEN, key="before")
-    ends = run_at_once(SAVE_MANY, 8, "200")
+    ends = run_at_once(SAVE_MANY, 8, str(EACH))
 
     assert ends == [("", 0)] * 8
-    expected = {f"{w}-{n}": f"{w:016x}{n:016x}" for w in range(8) for n in range(200)}
+    expected = {f"{w}-{n}": f"{w:016x}{n:016x}" for w in range(8) for n in range(EACH)}
     assert json.loads((secrets / "cave-secret.json").read_text()) == {"before": TOKEN, **expected}
 
 
