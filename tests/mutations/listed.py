@@ -9,7 +9,11 @@ DOORS = "tests/integration/test_doors.py"
 MATRIX = "tests/security/test_leak_matrix.py"
 #: The tests of a file, the most likely ones first; the next are run only if all before pass.
 TESTS = {
-    "origins.py": ("tests/unit/test_origins.py", ROOMS, f"{DOORS} {MATRIX}"),
+    "origins.py": (
+        "tests/unit/test_origins.py tests/unit/test_host_spec.py",
+        ROOMS,
+        f"{DOORS} {MATRIX}",
+    ),
     "hosts.py": ("tests/unit/test_origins.py tests/unit/test_known_hosts.py", ROOMS, DOORS),
     "exchange.py": (
         "tests/unit/test_auth.py tests/unit/test_auth_refusals.py tests/unit/test_adapter.py",

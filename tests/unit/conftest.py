@@ -11,9 +11,20 @@ import pytest
 import requests
 import responses
 
-from cave_auth_adapter import CaveAuth, TokenStore, hosts, runtime, sources, uninstall, watch
+from cave_auth_adapter import (
+    CaveAuth,
+    TokenStore,
+    hosts,
+    installed,
+    mount,
+    runtime,
+    sources,
+    uninstall,
+    watch,
+)
 from cave_auth_adapter.sources import memory, reading
 
+from ..support.hostile import HOSTS, Server, Through
 from ..support.stub import TOKEN, Clock
 
 
@@ -74,3 +85,25 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     for module in (sources, memory, reading, watch, hosts):
         monkeypatch.setattr(module, "time", fake)
     return clock
+
+
+@pytest.fixture(params=["auth", "mount", "install"])
+def through(request: pytest.FixtureRequest) -> Iterator[Through]:
+    """Each way to sign: a function that lets a session send to a server, signed."""
+    auth = CaveAuth(TOKEN, hosts=HOSTS)
+
+    def send_to(server: Server, session: requests.Session | None = None) -> requests.Session:
+        session = session or requests.Session()
+        for prefix in list(session.adapters):
+            session.mount(prefix, server)
+        if request.param == "auth":
+            session.auth = auth
+        elif request.param == "mount":
+            mount(session, auth)
+        return session
+
+    if request.param == "install":
+        with installed(auth):
+            yield send_to
+    else:
+        yield send_to

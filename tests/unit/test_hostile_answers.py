@@ -14,14 +14,12 @@ import requests
 import urllib3
 from requests.adapters import BaseAdapter
 
-from cave_auth_adapter import CaveAdapter, CaveAuth, explain, install, installed, mount
+from cave_auth_adapter import CaveAdapter, CaveAuth, explain, install, mount
 from cave_auth_adapter.hook import Hook
 from cave_auth_adapter.refusals.answers import redirect_target
 
+from ..support.hostile import CAVE, HOSTS, Server, Through
 from ..support.stub import TOKEN
-
-CAVE = "https://cave.example.org"
-HOSTS = ["cave.example.org"]
 
 
 class Keeping(requests.Session):
@@ -31,58 +29,10 @@ class Keeping(requests.Session):
         pass
 
 
-class Server(BaseAdapter):
-    """Gives the first request one answer and the others 200, and records the requests."""
-
-    def __init__(self, **answer: Any):
-        super().__init__()
-        self.answer = answer
-        self.arrived: list[tuple[str, dict[str, str | bytes]]] = []
-
-    def send(self, request: Any, **_: Any) -> requests.Response:
-        self.arrived.append((request.url or "", dict(request.headers)))
-        answer = self.answer if len(self.arrived) == 1 else {}
-        response: Any = requests.Response()
-        response.status_code = answer.get("status", 200)
-        response.headers.update(answer.get("headers", {}))
-        body = answer.get("body", b"")
-        response.raw = urllib3.HTTPResponse(
-            body=io.BytesIO(body) if isinstance(body, bytes) else body, preload_content=False
-        )
-        response.url, response.request, response.connection = request.url, request, self
-        return response
-
-    def close(self) -> None:
-        pass
-
-
 class CutOff(io.BytesIO):
     def read(self, *_: Any) -> bytes:
         raise urllib3.exceptions.ProtocolError("cut off")
 
-
-@pytest.fixture(params=["auth", "mount", "install"])
-def door(request: pytest.FixtureRequest) -> Any:
-    auth = CaveAuth(TOKEN, hosts=HOSTS)
-
-    def through(server: Server, session: requests.Session | None = None) -> requests.Session:
-        session = session or requests.Session()
-        for prefix in list(session.adapters):
-            session.mount(prefix, server)
-        if request.param == "auth":
-            session.auth = auth
-        elif request.param == "mount":
-            mount(session, auth)
-        return session
-
-    if request.param == "install":
-        with installed(auth):
-            yield through
-    else:
-        yield through
-
-
-Through = Callable[..., requests.Session]
 
 LOCATIONS = [
     f"{start}evil.example{end}"
@@ -101,9 +51,11 @@ LOCATIONS = [
 
 @pytest.mark.parametrize("status", [302, 307])
 @pytest.mark.parametrize("location", LOCATIONS)
-def test_an_odd_location_does_not_leak_the_token(door: Through, location: str, status: int) -> None:
+def test_an_odd_location_does_not_leak_the_token(
+    through: Through, location: str, status: int
+) -> None:
     server = Server(status=status, headers={"location": location})
-    session = door(server, Keeping())
+    session = through(server, Keeping())
     with contextlib.suppress(requests.RequestException, ValueError):  # as without us
         session.get(f"{CAVE}/x")
 
@@ -123,17 +75,17 @@ def test_a_plain_location_is_resolved(location: str) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
-def test_a_truncated_body_raises_as_without_us(door: Through, status: int) -> None:
+def test_a_truncated_body_raises_as_without_us(through: Through, status: int) -> None:
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
-        door(Server(status=status, body=CutOff())).get(f"{CAVE}/x")
+        through(Server(status=status, body=CutOff())).get(f"{CAVE}/x")
 
 
 def test_a_token_echoed_by_the_server_is_not_shown(
-    door: Through, caplog: pytest.LogCaptureFixture
+    through: Through, caplog: pytest.LogCaptureFixture
 ) -> None:
     said = {"error": "missing_tos", "data": {"tos_name": TOKEN, "tos_form_url": f"x/{TOKEN}"}}
     body = json.dumps(said).encode()
-    response = door(Server(status=403, body=body)).get(f"{CAVE}/x")
+    response = through(Server(status=403, body=body)).get(f"{CAVE}/x")
 
     assert logging.getLogger("cave_auth_adapter").name in {r.name for r in caplog.records}
     assert TOKEN not in caplog.text
@@ -173,11 +125,11 @@ def test_a_minimal_response_is_accepted(status: int) -> None:
 
 @pytest.mark.parametrize("host", [CAVE, "https://elsewhere.example.org"])
 def test_a_redirect_to_a_login_page_is_a_refusal(
-    door: Through, host: str, caplog: pytest.LogCaptureFixture
+    through: Through, host: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     page = {"Location": f"{host}/sticky_auth/api/v1/authorize"}
     server = Server(status=302, headers=page)
-    assert door(server).get(f"{CAVE}/x", allow_redirects=False).status_code == 302
+    assert through(server).get(f"{CAVE}/x", allow_redirects=False).status_code == 302
 
     assert len(server.arrived) == 1
     (message,) = caplog.messages
@@ -185,8 +137,8 @@ def test_a_redirect_to_a_login_page_is_a_refusal(
 
 
 @pytest.mark.parametrize("url", [f"{CAVE}/x", "https://elsewhere.example.org/x"])
-def test_a_response_without_a_status_is_returned(door: Through, url: str) -> None:
-    assert door(Server(status=None)).get(url).status_code is None
+def test_a_response_without_a_status_is_returned(through: Through, url: str) -> None:
+    assert through(Server(status=None)).get(url).status_code is None
 
 
 @pytest.mark.parametrize("give", [CaveAdapter, install, lambda a: mount(requests.Session(), a)])

@@ -15,8 +15,8 @@ from cave_auth_adapter.errors import Refusal
 from cave_auth_adapter.refusals import remember_token
 from cave_auth_adapter.tokens import Source, Token
 
+from ..support.refusals import answer, followed
 from ..support.stub import TOKEN
-from .test_refusals import answer, followed
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "refusals.md"
 SERVICE = "https://cave.example.org/x"
