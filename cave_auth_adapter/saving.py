@@ -73,18 +73,19 @@ class DeploymentFiles:
     def in_use(self) -> str | None:
         """The token that all tools find for the server; None if there is none.
 
-        It is in the server's own file. The default deployment's can be in ``cave-secret.json``.
+        It is in the server's own file. That of the default deployment can be in
+        ``cave-secret.json`` instead.
 
-        :raises TokenFileError: if a file can't be read.
+        :raises TokenFileError: if the server's own file can't be read.
         """
         own = self._store.load(self.server)
         if own is not None or not self.is_default:
             return own
-        whose = ownership_of_default_file(self._store)
-        is_ours = whose is not None and whose.serves(
-            HostSpec.parse(self.server).origin, is_named=False
-        )
-        return self._store.load() if is_ours else None
+        with contextlib.suppress(TokenFileError):  # `cave-auth doctor` reports it
+            whose = ownership_of_default_file(self._store)
+            if whose and whose.serves(HostSpec.parse(self.server).origin, is_named=False):
+                return self._store.load()
+        return None
 
     def owners_of(self, token: str) -> set[str]:
         """The deployments whose own file holds a token."""

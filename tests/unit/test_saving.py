@@ -164,3 +164,29 @@ def test_a_logout_changes_the_files_of_its_deployment_only(title: str, secrets: 
     assert {path.name for path in paths} == {
         TokenStore().path_for(each).name for each in before.keys() - after.keys()
     }
+
+
+@pytest.mark.parametrize(
+    ("files", "server", "in_use"),
+    [
+        ({}, GLOBAL, None),
+        ({None: OLD}, GLOBAL, OLD),
+        ({None: OLD, GLOBAL: NEW}, GLOBAL, NEW),
+        ({None: OLD, ZETTA: OLD}, GLOBAL, None),  # it is the other deployment's
+        ({None: OLD}, ZETTA, None),
+        ({None: OLD}, LAB, None),
+    ],
+)
+def test_the_token_in_use(files: Files, server: str, in_use: str | None) -> None:
+    put(files)
+    assert DeploymentFiles(server).in_use == in_use
+
+
+def test_a_broken_default_file_keeps_nobody_from_a_switch(secrets: Path) -> None:
+    put({None: OLD})
+    (secrets / "cave-secret.json").write_text("{")
+    assert DeploymentFiles(GLOBAL).in_use is None
+    TokenStore().save(NEW, GLOBAL, "bob")
+    DeploymentFiles(GLOBAL).switch(NEW, None)
+    assert TokenStore().load(GLOBAL) == NEW
+    assert (secrets / "cave-secret.json").read_text() == "{"
