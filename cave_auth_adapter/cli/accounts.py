@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 
 import click
@@ -30,7 +29,7 @@ from ..store import TokenStore
 from ..tokens import LAST_DAY, Token
 from ..words import files, labelled, person, printable, say, short, span
 from .common import FAILED, NO_TOKEN, Server, Url, as_json, exit_code, fail, origin_of, print_json
-from .holding import named_holding
+from .holding import named_holding, warn_of_variables
 
 
 @click.command()
@@ -117,10 +116,10 @@ def logout(server: str | None, account: str | None, revoke: bool) -> None:
     cave-auth logout
     cave-auth logout --revoke     end the key, too
     """
-    holding = named_holding(account, server) if account else _saved(server)
+    holding = _saved(server) if account is None else named_holding(account, server)
     assert holding.token is not None  # noqa: S101 - both have checked it
     token, home = holding.token, holding.auth_servers[0]
-    if server and not account:
+    if server and account is None:
         home = origin_of(server).server
     secret_files = DeploymentFiles(home)
     accepted = _revoke(holding) if revoke else _accepts_default(secret_files, token)
@@ -137,9 +136,7 @@ def logout(server: str | None, account: str | None, revoke: bool) -> None:
         fail(f"The token is from {token.source}; remove it there.")
     if others := ", ".join(printable(each) for each in named(home)):
         say(f"Still saved for {home}: {others}. To use another account: cave-auth switch NAME")
-    for variable in ("CAVE_TOKEN", "CAVE_TOKEN_FILE"):
-        if os.environ.get(variable):
-            say(f"The variable {variable} is set, and still gives a token.", err=True, fg="yellow")
+    warn_of_variables()
     if not paths:
         sys.exit(FAILED)
 

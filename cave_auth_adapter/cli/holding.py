@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from ..diagnose.check import NotTrusted
@@ -11,7 +13,7 @@ from ..saving import named
 from ..service import DEFAULT_SERVER
 from ..store import TokenStore
 from ..tokens import Source, Token
-from ..words import printable
+from ..words import printable, say
 from .common import NO_TOKEN, USAGE, Server, fail, origin_of
 
 server_option = click.option(
@@ -67,3 +69,10 @@ def named_holding(name: str, server: str | None) -> Holding:
     if token is None:
         fail(f"There is no account named {printable(name)!r} for {home}.", NO_TOKEN)
     return Holding((home,), Token(token, Source("file", TokenStore().path_for(home), name)))
+
+
+def warn_of_variables() -> None:
+    """Say which variables give a token, whatever the secret files hold."""
+    for variable in ("CAVE_TOKEN", "CAVE_TOKEN_FILE"):
+        if os.environ.get(variable):
+            say(f"The variable {variable} is set, and still gives a token.", err=True, fg="yellow")

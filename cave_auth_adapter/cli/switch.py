@@ -16,7 +16,7 @@ from ..store import TokenStore
 from ..tokens import Source, Token
 from ..words import files, person, printable, say, table
 from .common import NO_TOKEN, Server, as_json, fail, print_json
-from .holding import home_of, server_with
+from .holding import home_of, server_with, warn_of_variables
 
 _VARIABLE = "CAVE_AUTH_ACCOUNT"
 
@@ -106,6 +106,7 @@ def switch_account(name: str, server: str | None) -> None:
     for each in named(home).keys() - before.keys():
         say(f"The previous account is now named {printable(each)!r}.")
     say(f"{printable(name)!r} is now in use at {home}. Saved in\n{files(paths)}", fg="green")
+    warn_of_variables()
     _tell_variable()
 
 

@@ -104,8 +104,10 @@ def test_switch_warns_of_a_variable_that_takes_precedence(
 ) -> None:
     TokenStore().save(bob, sandbox.auth_server, "bob")
     monkeypatch.setenv("CAVE_AUTH_ACCOUNT", "other\x1b[2J")
+    monkeypatch.setenv("CAVE_TOKEN", bob)
     result = run("switch", "bob")
     assert "CAVE_AUTH_ACCOUNT is set" in result.stderr
+    assert "CAVE_TOKEN is set, and still gives a token" in result.stderr
     assert "\x1b" not in result.output
 
 
@@ -290,7 +292,9 @@ def test_logging_out_of_one_account_keeps_the_others(run: Run, sandbox: Sandbox,
     assert result.exit_code == 0, result.output
     assert content(sandbox) == {"token": sandbox.token}
     assert not is_alive(sandbox, bob)
-    assert run("logout", "--as", "bob").exit_code == 3
+    for name in ("bob", "token", ""):
+        assert run("logout", "--as", name).exit_code == 3
+    assert content(sandbox) == {"token": sandbox.token}
     TokenStore().save("0123456789abcdef", server, "carol")
     result = run("logout", server)
     assert f"Still saved for {server}: carol." in result.stdout

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from keyring import get_keyring, set_keyring
-from keyrings.alt.file import PlaintextKeyring
 
 from cave_auth_adapter import TokenStore, programs
 from cave_auth_adapter.bridges import keyring
@@ -38,7 +37,8 @@ def keyring_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyrings.alt.file.PlaintextKeyring")
     monkeypatch.setenv("CAVE_AUTH_KEYRING", "1")
-    before, backend = get_keyring(), PlaintextKeyring()
+    alt = pytest.importorskip("keyrings.alt.file", reason="keyrings.alt is not installed")
+    before, backend = get_keyring(), alt.PlaintextKeyring()
     set_keyring(backend)
     yield Path(backend.file_path)
     set_keyring(before)
