@@ -1,4 +1,4 @@
-"""Secret files survive killed writers, and ``docs/secret-files.md`` is tested row by row."""
+"""Secret files survive killed writers; docs/secret-file-messages.md is tested row by row."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ..support.systems import needs_links, posix_only
 
 TOKEN, OTHER = "0123456789abcdef" * 2, "fedcba9876543210" * 2
 CAVE = "https://global.daf-apis.com"
-DOC = Path(__file__).parents[2] / "docs" / "secret-files.md"
+DOC = Path(__file__).parents[2] / "docs" / "secret-file-messages.md"
 
 # --- Many writers, and writers that are killed --------------------------------------------
 
