@@ -173,7 +173,9 @@ def test_a_name_that_misleads_is_refused(
     assert not secrets.exists()
 
 
-def test_what_caveclient_wrote_stays(run: Run, sandbox: Sandbox, bob: str, secrets: Path) -> None:
+def test_files_written_by_caveclient_are_kept(
+    run: Run, sandbox: Sandbox, bob: str, secrets: Path
+) -> None:
     """CAVEclient saves under ``token_key=``, anything, and nulls; people add notes."""
     path = TokenStore().save(sandbox.token, sandbox.auth_server)
     written = {

@@ -51,7 +51,7 @@ def test_the_tables_are_those_of_the_code() -> None:
     assert [server for server, *_ in rows("Which hosts")] == [*DEPLOYMENTS]
 
 
-def test_the_ways_to_write_a_host() -> None:
+def test_every_way_to_write_a_host_is_accepted() -> None:
     written = [spec for row in rows("How to write a host") for spec in row if "." in spec]
     assert len(written) == 4
     for spec in [*written, "http://localhost:8000"]:
@@ -77,7 +77,9 @@ def no_source_remains() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("no_source_remains")
-def test_the_order_of_the_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tokens_are_tried_in_the_order_of_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each source of the table wins over all that are below it."""
     secrets = tmp_path / ".cloudvolume" / "secrets"
     secrets.mkdir(parents=True)
@@ -140,7 +142,7 @@ def test_the_commands_print_the_token(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not any(host in call for call in calls[1:])
 
 
-def test_whose_cave_secret_json_is(store_beside: Callable[..., set[str]]) -> None:
+def test_the_owners_of_cave_secret_json(store_beside: Callable[..., set[str]]) -> None:
     assert len(rows("Whose is cave-secret.json?")) == 3
     own, others = "global.daf-apis.com", {"proofreading.zetta.ai", "cave.my-lab.org"}
     assert store_beside({"proofreading.zetta.ai": "same"}) == {"proofreading.zetta.ai"}
@@ -167,7 +169,7 @@ def store_beside(tmp_path: Path) -> Callable[..., set[str]]:
     return served
 
 
-def test_the_entry_of_the_keyring() -> None:
+def test_the_page_names_the_keyring_entry() -> None:
     assert f'`keyring set {keyring.SERVICE} "{keyring.ANY_SERVER}"`' in PAGE
 
 
@@ -180,7 +182,7 @@ def test_every_public_name_is_in_the_reference() -> None:
     assert sorted(kit) == sorted(testing.__all__)
 
 
-def test_the_overview_of_the_reference_names_what_each_page_has() -> None:
+def test_the_overview_of_the_reference_lists_the_names_of_each_page() -> None:
     overview = (ROOT / "docs" / "reference.md").read_text("utf-8")
     rows = re.findall(r"^\| \[.*?\]\((api-\w+\.md)\) \| (.*) \|$", overview, re.MULTILINE)
     assert sorted(page for page, _ in rows) == sorted(page.name for page in API_PAGES)
@@ -191,7 +193,7 @@ def test_the_overview_of_the_reference_names_what_each_page_has() -> None:
             assert re.findall(r"`(\w+)`", names) == entries, page
 
 
-def test_the_map_has_every_room_in_its_order() -> None:
+def test_the_map_lists_every_room_in_order() -> None:
     page = (ROOT / "docs" / "how-it-works.md").read_text("utf-8")
     table = page.partition("| room | its question |\n")[2].partition("\n\n")[0]
     cells = [line.split("|")[1] for line in table.splitlines()[1:]]

@@ -94,7 +94,7 @@ def test_an_answer_pickles_without_a_token(
     assert not tokens.found_in(pickle.dumps(answer))
 
 
-def test_a_session_pickled_under_install_holds_nothing_of_ours(on: None) -> None:
+def test_a_session_pickled_under_install_does_not_contain_us(on: None) -> None:
     session = requests.Session()
     session.get_adapter("https://global.daf-apis.com")
 
@@ -194,7 +194,7 @@ def test_a_copy_of_a_prepared_request_can_be_sent(
     assert answer.json()["cookies"] == {"middle_auth_token": tokens.data}
 
 
-def test_an_exception_of_ours_can_be_pickled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_our_exceptions_can_be_pickled(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker hands its exception to its parent in a pickle."""
     monkeypatch.setenv("CAVE_TOKEN_FILE", "/nowhere/x.json")
     session = mount(requests.Session())

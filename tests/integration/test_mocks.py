@@ -59,7 +59,7 @@ def test_responses_answers_in_place_of_the_network(order: Callable, host: str) -
 
 @orders
 @hosts
-def test_responses_refuses_what_was_not_registered(order: Callable, host: str) -> None:
+def test_responses_refuses_an_unregistered_address(order: Callable, host: str) -> None:
     with order(responses.RequestsMock) as mock:
         mock.assert_all_requests_are_fired = False
         mock.get(f"{host}/x")
@@ -124,7 +124,7 @@ def test_requests_mock_answers_in_place_of_the_network(order: Callable) -> None:
 
 
 @orders
-def test_requests_mock_refuses_what_was_not_registered(order: Callable) -> None:
+def test_requests_mock_refuses_an_unregistered_address(order: Callable) -> None:
     with order(requests_mock.Mocker), pytest.raises(requests_mock.NoMockAddress):
         requests.get(f"{CAVE}/x")
 
@@ -268,7 +268,7 @@ def test_vcr_records_each_request(
     assert len(cassette) == 3
 
 
-def test_vcr_replays_what_was_recorded_without_us(
+def test_vcr_replays_a_cassette_recorded_without_us(
     url: str, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     own = {"Authorization": f"Bearer {sandbox.token}"}
@@ -279,7 +279,7 @@ def test_vcr_replays_what_was_recorded_without_us(
         assert requests.get(url).json() == recorded
 
 
-def test_vcr_refuses_what_is_not_in_the_cassette(
+def test_vcr_refuses_a_request_missing_from_the_cassette(
     url: str, sandbox: Sandbox, on: None, tmp_path: Path
 ) -> None:
     with record(tmp_path / "cassette.yaml", "once"):

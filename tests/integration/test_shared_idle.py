@@ -148,7 +148,7 @@ def deaf(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deaf
 
 
 @pytest.mark.parametrize("how", ["aged", "closed under the request"])
-def test_a_handshake_that_times_out_raises_what_requests_raises(
+def test_a_handshake_that_times_out_raises_the_error_of_requests(
     deaf: Deaf, clock: Callable[[float], None], how: str
 ) -> None:
     """The connect time-out applies, not the longer read time-out."""

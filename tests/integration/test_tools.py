@@ -393,7 +393,7 @@ def test_a_token_given_to_caveclient_is_kept(
     assert result.stdout.split() == ["d4", "d4", "a1", "b2", "c3", "'no_such_argument'"]
 
 
-def test_without_a_token_of_ours_caveclient_finds_its_own(run: Run) -> None:
+def test_without_our_token_caveclient_finds_its_own(run: Run) -> None:
     """CAVEclient sends what is in `cave-secret.json` to any server that is named, as without us."""
     TokenStore().save("a1b2")
     script = f"""

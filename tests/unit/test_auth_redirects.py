@@ -186,7 +186,9 @@ class TestSessionsThatKeepAuth:
         assert stub.sent[1].headers["Authorization"] == BEARER
         assert not holds(TOKEN, stub.sent[2])
 
-    def test_the_callers_authorization_header_goes_along(self, session: requests.Session) -> None:
+    def test_the_callers_authorization_header_follows_the_redirect(
+        self, session: requests.Session
+    ) -> None:
         stub = stubbed(session, redirect(CAVE), Answer())
         session.get(FOREIGN, headers={"Authorization": "Bearer mine"})
         assert stub.sent[1].headers["Authorization"] == "Bearer mine"

@@ -143,12 +143,12 @@ def test_a_lock_that_was_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert str(caught.value).endswith(f'del "{tmp_path / "x.json.held"}"')
 
 
-def test_what_was_written(secrets: Path) -> None:
+def test_written_files_are_named_in_words_of_windows(secrets: Path) -> None:
     path = TokenStore().save("0123456789abcdef")
     told = [each.text for each in look_at_what_was_written(TokenStore(), [])]
     assert f'{path} is there. To remove it: del "{path}"' in told
 
 
-def test_a_path_is_told_whole(secrets: Path) -> None:
+def test_a_path_is_shown_without_a_tilde(secrets: Path) -> None:
     """Neither cmd nor Explorer knows what ``~`` is."""
     assert short(secrets) == str(secrets)

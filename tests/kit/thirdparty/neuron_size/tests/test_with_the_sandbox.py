@@ -9,7 +9,7 @@ def test_the_neurons_of_the_sandbox_have_a_size(cave_sandbox, cave_token, save_t
     assert sum(sizes) == len(cave_sandbox.supervoxels)
 
 
-def test_a_page_of_ones_own_gets_the_sizes_and_no_token(cave_token, save_token, foreign_server):
+def test_my_own_page_gets_the_sizes_and_no_token(cave_token, save_token, foreign_server):
     save_token(cave_token)
     neuron_size.publish({"7": 3}, foreign_server.url)
     assert foreign_server.requests[0].body == b'{"7": 3}'

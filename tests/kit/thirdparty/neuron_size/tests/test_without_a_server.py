@@ -17,7 +17,7 @@ def test_without_a_token_it_says_where_to_put_one(cave_responses):
         neuron_size.size(7)
 
 
-def test_a_token_that_has_ended_is_told_too(cave_responses, save_token):
+def test_an_expired_token_is_reported_too(cave_responses, save_token):
     cave_responses.protect(URL, json={"leaf_ids": []})
     save_token(cave_responses.token)
     cave_responses.revoke()
