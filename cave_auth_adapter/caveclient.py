@@ -1,7 +1,7 @@
-"""``AuthClient`` and ``CAVEclient`` by the names of the CAVE tutorial, for the job of signing.
+"""``AuthClient`` and ``CAVEclient``, with the names of the CAVE tutorial, to sign requests.
 
 Names, arguments and results are those of the ``caveclient`` package (its ``auth.py`` and
-``frameworkclient.py``), so that ours can stand in for them.
+``frameworkclient.py``), so that you can use these classes in their place.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from .store import TokenStore, read_secrets, token_in
 from .tokens import DEFAULT_KEY, Source, Token, check_token
 from .words import html_table, where
 
-# Where CAVEclient remembers which server a datastack belongs to (its datastack_lookup.py); there
-# whatever CLOUD_VOLUME_DIR says.
+# CAVEclient saves the server of each datastack there (its datastack_lookup.py). It ignores
+# CLOUD_VOLUME_DIR.
 _SERVER_OF_DATASTACK = "~/.cloudvolume/secrets/cave_datastack_to_server_map.json"
 
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class TokenRecord(dict[str, Any]):
-    """An API key as the server describes it; ``repr`` does not show the token itself.
+    """An API key, as a dictionary; ``repr`` does not show the token itself.
 
     >>> TokenRecord(id=1, token="0123456789abcdef")
     {'id': 1, 'token': '<hidden>'}
@@ -55,14 +55,14 @@ class AuthClient:
     :param token_file: a secret file to read the token from; None: the first that exists of
         ``CAVE_TOKEN``, ``CAVE_TOKEN_FILE`` and the secret files, as for :class:`CaveAuth`.
     :param token_key: the key of the token in the file; None: ``"token"``.
-    :param token: the token itself; outranks all files.
-    :param server_address: the auth server. Naming it here is trusting it, and no other.
-    :param local_server: the server of a datastack's own services. It is sent a token only if it
-        is trusted by the rules that hold for every host.
+    :param token: the token itself, which outranks all files.
+    :param server_address: the auth server. By naming it, you trust it, and no other.
+    :param local_server: the server of a datastack's own services. It gets a token only if it is
+        trusted by the rules for all hosts.
     :raises InvalidToken: (also a :class:`ValueError`) if ``token`` can't be one.
     :raises InvalidHostSpec: (also a :class:`ValueError`) if ``server_address`` is not one.
 
-    No file is read before the token is asked for; then it follows its file when that changes.
+    No file is read before the token is needed. Later changes of the file are noticed.
 
     >>> AuthClient(token="0123456789abcdef")
     AuthClient(token='<hidden>', server_address='https://global.daf-apis.com')
@@ -87,18 +87,19 @@ class AuthClient:
 
     @property
     def token(self) -> str | None:
-        """The token; None if there is none. Setting it is for this object alone, and saves nothing.
+        """The token; None if there is none.
 
-        Setting None goes back to the files.
+        Set it to use another token with this object; nothing is saved. Set it to None to use the
+        files again.
 
         :raises TokenFileError: if a secret file can't be read or is malformed.
-        :raises InvalidToken: if what is set, or the variable ``CAVE_TOKEN``, can't be a token.
+        :raises InvalidToken: if the new value, or the variable ``CAVE_TOKEN``, can't be a token.
         """
         try:
             return self._auth.token_for(self._server_address)
         except TokenFileError as error:
-            # A file or key that was named and is missing stops a request, with this error. Who
-            # asks for the token gets None, as from CAVEclient; a malformed file raises again.
+            # If the named file or key is missing, a request fails with this error. This property
+            # returns None, as CAVEclient's does; for a malformed file it raises again.
             path = Path(error.filename)
             return token_in(read_secrets(path) or {}, self._token_key, path)
 
@@ -108,7 +109,7 @@ class AuthClient:
 
     @property
     def request_header(self) -> dict[str, str]:
-        """The header that authenticates a request to this server; empty without a token."""
+        """The header that authenticates a request to this server; empty if there is no token."""
         token = self.token
         return {"Authorization": f"Bearer {token}"} if token else {}
 
@@ -116,7 +117,7 @@ class AuthClient:
     def local_server(self) -> str | None:
         """The server of the datastack's own services, ``https://host``; None if there is none.
 
-        In the ``auth`` of a :class:`CAVEclient` it is looked up at the first use.
+        The ``auth`` of a :class:`CAVEclient` looks it up at the first use.
         """
         if self._local_server is None and self._datastack_name is not None:
             self._local_server = self._look_up(self._datastack_name)
@@ -128,12 +129,12 @@ class AuthClient:
 
     @property
     def local_server_filepath(self) -> str | None:
-        """The secret file of the local server, which need not exist; None without a server."""
+        """The path of the local server's secret file; None if there is no local server."""
         server = self.local_server
         return str(self._store.path_for(base_url(server))) if server else None
 
     def get_token(self, token_key: str | None = None) -> None:
-        """Change to the token under a key of the secret file.
+        """Use the token under a key of the secret file.
 
         :param token_key: None: ``"token"``.
         """
@@ -154,7 +155,7 @@ class AuthClient:
     def setup_token(self, make_new: bool = True, open: bool = True) -> None:
         """Print how to get a token.
 
-        :param make_new: a new one; else one that you have already.
+        :param make_new: whether to make a new token; if False, use one that you have already.
         :param open: whether to open the page in a browser.
         """
         if make_new:
@@ -185,30 +186,30 @@ class AuthClient:
     ) -> None:
         """Save a token where this package, CAVEclient, cloud-volume and cloud-files find it.
 
-        It goes to the server's own file and to the token file. For the default server that is
-        ``cave-secret.json`` where none was named; for another server there is none then, so that
+        It is saved in the server's own file and in the token file. If no token file was named, that
+        is ``cave-secret.json`` for the default server; for another server it is left out, so that
         each server keeps its token.
 
-        :param token: None: the one in use.
+        :param token: the token; None: the one in use.
         :param token_key: the key to save it under.
-        :param overwrite: whether another token under this key may be replaced.
-        :param token_file: None: the one given to the constructor, else see above.
+        :param overwrite: whether to replace another token under this key.
+        :param token_file: the token file; None: that of the constructor, or else as above.
         :param switch_token: whether to use this token from now on.
         :param write_to_server_file: whether to write the server's own file.
-        :param ignore_readonly: whether a place that can't be written is only worth a warning.
-        :param local_server: whether to write the file of the local server too, if it has one that
-            is trusted already (so that cloud-volume finds the token there). It is looked up if
-            need be, and its failure to answer is only worth a warning.
-        :raises InvalidToken: if the token can't be one, or there is none; also a ValueError.
-        :raises TokenExists: if ``overwrite`` is False and another token is there in one of the
-            files; then none is written. Also if ``cave-secret.json`` is all that is left to write,
-            and has a token that may be another server's. Also a ValueError, as from CAVEclient.
+        :param ignore_readonly: whether to log a warning, not raise, if a file can't be written.
+        :param local_server: whether to write the local server's file, too, if that server is
+            trusted already, so that cloud-volume finds the token there. If the local server can't
+            be looked up, a warning is logged.
+        :raises InvalidToken: (also a :class:`ValueError`) if there is no token, or it can't be one.
+        :raises TokenExists: (also a :class:`ValueError`) if a file has another token, and
+            ``overwrite`` is False; no file is written then. Also if only ``cave-secret.json`` is
+            left to write, and it has a token that may be another server's.
         :raises TokenFileError: if a file can't be read or written.
         """
         token = self.token if token is None else token
         if token is None:
             raise InvalidToken(
-                f"There is no token to save. Get one at {self._server.settings_page} and give it: "
+                f"There is no token to save. Get one at {self._server.settings_page} and pass it: "
                 "save_token(token=…)."
             )
         paths = self._paths_to_save(token_key, token_file, write_to_server_file)
@@ -230,7 +231,7 @@ class AuthClient:
         return [TokenRecord(asdict(key)) for key in self._server.api_keys()]
 
     def get_user_information(self, user_ids: Iterable[int]) -> list[dict[str, Any]]:
-        """Users by id. Takes an account with more rights than most.
+        """Users by id. The account needs administrator's rights.
 
         :param user_ids: the ``id`` of each.
         :raises CaveAuthError: as all of :class:`AuthServer`.
@@ -238,7 +239,7 @@ class AuthClient:
         return [dict(user) for user in self._server.users(user_ids)]
 
     def get_group_users(self, group_id: int) -> list[dict[str, Any]]:
-        """The users of a group; none if there is no such group. Takes an administrator.
+        """The users of a group; none if there is no such group. The account must be an admin.
 
         :param group_id: the ``id`` of the group.
         :raises CaveAuthError: as all of :class:`AuthServer`.
@@ -257,7 +258,7 @@ class AuthClient:
         return f"{type(self).__name__}({', '.join(arguments)})"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the server, and where the token is from. No server is asked."""
+        """For a notebook: the server, and where the token is from. This asks no server."""
         server = HostSpec.parse(self._server_address).origin
         try:
             token = self._auth.credentials.token_for(server)
@@ -289,7 +290,7 @@ class AuthClient:
         token_file: str | os.PathLike[str] | None,
         token_key: str | None,
     ) -> None:
-        """Change where the token comes from, for every session that we sign."""
+        """Change the source of the token, for every session that this object signs."""
         key = DEFAULT_KEY if token_key is None else token_key
         self._auth.change(token, token_file, key)
         self._given = Token(token, Source("token=")) if token else None
@@ -302,14 +303,14 @@ class AuthClient:
         path = None if named is None else Path(named).expanduser()
         if path is None and self._token_file is not None:
             path = Path(self._token_file).expanduser()
-            path = None if path == own else path  # the one we change to after saving
+            path = None if path == own else path  # after saving, we use the server's own file
         if path is not None:
             return [own, path] if to_server_file and own != path else [path]
         files = DeploymentFiles(self._server_address, key)
         if files.is_default:
             return [shared, own] if to_server_file else [own if own.exists() else shared]
         if to_server_file or own.exists():
-            # What another server's --default put there follows, and so does not outlive its key.
+            # If `login --default` has saved this server's token there, replace it, too.
             present = _token_under(shared, key)
             is_copy = present is not None and present == _token_under(own, key)
             return [shared, own] if is_copy and files.owns(present) else [own]
@@ -329,14 +330,14 @@ class AuthClient:
             if path == self._store.path_for():
                 server = self._server_address.partition("://")[2]
                 remedy = (
-                    "Pass overwrite=True to replace it. To leave it as it is, save yours for this "
-                    f"server alone: cave_auth_adapter.TokenStore().save(token, {server!r})."
+                    "Pass overwrite=True to replace it. To keep it, save your token for this "
+                    f"server only: cave_auth_adapter.TokenStore().save(token, {server!r})."
                 )
             elif path != paths[-1]:
                 remedy = (
                     "Pass overwrite=True to replace it, or write_to_server_file=False to leave it."
                 )
-            raise TokenExists(path, f"holds another token under the key {key!r} already", remedy)
+            raise TokenExists(path, f"already holds another token under the key {key!r}", remedy)
 
     def _save_for_local_server(
         self, token: str, key: str, replaced: str | None, ignore_readonly: bool
@@ -346,8 +347,8 @@ class AuthClient:
         except CaveAuthError as error:
             logger.warning("The token was not saved for the datastack's own server. %s", error)
             return
-        # A file of its own makes a server a trusted one, and what is in local_server may be no
-        # more than the server's word: so only where it is trusted without that.
+        # A file of its own would make the server trusted. But local_server may be what the info
+        # service says, so write it only if the server is trusted already.
         if server and self._trusts_local(server):
             path = self._store.path_for(base_url(server))
             present = _token_under(path, key)
@@ -355,16 +356,16 @@ class AuthClient:
                 _save(path, token, key, True, ignore_readonly)
             else:
                 logger.warning(
-                    "The token was not saved for %s, which has another token, maybe that of "
-                    "another deployment. If it takes tokens of %s: cave-auth trust %s --server %s",
+                    "The token was not saved for %s, which has another token, perhaps of another "
+                    "deployment. If it accepts tokens of %s: cave-auth trust %s --server %s",
                     *(server, self._server_address, server, self._server_address),
                 )
 
     def _may_replace(self, present: str | None, replaced: str | None, local_server: str) -> bool:
-        """Whether what the file of a local server has is this deployment's to replace.
+        """Whether the token in a local server's file belongs to this deployment.
 
-        :param present: the token that is there, if any.
-        :param replaced: the token that was replaced in the own file of the auth server.
+        :param present: the token in that file, if any.
+        :param replaced: the token that was replaced in the auth server's own file.
         """
         home, deployment = (
             deployment_of(HostSpec.parse(base_url(server)).origin)
@@ -372,7 +373,7 @@ class AuthClient:
         )
         if deployment in DEPLOYMENTS or deployment == home:
             return deployment == home
-        # Of no known deployment: it belongs to this one by the caller's word, or by its token.
+        # In no known deployment, it belongs to this one if the caller says so, or by its token.
         return local_server == self._named_local_server or present in (None, replaced)
 
     def _look_up(self, datastack_name: str) -> str:
@@ -386,13 +387,13 @@ class AuthClient:
         return server
 
     def _trusts_local(self, server: str) -> bool:
-        """Whether the rules that hold for every host trust a local server; if not, say it once."""
+        """Whether a local server is trusted by the rules for all hosts; if not, warn once."""
         if self._auth.hosts.trust_known(server):
             return True
         origin = parse_origin(server)
         name = origin.server if origin else server
         warn_once(
-            f"{name!r} is not trusted, so it gets no token. If you know it to be a CAVE server, "
+            f"{name!r} is not trusted, so it gets no token. If you know that it is a CAVE server, "
             f"save a token for it: cave_auth_adapter.TokenStore().save(token, {name!r})"
         )
         return False
@@ -401,12 +402,12 @@ class AuthClient:
 class CAVEclient:
     """A session for one CAVE server and one of its datastacks.
 
-    :param datastack_name: the name of a datastack; None: the global services alone.
-    :param server_address: None: the server that CAVEclient remembers for the datastack, else
-        ``https://global.daf-apis.com``. Naming it here is trusting it.
+    :param datastack_name: the name of a datastack; None: only the global services.
+    :param server_address: the auth server; None: the server that CAVEclient has saved for the
+        datastack, or else ``https://global.daf-apis.com``. By naming a server, you trust it.
     :param auth_token_file: a secret file to read the token from.
     :param auth_token_key: the key of the token in the file; None: ``"token"``.
-    :param auth_token: the token itself; outranks all files.
+    :param auth_token: the token itself, which outranks all files.
     :raises InvalidToken: (also a :class:`ValueError`) if ``auth_token`` can't be one.
     :raises InvalidHostSpec: (also a :class:`ValueError`) if ``server_address`` is not one.
 
@@ -457,7 +458,7 @@ class CAVEclient:
 
         It is looked up at the first use.
 
-        :raises CaveAuthError: as all of :class:`AuthServer`, if the info service does not tell.
+        :raises CaveAuthError: as :class:`AuthServer`, if the info service does not name one.
         """
         return self.auth.local_server
 
@@ -465,9 +466,9 @@ class CAVEclient:
     def session(self) -> Session:
         """A session whose requests to :attr:`server_address` and :attr:`local_server` are signed.
 
-        To the local server only if that is trusted without the info service's word for it: as
-        part of a known deployment, by a secret file of its own, or by ``CAVE_AUTH_HOSTS``. A
-        request to a host that is trusted so looks the local server up first.
+        The local server must be trusted: as part of a known deployment, by a secret file of its
+        own, or by ``CAVE_AUTH_HOSTS``. What the info service says is not enough. The first request
+        to such a host looks up the local server.
         """
         return mount(Session(), self.auth._auth)
 
@@ -479,7 +480,7 @@ class CAVEclient:
 
 
 class _ClientAuth(CaveAuth):
-    """Signs for the server of a client, and for its local server if that is trusted anyway."""
+    """Signs for the server of a client, and for its local server if that is trusted already."""
 
     hosts: _ClientHosts
 
@@ -510,7 +511,7 @@ class _ClientAuth(CaveAuth):
 
 
 class _ClientHosts(NamedHosts):
-    """One server, and its local server where that is one of the known hosts."""
+    """One server, and its local server if that is one of the known hosts."""
 
     def __init__(self, server: str, find_local: Callable[[], str | None]):
         super().__init__([server])
@@ -520,7 +521,7 @@ class _ClientHosts(NamedHosts):
     def trusted_origin(self, url: str) -> Origin | None:
         origin = super().trusted_origin(url)
         if origin is None and (known := self._known.trusted_origin(url)):
-            # What the server says only narrows this down, and is asked only if it matters.
+            # The server's answer can only exclude a known host, so ask it only for these.
             return known if known == parse_origin(self._find_local() or "") else None
         return origin
 
@@ -528,12 +529,12 @@ class _ClientHosts(NamedHosts):
         return super().names(origin) or self._known.names(origin)
 
     def trust_known(self, url: str) -> bool:
-        """Whether the server or the known hosts include that of a URL."""
+        """Whether the host of a URL is the server or a known host."""
         return bool(super().trusted_origin(url) or self._known.trusted_origin(url))
 
 
 class _SecretFile(TokenStore):
-    """A store with one secret file, of any name and in any place."""
+    """A store with one secret file, at any path."""
 
     def __init__(self, path: Path):
         super().__init__(path.parent)
@@ -544,7 +545,7 @@ class _SecretFile(TokenStore):
 
 
 def _save(path: Path, token: str, key: str, overwrite: bool, ignore_readonly: bool) -> bool:
-    """Save a token; return False where it can't be written and that is to be ignored."""
+    """Save a token; return False if the file is read-only and that is ignored."""
     try:
         _SecretFile(path).save(token, key=key, overwrite=overwrite)
     except TokenFileError as error:
@@ -557,26 +558,26 @@ def _save(path: Path, token: str, key: str, overwrite: bool, ignore_readonly: bo
 
 
 def _open(page: str) -> None:
-    import webbrowser  # takes as long to import as half of this package, and is rarely needed
+    import webbrowser  # slow to import, and rarely needed
 
     webbrowser.open(page)
 
 
 def _token_under(path: Path, key: str) -> Any:
-    """What a secret file has under a key; None for nothing, as CAVEclient saves it."""
+    """The value under a key of a secret file; None for an empty one, as CAVEclient saves it."""
     return (read_secrets(path) or {}).get(key) or None
 
 
 def server_of_datastack(datastack_name: str | None) -> str | None:
-    """The server that CAVEclient remembers for a datastack; None if it has no note of it.
+    """The server that CAVEclient has saved for a datastack; None if there is none.
 
-    A note of the domain that CAVE gave up is none.
+    Servers in the domain that CAVE gave up don't count.
     """
     try:
         servers = json.loads(Path(_SERVER_OF_DATASTACK).expanduser().read_text("utf-8"))
         server = servers.get(datastack_name)
     except (OSError, ValueError, AttributeError, RuntimeError):
-        return None  # as CAVEclient does: a note that can't be read is none
+        return None  # CAVEclient ignores a file that it can't read, too
     origin = parse_origin(server) if isinstance(server, str) else None
     return server if origin is not None and not is_retired(origin.host) else None
 

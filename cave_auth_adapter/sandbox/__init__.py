@@ -1,4 +1,4 @@
-"""A small CAVE deployment on this machine, to try and to test tools without the real one."""
+"""A small CAVE deployment on this computer, to try and test tools without the real one."""
 
 from .process import Sandbox
 from .record import RecordedRequest

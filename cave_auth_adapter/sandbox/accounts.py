@@ -1,4 +1,4 @@
-"""What the auth service knows: users, their groups and permissions, and their tokens."""
+"""The data of the auth service: users, their groups and permissions, and their tokens."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class User:
 
 @dataclass
 class Token:
-    """An API key, which lasts, or a login token, which expires."""
+    """An API key, which does not expire, or a login token, which does."""
 
     id: int
     user: User
@@ -212,7 +212,7 @@ class Accounts:
             return token
 
     def find(self, token: str) -> Token | None:
-        """Return a token that is alive, noting that it was used."""
+        """Return a valid token, and note that it was used."""
         with self._lock:
             found = self._tokens.get(token)
             if found is None or (found.expires is not None and found.expires <= time.time()):
@@ -230,11 +230,11 @@ class Accounts:
         return [each for each in self.tokens(user) if each.expires is None and each.listed]
 
     def issued(self) -> list[str]:
-        """Return every token there ever was, whether it is alive or not."""
+        """Return every token that was ever made, valid or not."""
         return list(self._issued)
 
     def remove(self, token: str) -> None:
-        """End a token, if it is alive."""
+        """Revoke a token, if it is valid."""
         with self._lock:
             self._tokens.pop(token, None)
 

@@ -1,4 +1,4 @@
-"""What the deployment has: datasets, their terms of service, tables, and what of them is public."""
+"""The data of the deployment: datasets, terms of service, tables, and which roots are public."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server that has nothing to do with CAVE: it tells what it received, and redirects."""
+"""A server that is not CAVE: it returns the request that it received, or redirects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may do more at the auth service: its four refusals in plain text.
+"""Require an administrator at the auth service, which has four refusals in plain text.
 
 As middle_auth 2.30 says them (neuroglancer_auth/server.py); the one for a superadmin comes from
 middle_auth_client.

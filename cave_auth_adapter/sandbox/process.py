@@ -1,4 +1,4 @@
-"""The caller's side: start the sandbox in a process of its own, talk to it, end it."""
+"""The caller's side: start the sandbox in a process of its own, talk to it, and stop it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _CHILD = (
 
 
 class Sandbox:
-    """A CAVE deployment on this machine, running as long as the `with` block.
+    """A CAVE deployment on this computer, running as long as the `with` block.
 
     `cache_seconds` is how long its services remember the user of a token, or that it has none (300
     at the real ones): a token that a *client* revokes can live that long there.
@@ -202,7 +202,7 @@ class Sandbox:
         return token
 
     def revoke(self, token: str) -> None:
-        """End a token at once, at every service: none keeps it in its cache."""
+        """Revoke a token at once: no service keeps it in its cache."""
         self._call("revoke", token=token)
 
     def clear_caches(self) -> None:
@@ -225,7 +225,7 @@ class Sandbox:
             self._call("auth_service", down=False)
 
     def issued_tokens(self) -> list[str]:
-        """Return every token that the auth service ever gave out, whether it is alive or not."""
+        """Return every token that the auth service ever made, valid or not."""
         tokens: list[str] = self._call("issued_tokens")
         return tokens
 

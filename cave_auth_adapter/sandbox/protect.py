@@ -1,4 +1,4 @@
-"""Who may pass: the decorators of middle_auth_client, which guard every real CAVE service.
+"""Protect the services with the decorators of middle_auth_client, as every real CAVE service does.
 
 Import this only after `AUTH_URL` and its like are set: middle_auth_client reads them once.
 """
@@ -52,23 +52,23 @@ def requires_permission(permission: str, **where: Any) -> Callable[[_View], _Vie
 
 
 def requires_role(dataset: str) -> Callable[[_View], _View]:
-    """Let pass the admins of a dataset."""
+    """Require an admin of a dataset."""
     guard = decorators.auth_requires_dataset_admin(dataset=dataset)
     return cast(Callable[[_View], _View], guard)
 
 
 def requires_superadmin(view: _View) -> _View:
-    """Let pass the admins of the deployment."""
+    """Require an admin of the deployment."""
     return cast(_View, decorators.auth_requires_admin(view))
 
 
 def requires_group(group: str) -> Callable[[_View], _View]:
-    """Let pass the members of a group."""
+    """Require a member of a group."""
     return cast(Callable[[_View], _View], decorators.auth_requires_group(group))
 
 
 def may_know(datastack: str) -> bool:
-    """Whether the caller has the permission to view a datastack, never mind its terms."""
+    """Whether the caller has the permission to view a datastack, with or without accepted terms."""
     return bool(decorators.user_has_permission("view", datastack, "datastack", ignore_tos=True))
 
 

@@ -1,12 +1,12 @@
-"""Fixtures for pytest, with which a tool is tested against CAVE authentication without a network.
+"""Fixtures for pytest, to test a tool's CAVE authentication without a network.
 
 In the ``conftest.py`` beside your tests, at the top::
 
     pytest_plugins = ["cave_auth_adapter.testing"]
 
-It is no entry point on purpose: pytest would then rewrite the whole package as it is imported, in
-every run of everybody who has it installed. (For the same reason: PYTEST_DONT_REWRITE. There is
-no ``assert`` in here, and a conftest may import our names above that line.)
+It is not an entry point of pytest, which would then rewrite the whole package in every test run of
+every user. (PYTEST_DONT_REWRITE: there is no ``assert`` here, and a conftest may import these names
+above that line.)
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
     "foreign_server",
     "cave_responses",
     "cave_sandbox_process",
-    # what they give, for annotations
+    # their types, for annotations
     "CaveResponses",
     "ForeignServer",
     "RecordedRequest",
@@ -39,10 +39,11 @@ __all__ = [
 
 @pytest.fixture
 def cave_secrets_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The directory of secret files, in an empty home directory of the test's own.
+    """The path of the directory of secret files, in an empty home directory.
 
-    ``HOME`` and ``CLOUD_VOLUME_DIR`` lead there, and the variables that hold a token or name a
-    host are unset, so that no token of this machine is found. It does not exist yet.
+    ``HOME`` and ``CLOUD_VOLUME_DIR`` are set to that home directory, and the variables that hold a
+    token or name a host are unset, so the test finds no token of this computer. The directory does
+    not exist yet.
 
     ::
 
@@ -56,7 +57,7 @@ def cave_secrets_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
 
 @pytest.fixture(scope="session")
 def cave_sandbox_process() -> Iterator[Sandbox]:
-    """The sandbox of the whole run, for fixtures of your own that live longer than a test.
+    """The sandbox of the whole run, for your own fixtures with a longer scope than a test.
 
     ::
 
@@ -73,10 +74,10 @@ def cave_sandbox_process() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def cave_sandbox(cave_sandbox_process: Sandbox, cave_secrets_dir: Path) -> Iterator[Sandbox]:
-    """A small CAVE deployment on this machine, with real HTTPS and the real ``middle_auth_client``.
+    """A small CAVE deployment on this computer, with real HTTPS and real ``middle_auth_client``.
 
-    One process serves the whole run; each test starts with no recorded requests, no secret files,
-    no proxy, and ``requests`` accepting the sandbox's certificates. See
+    One process serves the whole run. Each test starts without recorded requests, secret files and
+    proxies, and ``requests`` accepts the sandbox's certificates. See
     :class:`cave_auth_adapter.sandbox.Sandbox`.
 
     ::
@@ -94,9 +95,9 @@ def cave_sandbox(cave_sandbox_process: Sandbox, cave_secrets_dir: Path) -> Itera
 
 @pytest.fixture
 def cave_token(cave_sandbox: Sandbox) -> Iterator[str]:
-    """A new API key of the sandbox's ordinary user; it ends with the test.
+    """A new API key of the sandbox's ordinary user, which is revoked after the test.
 
-    It is saved nowhere: put it where your tool looks for one.
+    It is not saved: put it where your tool looks for a token.
 
     ::
 
@@ -110,7 +111,7 @@ def cave_token(cave_sandbox: Sandbox) -> Iterator[str]:
 
 @pytest.fixture
 def foreign_server(cave_sandbox: Sandbox) -> ForeignServer:
-    """A server that is not CAVE, for a test that no token arrives there.
+    """A server that is not CAVE, to test that no token is sent there.
 
     ::
 
@@ -127,7 +128,7 @@ def foreign_server(cave_sandbox: Sandbox) -> ForeignServer:
 
 @pytest.fixture
 def cave_responses(cave_secrets_dir: Path) -> Iterator[CaveResponses]:
-    """Services that answer as CAVE's do, by means of ``responses``: no process, no connection.
+    """Mock services that answer as CAVE's do, with ``responses``: no process, no connection.
 
     ::
 

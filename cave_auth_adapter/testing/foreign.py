@@ -1,4 +1,4 @@
-"""A server that is not CAVE, for tests that no token arrives there."""
+"""A server that is not CAVE, to test that no token is sent there."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from .traces import assert_bare
 
 
 class ForeignServer:
-    """A server that has nothing to do with CAVE, and records what it receives.
+    """A server that is not CAVE, and records the requests that it receives.
 
     It answers 200 to every path, with the request in JSON; `/redirect?to=URL` redirects. The
-    sandbox's `data_server` has the same `/redirect`, with which a CAVE host leads here:
+    sandbox's `data_server` has the same `/redirect`, so that a CAVE host can redirect here:
     `f"{cave_sandbox.data_server}/redirect?to={foreign_server.url}"`.
 
     >>> import requests
@@ -36,20 +36,19 @@ class ForeignServer:
 
     @property
     def requests(self) -> list[RecordedRequest]:
-        """What arrived since the test began, at either address, oldest first."""
+        """The requests to both addresses since the test began, oldest first."""
         ours = (self.url, self.plain_url)
         return [request for request in self._sandbox.requests() if request.server in ours]
 
     def assert_no_token(self, *tokens: str) -> None:
-        """Fail if a token arrived, or if nothing did: then the test would show nothing.
+        """Fail if a token arrived, or if no request did: then the test would prove nothing.
 
-        Found are: whatever token the sandbox ever gave out, anywhere in a request (headers, Basic
-        credentials, URL, body); any bearer token; any cookie or parameter `middle_auth_token`.
-        A tool that has a bearer token of its own for other servers looks through
-        :attr:`requests` instead.
+        It finds each token that the sandbox has made, anywhere in a request (headers, Basic
+        credentials, URL, body), any bearer token, and any cookie or parameter `middle_auth_token`.
+        If your tool sends other bearer tokens to other servers, check :attr:`requests` instead.
 
-        :param tokens: other tokens to look for.
-        :raises AssertionError: that names the requests and the places, and not the token.
+        :param tokens: more tokens to look for.
+        :raises AssertionError: with the requests and the places, but not the token.
         """
         __tracebackhide__ = True
         assert_bare(self.requests, {*self._sandbox.issued_tokens(), *tokens})

@@ -1,7 +1,7 @@
-"""What a protected service answers: the decisions of middle_auth_client, without its servers.
+"""Decide what a protected service answers, as middle_auth_client does, but without its servers.
 
-They follow ``auth_required``, ``auth_requires_permission`` and ``auth_requires_group`` of
-``middle_auth_client/decorators.py``, and are compared with them in our tests.
+This follows ``auth_required``, ``auth_requires_permission`` and ``auth_requires_group`` of
+``middle_auth_client/decorators.py``. Our tests compare it with them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from requests import PreparedRequest
 
-TOKEN_NAME = "middle_auth_token"  # of the cookie and of the query parameter
+TOKEN_NAME = "middle_auth_token"  # the name of the cookie and of the query parameter
 
 
 class Answer(NamedTuple):
@@ -32,11 +32,11 @@ class Account(NamedTuple):
     terms: Collection[str] | None = None
 
     def has_permission(self, dataset: str, permission: str) -> bool:
-        """Whether the user was given a permission, no matter which terms are accepted."""
+        """Whether the user has a permission, with or without accepted terms."""
         return self.permissions is None or permission in self.permissions.get(dataset, ())
 
     def accepted(self, terms: str | None) -> bool:
-        """Whether the user accepted terms of service; there may be none to accept."""
+        """Whether the user accepted terms of service; True if there are none."""
         return terms is None or self.terms is None or terms in self.terms
 
     def is_member(self, group: str) -> bool:
@@ -45,7 +45,7 @@ class Account(NamedTuple):
 
 
 class Needs(NamedTuple):
-    """What a service wants of the user."""
+    """What a service requires of the user."""
 
     dataset: str | None = None
     permission: str = "view"
@@ -55,7 +55,7 @@ class Needs(NamedTuple):
 
 
 class Visit:
-    """A request as a service looks at it."""
+    """A request as a service sees it."""
 
     def __init__(self, request: PreparedRequest, sticky_auth: str) -> None:
         self.url = request.url or ""
@@ -70,14 +70,14 @@ class Visit:
 
     @property
     def token(self) -> str:
-        """The token: a header outranks a parameter, and that one a cookie."""
+        """The token. A header outranks a parameter, and a parameter a cookie."""
         if self.authorization:
             return self.authorization.split(" ")[1]
         return self.parameter or self._cookie
 
 
 def judge(visit: Visit, accounts: Mapping[str, Account], needs: Needs) -> Answer | None:
-    """The answer to a request that may not pass; None if it may."""
+    """The refusal of a request; None if it is allowed."""
     if visit.is_preflight:
         return None
     if visit.authorization and not visit.authorization.startswith("Bearer "):
@@ -133,7 +133,7 @@ def _cookie_for_parameter(visit: Visit) -> Answer:
 
 
 def _to(page: str, visit: Visit) -> Answer:
-    """A redirect to a page of the auth service that leads back afterwards."""
+    """A redirect to a page of the auth service, which redirects back afterwards."""
     return Answer(302, {"Location": f"{page}?redirect={quote(visit.url)}"}, "")
 
 

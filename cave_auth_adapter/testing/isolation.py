@@ -1,4 +1,4 @@
-"""A home directory and an environment in which no token of this machine is found."""
+"""A home directory and an environment without the tokens of this computer."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _TOKEN_SOURCES = (
     *("CAVE_AUTH_HOSTS", "CAVE_AUTH_KEYRING"),
     *("CLOUD_FILES_DIR", "NETRC"),
 )
-# cloud-volume and cloud-files work out where their files are when they are imported, and keep
-# each token they found for the life of the process (cloudvolume/secrets.py, cloudfiles/secrets.py).
+# cloud-volume and cloud-files decide where their files are when they are imported, and cache each
+# token for the life of the process (cloudvolume/secrets.py, cloudfiles/secrets.py).
 _PLACES = {
     ("cloudvolume.secrets", "HOME"): "",
     ("cloudvolume.secrets", "CLOUD_VOLUME_DIR"): ".cloudvolume",
@@ -33,10 +33,10 @@ _CACHES = {
 
 @contextlib.contextmanager
 def isolated_home(home: Path) -> Iterator[Path]:
-    """Live in an empty home directory for a while; yields the directory of its secret files."""
-    # Not the monkeypatch of the test, whose undo() must not bring back the real home directory.
+    """Use an empty home directory in the block; yields the path of its secret files."""
+    # Not the test's monkeypatch, whose undo() would restore the real home directory.
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("HOME", "USERPROFILE"):  # the second one is for Windows
+        for name in ("HOME", "USERPROFILE"):  # Windows uses the second
             patch.setenv(name, str(home))
         # The same directory for all: CAVEclient does not know CLOUD_VOLUME_DIR.
         patch.setenv("CLOUD_VOLUME_DIR", str(home / ".cloudvolume"))
@@ -52,7 +52,7 @@ def isolated_home(home: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def accepting(certificates: dict[str, str]) -> Iterator[None]:
-    """Let clients accept other certificates for a while, and use no proxy."""
+    """Let clients accept other certificates, and use no proxy, in the block."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
             patch.delenv(name)
@@ -62,7 +62,7 @@ def accepting(certificates: dict[str, str]) -> Iterator[None]:
 
 
 def _forget_tokens() -> None:
-    """Forget what was found before, in place: ``install()`` has put its own caches there."""
+    """Clear the caches, in place: ``install()`` has put its own caches there."""
     for module, attribute in _CACHES.items():
         getattr(sys.modules.get(module), attribute, {}).clear()
     runtime.reset()

@@ -1,4 +1,4 @@
-"""Protected services without a server, on top of the library ``responses``."""
+"""Mock CAVE's protected services with the library ``responses``."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ..sandbox import RecordedRequest
 from .guard import Account, Answer, Needs, Visit, judge
 from .traces import assert_bare
 
-if TYPE_CHECKING:  # of the extra `testing`; the other fixtures do without it
+if TYPE_CHECKING:  # only the extra `testing` has it; the other fixtures don't need it
     from responses import CallList, RequestsMock
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-# What a browser is sent to. Its own answer is HTML with status 200, which fools many a program.
+# The pages that browsers are redirected to. They answer 200 with HTML, which fools many programs.
 _PAGES = re.compile(r"https://[^/?#]+/sticky_auth/api/v1/(authorize|tos/\d+/accept)(\?|$)")
 _DEFAULT_AUTH_SERVER = "global.daf-apis.com"
 
@@ -27,11 +27,11 @@ Callback = Callable[[PreparedRequest], tuple[int, Mapping[str, str], "str | byte
 
 
 class CaveResponses:
-    """Services that answer as CAVE's protected services do, within this process.
+    """Mock services that answer as CAVE's protected services do, in this process.
 
-    A request that the service would refuse gets the refusal, to the letter: 302 to the login
-    page, 401, 400 or 403. Others get the answer that was given to :meth:`protect`. Requests to
-    any other URL fail with a ``ConnectionError``, unless it is registered at :attr:`mock`.
+    A request that the service would refuse gets exactly its refusal: 302 to the login page, 401,
+    400 or 403. Other requests get the answer that you pass to :meth:`protect`. Requests to any
+    other URL fail with a ``ConnectionError``, unless you register it with :attr:`mock`.
 
     >>> import requests
     >>> cave_responses = getfixture("cave_responses")  # in a test: an argument of that name
@@ -45,14 +45,14 @@ class CaveResponses:
     (401, 'invalid_token')
     """
 
-    token: str  #: a token that is accepted, of a user who may do everything
-    mock: RequestsMock  #: what answers; for other servers: ``cave_responses.mock.get(url)``
+    token: str  #: an accepted token, of a user who may do everything
+    mock: RequestsMock  #: the mock; for other servers: ``cave_responses.mock.get(url)``
 
     def __init__(self, mock: RequestsMock, *, auth_server: str | None = None) -> None:
-        """Answer by means of a mock that is active.
+        """Answer with an active mock.
 
-        :param auth_server: where refusals lead to; None: the auth server of the deployment that
-            the service's host belongs to, and that of MICrONS for an unknown host.
+        :param auth_server: the auth server of the refusals; None: that of the host's deployment, or
+            that of MICrONS for an unknown host.
         """
         self.mock = mock
         self._auth_server = auth_server
@@ -67,7 +67,7 @@ class CaveResponses:
 
     @property
     def calls(self) -> CallList:
-        """What was requested, and what was answered."""
+        """The requests and their answers."""
         return self.mock.calls
 
     def protect(
@@ -84,21 +84,22 @@ class CaveResponses:
         headers: Mapping[str, str] | None = None,
         callback: Callback | None = None,
     ) -> None:
-        """Answer requests to a URL, of any method, if their token may pass.
+        """Answer requests to a URL, of any method, if their token is allowed.
 
-        Protecting a URL again replaces what was there.
+        Protecting a URL again replaces its answer.
 
-        :param url: with a query: that query alone; without: any. A pattern is searched for.
-        :param dataset: what the user needs a permission on.
+        :param url: a URL. With a query it matches only this query; without one, any. A pattern is
+            searched for in the URL.
+        :param dataset: the dataset that the user needs a permission on.
         :param permission: the permission on that dataset.
         :param terms: the name of the terms of service of that dataset.
         :param group: a group that the user needs to be in.
         :param json: the answer; or ``body``, ``status`` and ``headers``.
-        :param callback: makes the answer, as a callback of ``responses`` does.
-        :raises ValueError: for terms without a dataset, which they belong to.
+        :param callback: makes the answer, like a callback of ``responses``.
+        :raises ValueError: for terms without a dataset.
         """
         if terms is not None and dataset is None:
-            raise ValueError("terms= are the terms of a dataset: give dataset= too")
+            raise ValueError("terms= are the terms of a dataset: pass dataset=, too")
         needs = Needs(dataset, permission, terms, self._terms_id(terms), group)
         given = _answer(json, body, status, headers or {})
 
@@ -107,7 +108,7 @@ class CaveResponses:
             visit = Visit(request, self._sticky_auth(request))
             refusal = judge(visit, self._accounts, needs)
             status, told, content = refusal or (callback(request) if callback else given)
-            # RFC 9110, section 9.3.2. `responses` would send it, and requests fail over it.
+            # RFC 9110, section 9.3.2. `responses` would send a body, and requests would fail.
             return status, told, "" if request.method == "HEAD" else content
 
         for method in _METHODS:
@@ -124,9 +125,10 @@ class CaveResponses:
     ) -> str:
         """Accept a token from now on, and return it.
 
-        :param token: None: a new one. One that is accepted already: its user changes.
-        :param permissions: dataset -> permissions, as ``{"minnie65": ["view"]}``. None: all, and
-            so for the next two.
+        :param token: the token; None: a new one. For a token that is accepted already, the user
+            changes.
+        :param permissions: dataset -> permissions, as ``{"minnie65": ["view"]}``. None: all; the
+            same for ``groups`` and ``terms``.
         :param groups: the groups that the user is in.
         :param terms: the names of the terms of service that the user has accepted.
         """
@@ -135,7 +137,7 @@ class CaveResponses:
         return token
 
     def revoke(self, token: str | None = None) -> None:
-        """Accept a token no longer.
+        """Stop accepting a token.
 
         :param token: None: :attr:`token`.
         :raises KeyError: if it was not accepted.
@@ -143,11 +145,11 @@ class CaveResponses:
         del self._accounts[token or self.token]
 
     def assert_no_token_elsewhere(self, *tokens: str) -> None:
-        """Fail if a token was sent to a URL that is not protected, or if nothing was sent there.
+        """Fail if a token was sent to a URL that is not protected, or if no request was sent there.
 
-        :param tokens: what to look for besides the tokens that are accepted. A bearer token or a
-            ``middle_auth_token`` is found whatever its value.
-        :raises AssertionError: that names the requests and the places, and not the token.
+        :param tokens: more tokens to look for, beside the accepted ones. Any bearer token or
+            ``middle_auth_token`` is found, too.
+        :raises AssertionError: with the requests and the places, but not the token.
         """
         __tracebackhide__ = True
         elsewhere = [
@@ -158,7 +160,7 @@ class CaveResponses:
         assert_bare(elsewhere, {*self._accounts, self.token, *tokens})
 
     def _terms_id(self, terms: str | None) -> int:
-        """Terms of service are numbered from 1 as they appear."""
+        """The number of terms of service: from 1, in order of appearance."""
         if terms is None:
             return 0
         if terms not in self._terms:

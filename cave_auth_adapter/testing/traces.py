@@ -1,4 +1,4 @@
-"""Where in a request a token can be found."""
+"""Find tokens in a request."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from .guard import TOKEN_NAME
 
 
 def assert_bare(received: Iterable[RecordedRequest], tokens: Collection[str]) -> None:
-    """Raise an AssertionError unless something was received, and all of it without a token.
+    """Raise an AssertionError if a request has a token, or if there is no request.
 
-    :param tokens: what is looked for anywhere. A bearer token or a ``middle_auth_token`` is found
-        whatever its value.
+    :param tokens: the tokens to look for anywhere. Any bearer token or ``middle_auth_token`` is
+        found, too.
     """
     __tracebackhide__ = True  # pytest shows the line of the test
     received = list(received)
     if not received:
         raise AssertionError(
-            "Nothing arrived, so this shows nothing. Did the request fail before it was sent? "
-            "If it is right that none was sent, assert that `requests` is empty."
+            "No request arrived, so this proves nothing. Did the request fail before it was sent? "
+            "If none should be sent, assert that `requests` is empty."
         )
     found = [
         f"  {request.method} {request.url.partition('?')[0]}: in {', '.join(places)}"
@@ -34,7 +34,7 @@ def assert_bare(received: Iterable[RecordedRequest], tokens: Collection[str]) ->
 
 
 def places_of_tokens(request: RecordedRequest, tokens: Collection[str]) -> list[str]:
-    """Name the parts of a request that hold a token, without showing it.
+    """The parts of a request that hold a token. The token is not shown.
 
     >>> header = [("X-Key", "0123456789abcdef")]
     >>> request = RecordedRequest("", "GET", "https://a.example/", header, b"")
@@ -66,7 +66,7 @@ def _holds(text: str, tokens: Collection[str]) -> bool:
 
 
 def _readable(value: str) -> str:
-    """A header with the credentials of the Basic scheme decoded (RFC 7617)."""
+    """The value of a header, with Basic credentials decoded (RFC 7617)."""
     scheme, _, credentials = value.partition(" ")
     if scheme.lower() != "basic":
         return value

@@ -276,7 +276,7 @@ def test_a_test_without_a_foreign_request_is_refused(
     cave_responses.protect(SERVICE)
     requests.get(SERVICE, headers=bearer(cave_responses.token))
     requests.get(SERVICE)  # and on to the login page, which is CAVE too
-    with pytest.raises(AssertionError, match="Nothing arrived"):
+    with pytest.raises(AssertionError, match="No request arrived"):
         cave_responses.assert_no_token_elsewhere()
 
 
