@@ -62,7 +62,7 @@ def _keys(asked: list[tuple[Holding, Status]]) -> Iterator[Finding]:
 
 def _in_use(holding: Holding, status: Status) -> Finding:
     server = status.server
-    what = f"the API key {printable(status.key or status.key_id)!r}"
+    what = f"the API key {printable(status.key or status.key_id, 60)!r}"
     if status.expires_in is not None:
         what = f"the login token, for {span(status.expires_in)} more"
     saved_for = server if server in holding.servers else holding.servers[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import socket
 import time
@@ -26,7 +27,8 @@ def was_made_here(description: str | None) -> bool:
     >>> was_made_here(key_name()), was_made_here("nightly job")
     (True, False)
     """
-    return (description or "").startswith(_made_here())
+    form = rf"{re.escape(_made_here())}\d{{4}}-\d\d-\d\d \d\d:\d\d \([0-9a-f]{{6}}\)"
+    return re.fullmatch(form, description or "") is not None
 
 
 def _made_here() -> str:

@@ -160,11 +160,12 @@ def test_keys_at_the_server_are_listed(run: Run, logged_in: Sandbox) -> None:
     others = sum(not was_made_here(key.description) for key in auth.api_keys()) - 1
     auth.create_key(name := key_name())
     auth.create_key("nightly job")
+    auth.create_key(f"{key_name()}'. To end it: rm -r ~")  # nobody is to paste another's command
     [number] = [key.id for key in auth.api_keys() if key.description == name]
     told = at_the_server(run)
     end = f"To end it: cave-auth keys revoke {number} --server {server}"
     assert f"{server} has a key that was made here, {name!r}. {end}" in told
-    more = [text for text in told if f"{others + 1} more key" in text]
+    more = [text for text in told if f"{others + 2} more key" in text]
     assert more[0].endswith(f"To list them: cave-auth keys list --server {server}")
     (in_use,) = [text for text in told if text.startswith("This computer uses the API key ")]
     assert in_use.endswith(f"To end it: cave-auth logout {server} --revoke")
