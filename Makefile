@@ -17,7 +17,7 @@ IN_PARALLEL := -m pytest --numprocesses=$(WORKERS) --maxprocesses=8 --dist=works
 PYTEST := $(BIN)/python $(IN_PARALLEL)
 # What `make windows` runs: what differs on Windows is files, the command line and the login.
 ON_WINDOWS := tests/unit tests/cli tests/login tests/integration/test_doors.py \
-    tests/integration/test_lifecycle.py
+    tests/integration/test_lifecycle.py tests/integration/programs/test_run.py
 # What `make test` runs: the doctests, the rooms one by one, the command line, and each door once
 # from its caller to a real protected service.
 QUICK := cave_auth_adapter cave_auth_startup/imports.py tests/unit tests/cli tests/integration/test_doors.py

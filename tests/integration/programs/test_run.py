@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ...support.sandbox import Tokens
+from ...support.systems import needs_tools, posix_only
 from .environments import CAVE_AUTH, GET, Script, Start
 
 
@@ -54,7 +56,7 @@ def test_a_child_process_is_signed(url: str, tokens: Tokens, run: Start, script:
     assert run(parent, url).stdout == f"{tokens.data}\n"
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 def test_multiprocessing_workers_are_signed(
     url: str, tokens: Tokens, run: Start, script: Script, method: str
 ) -> None:
@@ -75,6 +77,7 @@ def test_multiprocessing_workers_are_signed(
     assert result.stdout == f"{tokens.data}\n", result.stderr
 
 
+@needs_tools
 def test_the_cloudfiles_command_is_signed(info: str, run: Start) -> None:
     result = run("cloudfiles", "cat", info)
 
@@ -82,6 +85,7 @@ def test_the_cloudfiles_command_is_signed(info: str, run: Start) -> None:
     assert "cave-auth" not in result.stderr  # its own libraries may warn, of an old Python say
 
 
+@needs_tools
 def test_the_cloudfiles_command_can_copy(info: str, run: Start, tmp_path: Path) -> None:
     result = run("cloudfiles", "cp", info, f"{tmp_path}/copy")
 
@@ -101,6 +105,7 @@ def test_a_missing_command_is_an_error(run: Start, command: str) -> None:
     assert re.fullmatch(rf"cave-auth: .*{re.escape(command)}.*\n", result.stderr)
 
 
+@posix_only
 def test_a_command_that_is_not_executable_is_an_error(run: Start, tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("x")
     result = run("./plain")
@@ -109,6 +114,7 @@ def test_a_command_that_is_not_executable_is_an_error(run: Start, tmp_path: Path
     assert result.stderr.count("\n") == 1
 
 
+@posix_only
 def test_a_command_with_a_missing_interpreter_is_an_error(run: Start, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     broken.write_text("#!/nowhere/python\n")
@@ -141,16 +147,39 @@ def test_exit_codes_pass_through(run: Start, code: int) -> None:
 
 
 def test_arguments_pass_through(run: Start) -> None:
-    arguments = ["--help", "-h", "--version", "-x", "--", "a b", "", "*", "é"]
+    arguments = [
+        "--help",
+        "-h",
+        "--version",
+        "-x",
+        "--",
+        "a b",
+        "",
+        "*",
+        "é",
+        'c"d',
+        "it's",
+        "e\\",
+        "%PATH%",
+    ]
     result = run("-c", "import sys; print(ascii(sys.argv[1:]))", *arguments)
 
     assert result.stdout == f"{arguments!a}\n"
+
+
+def test_a_path_with_blanks_and_umlauts_is_run(run: Start, script: Script, tmp_path: Path) -> None:
+    (tmp_path / "mein Ordner ü").mkdir()
+    path = script("import sys; sys.exit(9)", "mein Ordner ü/skript ä.py")
+    for form in (path, path.relative_to(tmp_path), path.as_posix()):
+        result = run(form)
+        assert (result.returncode, result.stderr) == (9, "")
 
 
 def test_stdin_passes_through(run: Start) -> None:
     assert run("-c", "print(input())", input="from stdin\n").stdout == "from stdin\n"
 
 
+@posix_only
 def test_the_program_replaces_the_command(run: Start) -> None:
     """So that signals, job control and the limits of a queue reach the program itself."""
     result = run("-c", "import os; print(os.getppid())")
@@ -168,6 +197,7 @@ WAITING = """
 """
 
 
+@posix_only
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -15), (signal.SIGINT, 7)])
 def test_signals_pass_through(
     script: Script, tmp_path: Path, number: signal.Signals, code: int
@@ -183,16 +213,16 @@ def test_signals_pass_through(
             process.kill()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGPIPE, signal.SIGTERM])
-def test_signal_handlers_are_as_without_us(
-    run: Start, start: Start, number: signal.Signals
-) -> None:
-    code = f"import signal; print(signal.getsignal({int(number)}))"
+@posix_only
+@pytest.mark.parametrize("number", ["SIGINT", "SIGPIPE", "SIGTERM"])
+def test_signal_handlers_are_as_without_us(run: Start, start: Start, number: str) -> None:
+    code = f"import signal; print(signal.getsignal(signal.{number}))"
     default = start([sys.executable, "-c", code]).stdout
 
     assert re.sub("0x.*", "", run("-c", code).stdout) == re.sub("0x.*", "", default)
 
 
+@posix_only
 def test_a_program_that_is_not_python_runs_with_a_warning(run: Start) -> None:
     result = run("echo", "hello")
 
@@ -201,6 +231,7 @@ def test_a_program_that_is_not_python_runs_with_a_warning(run: Start) -> None:
     assert "echo is not a Python program" in result.stderr
 
 
+@posix_only
 def test_python_started_by_a_shell_script_is_signed(
     url: str, tokens: Tokens, run: Start, script: Script, tmp_path: Path
 ) -> None:
