@@ -121,7 +121,7 @@ class TokenStore:
         return [doubt for _, doubt in self._judged() if doubt is not None]
 
     def own_files(self, names: Iterable[str] | None = None) -> dict[str, Path]:
-        """Each server with a secret file of its own, trusted or not -> the path of the file.
+        """Each server with a secret file of its own, trusted or not -> its path; sorted by server.
 
         :param names: the names in the directory; None: list it.
         :raises TokenFileError: if the directory can't be listed.
@@ -130,7 +130,8 @@ class TokenStore:
         names = files.names_in(directory) if names is None else names
         names = (name for name in names if name.endswith(_SERVER_SUFFIX))
         found = {name.removesuffix(_SERVER_SUFFIX).replace(_COLON, ":"): name for name in names}
-        return {server: directory / found[server] for server in found if trusted_by_file(server)}
+        servers = sorted(filter(trusted_by_file, found))
+        return {server: directory / found[server] for server in servers}
 
     def holding(self, token: str) -> list[Path]:
         """The secret files, under any name, that hold a token, under any key.
