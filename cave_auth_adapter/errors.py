@@ -55,7 +55,15 @@ class InvalidToken(CaveAuthError, ValueError):
 
 
 class LoginFailed(CaveAuthError):
-    """The login did not complete: it timed out, or you declined it."""
+    """The login did not complete: it timed out, you declined it, or it is not possible.
+
+    >>> from cave_auth_adapter import login
+    >>> try:
+    ...     login(account="token")
+    ... except LoginFailed as error:
+    ...     print(error)
+    'token' can't be the name of an account. ...
+    """
 
 
 class TokenFileError(CaveAuthError, OSError):
@@ -88,11 +96,31 @@ class TokenExists(TokenFileError, ValueError):
     """The file holds another token already, and ``overwrite`` is False.
 
     It is a :class:`ValueError`, too: that is what CAVEclient raises.
+
+    >>> import tempfile
+    >>> from cave_auth_adapter import TokenStore
+    >>> store = TokenStore(tempfile.mkdtemp())
+    >>> _ = store.save("0123456789abcdef")
+    >>> try:
+    ...     store.save("fedcba9876543210")
+    ... except TokenExists:
+    ...     print("not replaced")
+    not replaced
     """
 
 
 class Refusal(CaveAuthError, HTTPError):
     """A CAVE service refused a request. It is a :class:`requests.HTTPError`.
+
+    >>> from cave_auth_adapter import raise_for_auth
+    >>> response = Response()
+    >>> response.status_code, response.url = 401, "https://global.daf-apis.com/info"
+    >>> response.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+    >>> try:
+    ...     raise_for_auth(response)
+    ... except Refusal as error:
+    ...     print(type(error).__name__, error.host, error.source)
+    TokenRefused global.daf-apis.com None
 
     :ivar response: the answer, a :class:`requests.Response`.
     :ivar host: ``host`` or ``host:port`` of the service.
@@ -115,15 +143,15 @@ class Refusal(CaveAuthError, HTTPError):
 
 
 class TokenNotFound(Refusal):
-    """The service wants a token, but the request had none."""
+    """The service wants a token, but the request had none. See :class:`Refusal`."""
 
 
 class TokenRefused(Refusal):
-    """The token is invalid or has expired, or its header is malformed."""
+    """The token is invalid or has expired, or its header is malformed. See :class:`Refusal`."""
 
 
 class TermsNotAccepted(Refusal):
-    """The account has not accepted the terms of service.
+    """The account has not accepted the terms of service. See :class:`Refusal`.
 
     :ivar form_url: the address of the form, as the server gave it.
     """
@@ -135,6 +163,17 @@ class PermissionMissing(Refusal):
     """The account lacks a permission or role on a dataset, a group membership, or a privilege.
 
     The attributes tell which; the others are None.
+
+    >>> import io
+    >>> from cave_auth_adapter import raise_for_auth
+    >>> response = Response()
+    >>> response.status_code, response.url = 403, "https://minnie.microns-daf.com/info"
+    >>> response.raw = io.BytesIO(b"Requires membership of group: my_lab")
+    >>> try:
+    ...     raise_for_auth(response)
+    ... except PermissionMissing as error:
+    ...     print(error.group)
+    my_lab
 
     :ivar dataset: the dataset.
     :ivar permission: the permission on it, such as ``"view"``.
@@ -151,11 +190,17 @@ class PermissionMissing(Refusal):
 
 
 class ServerUnreachable(CaveAuthError, RequestsConnectionError):
-    """The server can't be reached, or does not send a complete answer in time."""
+    """The server can't be reached, or does not send a complete answer in time.
+
+    It is a :class:`requests.ConnectionError`, too. :func:`login` raises it, for example.
+    """
 
 
 class UnexpectedAnswer(CaveAuthError, HTTPError):
     """The server's answer is neither what was asked for nor a refusal.
+
+    It is a :class:`requests.HTTPError`, too. :func:`login` raises it, for example, for a server
+    that answers with an error of its own.
 
     :ivar response: the answer, a :class:`requests.Response`.
     """

@@ -11,7 +11,7 @@ from ..install import install, uninstall
 def load_ipython_extension(_shell: object) -> None:
     """Sign the requests of every session in the kernel: ``%load_ext cave_auth_adapter``.
 
-    It prints one line about the tokens in use, without asking a server.
+    It prints one line about the tokens in use, without asking a server. ``%unload_ext`` stops it.
     """
     from ..diagnose.overview import in_use
 
