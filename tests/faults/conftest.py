@@ -21,7 +21,7 @@ from ..support.stub import TOKEN
 
 T = TypeVar("T")
 LIMIT = 30  # seconds; what takes longer hangs
-STALLS = 0.3  # seconds until a time-out where a server stalls
+STALLS = 1.0  # seconds until a time-out where a server stalls; it may save a token meanwhile
 
 
 @pytest.fixture(autouse=True)
