@@ -22,11 +22,11 @@ from .headers import (
     SignedHeaders,
     bearer_token,
     comes_from_netrc,
+    copy_added_headers,
     copy_of,
     discard,
     has_cookie,
-    is_nobodys,
-    keep_changes,
+    has_empty_bearer,
     keep_out_of_jars,
     rewind,
     signed_copy,
@@ -139,7 +139,7 @@ class Exchange:
         self._options = options
         self._lenient = lenient
         self._led = led
-        self._stands_in = False
+        self._has_jar_cookie = False
 
     @classmethod
     def begin(
@@ -167,7 +167,7 @@ class Exchange:
             return self.settle(self._send(send), send)
         except RequestException as error:
             for trace in (error, error.response):
-                self._cover(trace)
+                self._restore_request(trace)
             raise
 
     def settle(self, response: Response, send: Send | None) -> Response:
@@ -180,7 +180,7 @@ class Exchange:
             if send is None or not self._is_refused(response) or not self._sign_again(response):
                 break
             response = self._send(send)
-        self._cover(response)
+        self._restore_request(response)
         self._conclude(response)
         if isinstance(response, HiddenRefusal):
             raise response.error
@@ -206,7 +206,7 @@ class Exchange:
         exchange = cls(auth, request, sent, origin, token, options, led=led)
         # On a redirect, requests removes our header and adds cookies from its jar. A cookie from a
         # sub-domain must not decide whose request it is.
-        exchange._stands_in = "Authorization" not in sent.headers and has_cookie(sent.headers)
+        exchange._has_jar_cookie = "Authorization" not in sent.headers and has_cookie(sent.headers)
         exchange._warn_if_unverified()
         return exchange
 
@@ -219,7 +219,7 @@ class Exchange:
             strip(self.sent.headers, self.auth.credentials.known())
             self.sent.headers.setdefault(*PROGRAMMATIC)
         elif self._may_be_replaced():
-            self.token = self._look(self.auth.credentials.token_for, self.origin)
+            self.token = self._or_unsigned(self.auth.credentials.token_for, self.origin)
             if self.token:
                 self.sent = signed_copy(self.request, self.token)
             else:
@@ -233,7 +233,7 @@ class Exchange:
         headers = self.request.headers
         if "Authorization" not in headers or comes_from_netrc(self.request):
             return True
-        if is_nobodys(headers):
+        if has_empty_bearer(headers):
             warn_once(
                 f"A request to {self.origin.server} has the Authorization header "
                 f"'Bearer {bearer_token(headers)}', which has no token in it. It was replaced. "
@@ -252,7 +252,7 @@ class Exchange:
             warn_of_two(self.origin, bearer_token(headers) or "", ours)
         return False
 
-    def _look(self, find: Callable[..., T | None], *arguments: Any) -> T | None:
+    def _or_unsigned(self, find: Callable[..., T | None], *arguments: Any) -> T | None:
         try:
             return find(*arguments)
         except CaveAuthError as error:
@@ -286,7 +286,7 @@ class Exchange:
         """Whether another token may change the answer."""
         status = response.status_code or 0  # adapters for tests may leave it out
         if status < 300:
-            return self._stands_in and (self.request.method or "").upper() in _SAFE
+            return self._has_jar_cookie and (self.request.method or "").upper() in _SAFE
         if status == 401:
             return True
         if status == 400:
@@ -302,7 +302,7 @@ class Exchange:
         """
         if self._led or not (self.token or self._bears_nothing()):
             return False
-        token = self._look(self.auth.credentials.after_refusal, self.origin, self.token)
+        token = self._or_unsigned(self.auth.credentials.after_refusal, self.origin, self.token)
         if token is None:
             return False
         if not rewind(self.sent):
@@ -317,13 +317,13 @@ class Exchange:
             del signed.headers[PROGRAMMATIC[0]]
         discard(response)
         logger.debug("%s refused a request; sending it again, %r", self.origin.server, token)
-        self.sent, self.token, self._stands_in = signed, token, False
+        self.sent, self.token, self._has_jar_cookie = signed, token, False
         return True
 
     def _bears_nothing(self) -> bool:
         return "Authorization" not in self.sent.headers or comes_from_netrc(self.sent)
 
-    def _cover(self, trace: Response | RequestException | None) -> None:
+    def _restore_request(self, trace: Response | RequestException | None) -> None:
         """Put the caller's request, without our token, on an answer or an error."""
         told = getattr(trace, "request", None)
         if trace is None or told is None or self.sent is self.request:
@@ -331,7 +331,7 @@ class Exchange:
         if told is self.sent:
             if not self._options.direct:
                 token = self.token.value if self.token else None
-                keep_changes(self.sent.headers, self.request.headers, PROGRAMMATIC, token)
+                copy_added_headers(self.sent.headers, self.request.headers, PROGRAMMATIC, token)
             trace.request = self.request
         elif self.auth.our_token(told, self.origin):  # the adapter has made a copy
             trace.request = copy_of(told)
@@ -342,7 +342,7 @@ class Exchange:
         if self.token:
             keep_out_of_jars(response, self.token.value)
         if (response.status_code or 0) < 300:
-            if _outbreaks and (cause := _outbreaks.pop(self._place, None)):
+            if _outbreaks and (cause := _outbreaks.pop(self._refusal_key, None)):
                 forget_warning(*cause)
             return
         remember_token(response, self.token, self._led)
@@ -356,9 +356,9 @@ class Exchange:
             warn_once(verdict.sentence, *verdict.key)
             if len(_outbreaks) >= _OUTBREAKS:
                 _outbreaks.clear()
-            _outbreaks[self._place] = verdict.key
+            _outbreaks[self._refusal_key] = verdict.key
 
     @property
-    def _place(self) -> tuple[Origin, str]:
+    def _refusal_key(self) -> tuple[Origin, str]:
         """The origin and the URL without its query, by which refusals are remembered."""
         return self.origin, (self.request.url or "").partition("?")[0]

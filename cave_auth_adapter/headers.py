@@ -198,7 +198,7 @@ class SignedHeaders(CaseInsensitiveDict[Any]):
         return repr(self.bare())
 
 
-def keep_changes(
+def copy_added_headers(
     sent: Headers, asked: Headers, ours: tuple[str, str], token: str | None = None
 ) -> None:
     """Copy the headers that an adapter has added from the sent copy to the caller's request.
@@ -207,7 +207,7 @@ def keep_changes(
 
     >>> sent = {"Authorization": "Bearer 0123", "If-None-Match": '"1"', "Accept": "*/*"}
     >>> asked = {"Accept": "*/*"}
-    >>> keep_changes(sent, asked, ("X-Requested-With", "cave-auth-adapter"), "0123")
+    >>> copy_added_headers(sent, asked, ("X-Requested-With", "cave-auth-adapter"), "0123")
     >>> asked
     {'Accept': '*/*', 'If-None-Match': '"1"'}
 
@@ -238,11 +238,13 @@ def without_signature(request: PreparedRequest) -> PreparedRequest:
     return twin
 
 
-def is_nobodys(headers: Headers) -> bool:
+def has_empty_bearer(headers: Headers) -> bool:
     """Whether a bearer header has no token in it, like ``f"Bearer {None}"``.
 
-    >>> is_nobodys({"Authorization": "Bearer None"}), is_nobodys({"Authorization": "Bearer 0123"})
-    (True, False)
+    >>> has_empty_bearer({"Authorization": "Bearer None"})
+    True
+    >>> has_empty_bearer({"Authorization": "Bearer 0123"})
+    False
     """
     token = bearer_token(headers)
     return token is not None and token.lower() in _NOBODYS

@@ -126,11 +126,11 @@ def _known() -> _Known:
     global _current
     known = _current
     if known is None or not known.is_current():
-        known = _current = _look()
+        known = _current = _find_hosts()
     return known
 
 
-def _look() -> _Known:
+def _find_hosts() -> _Known:
     # Note the state first, so that a change while we look is noticed the next time.
     variables, now = Variables(HOST_VARIABLES), changed()
     watched = tuple((watch, watch.look()) for watch in _watches())

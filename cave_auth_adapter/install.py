@@ -30,7 +30,7 @@ class Installation:
         self.keep_alive = keep_alive
         self._thread = threading.get_ident()  # the thread that made it
         self._is_block = False  # whether it is in a `with` block
-        self._gives_way = False  # whether any thread may replace it
+        self._is_replaceable = False  # whether any thread may replace it
         self._replaced: Installation | None = None
         self._ended = False
 
@@ -135,7 +135,7 @@ def is_installed() -> bool:
 def activate() -> None:
     """Install for an enabled environment or ``cave-auth run``; any other install() replaces it."""
     if not is_installed():
-        install()._gives_way = True
+        install()._is_replaceable = True
 
 
 @contextlib.contextmanager
@@ -195,7 +195,7 @@ def _nest(block: Installation, below: Installation | None) -> None:
 def _refuse_other_threads(new: Installation, others: list[Installation]) -> None:
     """Let no thread sign with the auth of another one. Hold the lock."""
     if any(
-        each._thread != new._thread and each.auth != new.auth and not each._gives_way
+        each._thread != new._thread and each.auth != new.auth and not each._is_replaceable
         for each in others
     ):
         raise RuntimeError(

@@ -121,7 +121,7 @@ class Credentials:
             if token != refused and not (bore_one and token in memory.refused_by(origin)):
                 return token
             refused = token
-            if memory.is_quiet(origin, refused):
+            if memory.is_backing_off(origin, refused):
                 return None
             token = self._another(origin, refused)
             if token == refused:
@@ -138,7 +138,7 @@ class Credentials:
             if token != refused:
                 return token
             if time.monotonic() >= until:
-                memory.be_quiet(origin, refused)
+                memory.back_off(origin, refused)
                 return token
             time.sleep(_NAP)
 
@@ -175,7 +175,7 @@ class Credentials:
         found = self._search(origin, is_refusal, refused)
         memory.remember(origin, found)
         if is_refusal and found.token == refused:
-            memory.looked_in_vain(origin, refused)
+            memory.found_no_other(origin, refused)
 
     def _search(self, origin: Origin, is_refusal: bool, refused: Token | None) -> Found:
         before = self._memory.found.get(origin)

@@ -113,7 +113,7 @@ class Memory:
         rest = self._rest(origin, refused)
         return rest is None or time.monotonic() >= rest.look_at
 
-    def is_quiet(self, origin: Origin, refused: Token | None) -> bool:
+    def is_backing_off(self, origin: Origin, refused: Token | None) -> bool:
         """Whether to return a refusal at once, without another look."""
         rest = self._rest(origin, refused)
         return rest is not None and time.monotonic() < rest.quiet_until
@@ -126,16 +126,16 @@ class Memory:
         rest = self._rest(origin, refused)
         return rest is None or time.monotonic() >= rest.afresh_at
 
-    def looked_in_vain(self, origin: Origin, refused: Token | None) -> None:
+    def found_no_other(self, origin: Origin, refused: Token | None) -> None:
         """Note that a look found no other token, so that other threads don't look as well."""
         now = time.monotonic()
         rest = self._rest(origin, refused) or _Rest(refused, changed(), now)
         afresh_at = rest.afresh_at if now < rest.afresh_at else now + _AFRESH
         put(self._rests, origin, rest._replace(look_at=now + _POLL, afresh_at=afresh_at), _HOSTS)
 
-    def be_quiet(self, origin: Origin, refused: Token | None) -> None:
+    def back_off(self, origin: Origin, refused: Token | None) -> None:
         """Don't read the sources for a while; longer each time in a row."""
-        if self.is_quiet(origin, refused):
+        if self.is_backing_off(origin, refused):
             return
         now = time.monotonic()
         rest = self._rest(origin, refused) or _Rest(refused, changed(), now)

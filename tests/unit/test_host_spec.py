@@ -53,7 +53,6 @@ class TestHostSpec:
             "cave.example.org?x",
             "cave.example.org#x",
             "user@cave.example.org",
-            "https://user:password@cave.example.org",
             " cave.example.org",
             "cave.example.org ",
             "cave.example.org\n",
@@ -107,6 +106,12 @@ class TestHostSpec:
         with pytest.raises(InvalidHostSpec, match=r"allowed are host, \*\.suffix") as caught:
             HostSpec.parse(spec)
         assert repr(spec) in str(caught.value)
+
+    def test_a_password_in_an_address_is_not_shown(self) -> None:
+        with pytest.raises(InvalidHostSpec) as refused:
+            HostSpec.parse("https://ada:pass:word@cave.example.org")
+        assert "'https://ada:...@cave.example.org'" in str(refused.value)
+        assert "word" not in str(refused.value)
 
     @pytest.mark.parametrize(
         "spec",
