@@ -16,6 +16,7 @@ from requests.auth import HTTPBasicAuth
 from requests.exceptions import UnrewindableBodyError
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_netrc_auth, rewind_body
+from urllib3 import HTTPResponse
 
 from .tokens import Token
 
@@ -272,10 +273,14 @@ def keep_out_of_jars(response: Response, token: str) -> None:
 
     A jar sends them to other ports of the host, too, and without ``Secure`` over plain http.
     """
+    raw = response.raw
+    # urllib3 says at once that there is no such header; requests raises and catches KeyError first.
+    if type(raw) is HTTPResponse and "Set-Cookie" not in raw.headers:
+        return
     if token not in response.headers.get("Set-Cookie", ""):
         return
     # requests.cookies.extract_cookies_to_jar reads this; without it, no jar is filled.
-    message = getattr(getattr(response.raw, "_original_response", None), "msg", None)
+    message = getattr(getattr(raw, "_original_response", None), "msg", None)
     if message is not None:
         kept = [line for line in message.get_all("Set-Cookie", []) if token not in line]
         del message["Set-Cookie"]

@@ -72,8 +72,8 @@ class Patches:
         def resolve_redirects(
             session: Session, resp: Response, req: PreparedRequest, *args: Any, **kwargs: Any
         ) -> Iterator[Any]:
-            hops, now = original(session, resp, req, *args, **kwargs), self._in_effect()
-            if now is None or not _may_lead_on(session, resp):
+            hops = original(session, resp, req, *args, **kwargs)
+            if not _may_lead_on(session, resp) or (now := self._in_effect()) is None:
                 return hops
             return follow(now.auth, hops, resp, req, kwargs)
 
@@ -147,16 +147,11 @@ class _InstalledAdapter(CaveAdapter):
         decided: tuple[str, Origin | None],
         notes: bool,
     ):
-        auth, keep_alive = now
         # Set directly, because one is made for each request, and the arguments were checked before.
-        vars(self).update(
-            auth=auth,
-            wrapped=wrapped,
-            _keep_alive=keep_alive,
-            _in_effect=in_effect,
-            _decided=decided,
-            _notes=notes,
-        )
+        own = vars(self)
+        own["auth"], own["_keep_alive"] = now
+        own["wrapped"], own["_in_effect"] = wrapped, in_effect
+        own["_decided"], own["_notes"] = decided, notes
 
     def _origin(self, request: PreparedRequest, options: Options) -> Origin | None:
         url, origin = self._decided
