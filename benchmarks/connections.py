@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -31,8 +32,11 @@ def get(delay: float = 0.0, *, rounds: int = 12, calls: int = 12) -> Result:
 
     ``requests.get`` makes a session, asks it, and closes it; so do these.
     """
-    with tempfile.TemporaryDirectory() as directory, running(Path(directory), delay) as server:
-        os.environ["REQUESTS_CA_BUNDLE"] = server.bundle  # for all ways alike
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        running(Path(directory), delay) as server,
+        mock.patch.dict(os.environ, REQUESTS_CA_BUNDLE=server.bundle),  # for all ways alike
+    ):
         TokenStore().save(TOKEN, server.url, overwrite=True)
         kept = untouched(requests.Session())
         install()
@@ -70,8 +74,11 @@ def rows_with_delay(result: Result) -> Iterator[Row]:
 
 def throughput() -> Iterator[Row]:
     """Requests per second of one session that many threads share."""
-    with tempfile.TemporaryDirectory() as directory, running(Path(directory)) as server:
-        os.environ["REQUESTS_CA_BUNDLE"] = server.bundle
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        running(Path(directory)) as server,
+        mock.patch.dict(os.environ, REQUESTS_CA_BUNDLE=server.bundle),
+    ):
         TokenStore().save(TOKEN, server.url, overwrite=True)
         install()
         plain, signed = untouched(requests.Session()), requests.Session()

@@ -44,8 +44,8 @@ def _far_sandbox() -> Iterator[Sandbox]:
     with (
         Sandbox(names=names, ports=dict(zip(_SERVERS, ports, strict=True))) as sandbox,
         relaying(_DELAY, dict(zip(entrances, ports, strict=True))),
+        mock.patch.dict(os.environ, REQUESTS_CA_BUNDLE=sandbox.ca_bundle),
     ):
-        os.environ["REQUESTS_CA_BUNDLE"] = sandbox.ca_bundle
         for server in _addresses(sandbox):
             TokenStore().save(sandbox.token, server, overwrite=True)
         yield sandbox
