@@ -46,6 +46,7 @@ def main() -> int:
 
 def _clean_environment(home: str) -> None:
     os.environ["HOME"] = home
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what starts is to find its bytecode
     for name in list(os.environ):
         if name.startswith("CAVE_") or name.lower().endswith("_proxy") or "CA_BUNDLE" in name:
             del os.environ[name]
