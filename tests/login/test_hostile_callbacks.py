@@ -369,7 +369,7 @@ def test_logs_hold_no_token(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    logging.getLogger("urllib3").setLevel(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="urllib3")
     callback = consent(waiting.address, sandbox)
     with connect(urlsplit(callback)) as raw:
         connection = http.client.HTTPConnection(urlsplit(callback).netloc)
