@@ -128,7 +128,7 @@ class NotebookDialogue(Dialogue):
     def confirm(self, question: str) -> bool:
         try:
             return input(f"{question} [y/N]: ").strip().lower() in ("y", "yes")
-        except NotImplementedError:
+        except NotImplementedError:  # there is nobody to ask, as with nbconvert: see arrival.py
             return False
 
 

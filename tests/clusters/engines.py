@@ -54,9 +54,11 @@ class Engine:
         raise NotImplementedError
 
     def restart_worker(self) -> None:
+        """End a worker and start another in its place."""
         raise NotImplementedError
 
     def add_worker(self) -> None:
+        """Let one more worker join; only where :attr:`takes_another` is true."""
         raise NotImplementedError
 
 

@@ -24,6 +24,15 @@ from ..support.stub import (
     redirect,
 )
 
+#: Where a redirect of CAVE leads that has another origin.
+ELSEWHERE = [
+    FOREIGN,
+    f"{CAVE}.evil.example",
+    f"{CAVE}:8443",
+    CAVE.replace("https", "http"),
+    "//elsewhere.example.org",
+]
+
 
 class TestRedirects:
     @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -35,14 +44,7 @@ class TestRedirects:
     @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
     @pytest.mark.parametrize(
         "target",
-        [
-            FOREIGN,
-            f"{CAVE}.evil.example",
-            f"{CAVE}:8443",
-            CAVE.replace("https", "http"),
-            f"https://user@{CAVE[8:]}",
-            "//elsewhere.example.org",
-        ],
+        [*ELSEWHERE, f"https://user@{CAVE[8:]}"],
     )
     def test_another_host_gets_nothing(
         self, session: requests.Session, status: int, target: str
@@ -151,13 +153,9 @@ class TestSessionsThatKeepAuth:
     @pytest.mark.parametrize(
         "target",
         [
-            FOREIGN,
-            f"{CAVE}.evil.example",
-            f"{CAVE}:8443",
-            CAVE.replace("https", "http"),
+            *ELSEWHERE,
             f"{CAVE}@evil.example",
             f"{CAVE}\\@evil.example",
-            "//elsewhere.example.org",
             " https://elsewhere.example.org",
             "https:elsewhere.example.org",
             "https:/\\elsewhere.example.org",
