@@ -32,7 +32,6 @@ from .errors import (
     UnexpectedAnswer,
 )
 from .install import acting_as, install, installed, is_installed, uninstall
-from .integrations.ipython import load_ipython_extension, unload_ipython_extension
 from .login import login
 from .providers import TokenSource, set_token_source, tokens_changed
 from .refusals import explain, raise_for_auth
@@ -86,9 +85,16 @@ __all__ = [
 if TYPE_CHECKING:
     from .caveclient import AuthClient, CAVEclient
     from .diagnose.overview import status
+    from .integrations.ipython import load_ipython_extension, unload_ipython_extension
 
 #: Imported at first use, because most programs only sign requests (PEP 562).
-_LATER = {"AuthClient": ".caveclient", "CAVEclient": ".caveclient", "status": ".diagnose.overview"}
+_LATER = {
+    "AuthClient": ".caveclient",
+    "CAVEclient": ".caveclient",
+    "status": ".diagnose.overview",
+    "load_ipython_extension": ".integrations.ipython",
+    "unload_ipython_extension": ".integrations.ipython",
+}
 
 
 def __getattr__(name: str) -> Any:

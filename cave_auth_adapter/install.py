@@ -13,7 +13,6 @@ from contextvars import ContextVar
 
 from cave_auth_startup import disabled
 
-from . import tools
 from .auth import CaveAuth, checked
 from .runtime import after_fork, log_decisions, on_reset
 from .sessions import Identity, Patches
@@ -216,6 +215,8 @@ def _update() -> None:
 
 def _tell_bridges() -> None:
     """Let other libraries find our tokens, or not. Don't hold the lock: they may log."""
+    from . import tools  # not needed by sessions that sign for themselves
+
     if _active is None:
         tools.detach()
     else:

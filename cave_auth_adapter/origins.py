@@ -70,7 +70,7 @@ _ORIGIN = re.compile(rf"(?P<scheme>https?)://{_HOST}{_PORT}(?=[/?#]|\Z)", re.ASC
 _SPEC = re.compile(
     rf"(?:(?P<scheme>https?)://)?(?P<wildcard>\*\.)?{_HOST}{_PORT}\Z", re.ASCII | re.IGNORECASE
 )
-_PASSWORD = re.compile(r"(?<=[^/]:)[^/@]*(?=@)")
+_PASSWORD = r"(?<=[^/]:)[^/@]*(?=@)"
 _ENDS_IN_A_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\Z")
 
 
@@ -113,7 +113,7 @@ class HostSpec(NamedTuple):
         if origin is not None and is_like_token(origin.host):
             raise InvalidHostSpec(f"{text!r} is a token, not a host: {SPEC_FORMS}.")
         if match is None or origin is None:
-            shown = _PASSWORD.sub("...", text) if isinstance(text, str) else text
+            shown = re.sub(_PASSWORD, "...", text) if isinstance(text, str) else text
             raise InvalidHostSpec(f"{shown!r} is not a host specification: {SPEC_FORMS}.")
         if match["wildcard"]:
             _check_wildcard(text, match, origin)

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 _SHOWN = 300  # characters of a server's text that are shown
-_LATIN = re.compile(r"LATIN (CAPITAL|SMALL) LETTER ([A-Z]|AE|OE)(?: WITH .*)?$")
+_LATIN = r"LATIN (CAPITAL|SMALL) LETTER ([A-Z]|AE|OE)(?: WITH .*)?$"
 _SIGNS = dict(zip("‘’“”–—ß", ["'", "'", '"', '"', "-", "-", "ss"], strict=True))  # noqa: RUF001
 
 
@@ -55,7 +55,7 @@ def _plain(character: str) -> str:
 
     if character in _SIGNS:
         return _SIGNS[character]
-    letter = _LATIN.match(unicodedata.name(character, ""))  # "Ł" has no decomposition
+    letter = re.match(_LATIN, unicodedata.name(character, ""))  # "Ł" has no decomposition
     if letter:
         return letter[2] if letter[1] == "CAPITAL" else letter[2].lower()
     decomposed = unicodedata.normalize("NFKD", character)

@@ -7,7 +7,7 @@ import re
 import shlex
 
 WINDOWS = os.name == "nt"  # the tests of messages set it, on any system
-_PLAIN = re.compile(r"[\w.:/\\~][\w.:/\\~-]*", re.ASCII)  # needs no quotes in PowerShell
+_PLAIN = r"(?a)[\w.:/\\~][\w.:/\\~-]*"  # needs no quotes in PowerShell
 
 
 def quoted(word: object) -> str:
@@ -19,7 +19,7 @@ def quoted(word: object) -> str:
     text = str(word)
     if not WINDOWS:
         return shlex.quote(text)
-    return text if _PLAIN.fullmatch(text) else _powershell_string(text)
+    return text if re.fullmatch(_PLAIN, text) else _powershell_string(text)
 
 
 def assignment(name: str, value: object) -> str:

@@ -25,7 +25,7 @@ _PROGRAM = (
     r"|chmod|rm|del|attrib|unset|export|Remove-Item|\$env:\w+"
 )
 _ARGUMENT = r"""--(?:as|server) \S+|"[^"\n]*"|'[^'\n]*'|(?=\S*(?:[^a-z\s.,;:)]|[a-z]\.[a-z]))\S+"""
-_COMMAND = re.compile(rf"(?<![\w-])(?:{_PROGRAM})(?:(?<![.,;:]) (?:{_ARGUMENT}))*")
+_COMMAND = rf"(?<![\w-])(?:{_PROGRAM})(?:(?<![.,;:]) (?:{_ARGUMENT}))*"
 
 
 def say(
@@ -86,7 +86,7 @@ def wrapped(text: str, margin: str = "", first: str = "") -> str:
 
 def unbreakable(text: str) -> str:
     """A text in which no command can be broken, and no word at a hyphen."""
-    whole = _COMMAND.sub(lambda command: command[0].replace(" ", _KEPT[" "]), text)
+    whole = re.sub(_COMMAND, lambda command: command[0].replace(" ", _KEPT[" "]), text)
     return whole.replace("-", _KEPT["-"])
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shlex
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..redaction import without_token
+from ..shells import quoted
 
 
 @dataclass
@@ -63,7 +63,7 @@ def exposed(path: Path, wanted: int, root: Path) -> Iterator[Finding]:
     if state.st_uid != os.geteuid():
         yield Finding("problem", text + "others can use it, and it belongs to another user.")
     elif reason := _not_ours_to_change(path, state, root):
-        command = f"chmod {wanted:o} {shlex.quote(os.path.realpath(path))}"
+        command = f"chmod {wanted:o} {quoted(os.path.realpath(path))}"
         yield Finding("problem", f"{text}others can use it. It {reason}; if it is yours: {command}")
     else:
         yield Finding("problem", text + "others can use it.", _tighten(path, wanted))

@@ -42,8 +42,8 @@ from .bodies import PEEKED, peek
 
 _AUTH_SERVICE = ("/auth/api/", "/sticky_auth/")  # paths of an auth server
 _TEXT = 4096  # characters of a text that are searched
-_GROUP = re.compile(r"Requires membership of group: (.+)")
-_PRIVILEGE = re.compile(r"Requires ((?:super|dataset |group )?admin) privilege\.")
+_GROUP = r"Requires membership of group: (.+)"
+_PRIVILEGE = r"Requires ((?:super|dataset |group )?admin) privilege\."
 
 
 class Verdict(NamedTuple):
@@ -216,10 +216,10 @@ def _forbidden(about: About, error: str, data: dict[str, Any], text: str) -> _Fo
         dataset = _word(data.get("auth_dataset")) or "?"
         sentence = advice.lacking(about, name, lacking, dataset)
         return error, PermissionMissing, sentence, {name: lacking, "dataset": dataset}
-    if match := _GROUP.match(text):
+    if match := re.match(_GROUP, text):
         group = printable(match[1])
         return "missing_group", PermissionMissing, advice.no_group(about, group), {"group": group}
-    if match := _PRIVILEGE.match(text):
+    if match := re.match(_PRIVILEGE, text):
         sentence = advice.no_privilege(about, match[1])
         return "missing_privilege", PermissionMissing, sentence, {"privilege": match[1]}
     return None

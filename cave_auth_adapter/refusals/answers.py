@@ -20,17 +20,17 @@ from ..origins import parse_origin
 from ..plain import printable
 
 _LOGIN_PAGE = "/api/v1/authorize"  # of the auth service, under any prefix
-_TERMS_PAGE = re.compile(r"/api/v1/tos/\w{1,20}/accept\Z", re.ASCII)
+_TERMS_PAGE = r"(?a)/api/v1/tos/\w{1,20}/accept\Z"
 _CHALLENGE = 4096  # characters of a WWW-Authenticate header that are searched
-_BEARER = re.compile(r"\bBearer\b", re.IGNORECASE)
-_ERROR = re.compile(r'\berror="(\w{1,64})"', re.IGNORECASE)
-_REALM = re.compile(r'\brealm="([^"\s]{1,2000})"', re.IGNORECASE)
-_COOKIE = re.compile(rf"\b{COOKIE_NAME}=([^;\s]+)")
-_ODD = re.compile(r"[\x00-\x20\x7f\\]")
+_BEARER = r"(?i)\bBearer\b"
+_ERROR = r'(?i)\berror="(\w{1,64})"'
+_REALM = r'(?i)\brealm="([^"\s]{1,2000})"'
+_COOKIE = rf"\b{COOKIE_NAME}=([^;\s]+)"
+_ODD = r"[\x00-\x20\x7f\\]"
 _DEPTH = 32  # levels of nested JSON
 _DIGITS = 24  # of a number; a root id has 20
 _LOOSE = 16  # tokens of this length or longer are found in encoded form, too
-_NOT_OF_A_TOKEN = re.compile(r"[^a-z0-9._~+/=-]")
+_NOT_OF_A_TOKEN = r"[^a-z0-9._~+/=-]"
 
 
 # --- Words -------------------------------------------------------------------------------------
@@ -97,7 +97,7 @@ def _bare(text: str) -> str:
         if "%" not in text and "&" not in text:
             break
         text = html.unescape(unquote(text))
-    return _NOT_OF_A_TOKEN.sub("", unicodedata.normalize("NFKC", text).lower())
+    return re.sub(_NOT_OF_A_TOKEN, "", unicodedata.normalize("NFKC", text).lower())
 
 
 def all_covered(value: Any, secrets: Iterable[str]) -> Any:
@@ -122,12 +122,12 @@ def login_page(response: Response) -> str | None:
 
 def is_terms_page(page: str) -> bool:
     """Whether an address is one where people accept terms of service."""
-    return _TERMS_PAGE.search(urlsplit(page).path) is not None
+    return re.search(_TERMS_PAGE, urlsplit(page).path) is not None
 
 
 def realm(response: Response) -> str:
     """The address of the login page that a bearer challenge names; empty without one."""
-    found = _REALM.search(header(response, "WWW-Authenticate")[:_CHALLENGE])
+    found = re.search(_REALM, header(response, "WWW-Authenticate")[:_CHALLENGE])
     return found[1] if found and found[1].endswith(_LOGIN_PAGE) else ""
 
 
@@ -157,7 +157,7 @@ def redirect_target(response: Response) -> str | None:
         if parse_origin(location):
             return location
         is_relative = ":" not in location.partition("/")[0] and not location.startswith("//")
-        if not is_relative or _ODD.search(location):
+        if not is_relative or re.search(_ODD, location):
             return None
         target = urljoin(url_of(response), location)
         urlsplit(target)
@@ -197,8 +197,8 @@ def challenge(response: Response) -> str:
     See RFC 6750, section 3.
     """
     said = header(response, "WWW-Authenticate")[:_CHALLENGE]
-    scheme = _BEARER.search(said)
-    if scheme and (error := _ERROR.search(said, scheme.end())):
+    scheme = re.search(_BEARER, said)
+    if scheme and (error := re.search(_ERROR, said[scheme.end() :])):
         return error[1]
     return "no_token" if _LOGIN_PAGE in said else ""
 
@@ -214,7 +214,7 @@ def tokens_sent(response: Response) -> list[str]:
     headers = headers_sent(response)
     cookies = headers.get("Cookie") or ""
     cookies = cookies.decode("latin-1") if isinstance(cookies, bytes) else str(cookies)
-    found = [bearer_token(headers), *_COOKIE.findall(cookies)]
+    found = [bearer_token(headers), *re.findall(_COOKIE, cookies)]
     return [token for token in found if token]
 
 

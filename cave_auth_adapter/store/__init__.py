@@ -32,7 +32,7 @@ _SERVER_SUFFIX = "-" + DEFAULT_FILE
 _COLON = "@" if os.name == "nt" else ":"
 _MAX_BYTES = 1 << 20  # a secret file has some hundred bytes; a larger one is refused
 # The tokens that cloud-volume accepts (GrapheneMetadata.parse_token).
-_CLOUD_VOLUME_TOKEN = re.compile(r"[0-9a-f]+\Z|[A-Za-z0-9+/]+={0,2}\Z", re.ASCII)
+_CLOUD_VOLUME_TOKEN = r"[0-9a-f]+|[A-Za-z0-9+/]+={0,2}"
 
 #: Counts the writes of this process, so that caches of files are refreshed at once.
 writes = 0
@@ -197,7 +197,7 @@ class TokenStore:
         """
         check_token(token, "the token to save")
         path = self.path_for(server)
-        if not _CLOUD_VOLUME_TOKEN.match(token):
+        if not re.fullmatch(_CLOUD_VOLUME_TOKEN, token):
             warn_once(
                 f"The token saved to {path} is neither hexadecimal nor base64, so CloudVolume will "
                 "refuse it. Check that it was copied correctly, and save it again."

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import glob
 import os
 import stat
 import tempfile
@@ -216,9 +215,10 @@ def replace(target: Path, content: bytes) -> None:
     """
     prefix = f".{target.name}.new-"
     # We hold the lock, so any temporary file is left from a process that was killed.
-    for stale in target.parent.glob(glob.escape(prefix) + "*"):
-        with contextlib.suppress(OSError):
-            stale.unlink()
+    with contextlib.suppress(OSError):
+        for stale in target.parent.iterdir():
+            if stale.name.startswith(prefix):
+                stale.unlink()
     descriptor, temporary = tempfile.mkstemp(prefix=prefix, dir=target.parent)  # mode 0600
     try:
         with open(descriptor, "wb") as file:

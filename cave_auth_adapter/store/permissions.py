@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import shlex
 import stat
 from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import NamedTuple
 
 from ..runtime import warn_once
+from ..shells import quoted
 
 _PRIVATE_FILE, _PRIVATE_DIRECTORY = 0o600, 0o700
 _LESS_OTHERS = 0o770
@@ -92,8 +92,7 @@ def _set(descriptor: int, like: os.stat_result, mode: int, *, keep_group: bool =
 def warn_if_exposed(path: Path) -> None:
     """Warn if others can read a file of this user."""
     if os.name == "posix" and _is_exposed(path):
-        quoted = shlex.quote(str(path))
-        warn_once(f"Other users can read {path}. To make it private: chmod 600 {quoted}")
+        warn_once(f"Other users can read {path}. To make it private: chmod 600 {quoted(path)}")
 
 
 def _is_exposed(path: Path) -> bool:
@@ -159,7 +158,7 @@ def doubt_about(path: Path, server: str, owners: Set[int]) -> DoubtfulFile | Non
                 reason = f"{place} belongs to another user (uid {uid})"
                 return DoubtfulFile(server, path, reason)
         if writable:
-            remedy = f"chmod o-w {shlex.quote(str(place))}"
+            remedy = f"chmod o-w {quoted(place)}"
             return DoubtfulFile(server, path, f"everybody can write to {place}", remedy)
     return None
 
