@@ -155,23 +155,20 @@ class _InstalledAdapter(CaveAdapter):
 
     def _origin(self, request: PreparedRequest, options: Options) -> Origin | None:
         url, origin = self._decided
+        if self._in_effect() is None:  # the adapter was kept, and we were uninstalled
+            return None
         if request.url != url:
             return super()._origin(request, options)
         return unproxied(origin, url, options)
-
-    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
-        if self._in_effect() is None:  # the adapter was kept, and we were uninstalled
-            return self.wrapped.send(request, *args, **kwargs)
-        return super().send(request, *args, **kwargs)
 
     def _transmit(
         self, request: PreparedRequest, token: Token | None, args: Any, kwargs: Any
     ) -> Response:
         if not self._keep_alive:
             return self.wrapped.send(request, *args, **kwargs)
-        return keepalive.send(self.wrapped, request, token, *args, **kwargs)
+        return keepalive.send(self.wrapped, request, token, args, kwargs)
 
     def _note(self, *answer: Any) -> None:
         """Note it here only if the session does not call the wrapped ``resolve_redirects``."""
-        if self._notes:
+        if self._notes and self._in_effect() is not None:
             super()._note(*answer)

@@ -40,20 +40,19 @@ def send(
     adapter: BaseAdapter,
     request: PreparedRequest,
     token: Token | None,
-    /,
-    *args: Any,
-    **kwargs: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
 ) -> Response:
     """Send a request by a session's own adapter, over a shared connection if that is safe.
 
-    Call it in place of ``adapter.send(request, …)``. Answers and errors are the same.
+    Call it in place of ``adapter.send(request, *args, **kwargs)``. Answers and errors are the same.
 
     :param adapter: the session's adapter. It shares connections only if it is a plain
         ``HTTPAdapter`` without any settings except ``max_retries`` and ``pool_maxsize``.
     :param request: the signed request. Only ``https`` connections without a proxy are shared.
     :param token: the token that this package added to the request; None: share no connection.
-    :param args: the arguments of ``adapter.send``, which are passed on.
-    :param kwargs: the same.
+    :param args: the other arguments of ``adapter.send``, which are passed on.
+    :param kwargs: the same, by name.
     """
     lender = _lender(adapter, request, token, args, kwargs)
     if lender is None:
