@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Sized
 
 from ..diagnose.status import info_signed_with
 from ..errors import CaveAuthError, TermsNotAccepted, TokenFileError
@@ -73,7 +74,7 @@ def look_around(server: str, token: Token, talk: Dialogue, trust_data_servers: b
         local_servers, waiting = {}, {}
     if local_servers:
         names = ", ".join(printable(name, 60) for name in local_servers)
-        talk.tell(f"Your datastacks: {names}")
+        talk.tell(f"Your datastack{_s(local_servers)}: {names}")
     if waiting:
         _tell_of_terms(home, waiting, talk)
     own, others = _data_servers(server, local_servers)
@@ -108,7 +109,7 @@ def _datastacks(api: InfoServer) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _tell_of_terms(home: str, waiting: dict[str, str], talk: Dialogue) -> None:
-    talk.warn("To use these, accept their terms of service in a browser:")
+    talk.warn("Before you can use the following, accept the terms of service in a browser:")
     for name, form in waiting.items():
         origin = parse_origin(form)
         address = printable(form_address(form)) if origin else "see cave-auth terms"
@@ -135,11 +136,14 @@ def _same_deployment(origin: Origin, home: Origin) -> bool:
 def _may_trust(servers: list[str], home: str, talk: Dialogue) -> bool:
     """Ask whether to trust servers that only the info service names."""
     names = ", ".join(servers)
-    if talk.confirm(f"Their data is on {names}. Send your token there, too?"):
+    if talk.confirm(f"The data is on {names}. Send your token there, too?"):
         return True
+    them = "it is a data server. If you know it"
+    if len(servers) > 1:
+        them = "they are data servers. If you know them"
     talk.warn(
-        f"Your token is not sent to {names}: only {home} says that they are its data servers. "
-        f"If you know them: cave-auth login {home} --trust-data-servers"
+        f"Your token is not sent to {names}: only {home} says that {them}: "
+        f"cave-auth login {home} --trust-data-servers"
     )
     return False
 
@@ -154,4 +158,9 @@ def _save_for(servers: list[str], token: Token, talk: Dialogue) -> None:
         except TokenFileError as error:
             talk.warn(f"The token was not saved for {server}. {error}")
     if paths:
-        talk.tell(f"Saved the token for their servers in\n{files(paths)}")
+        talk.tell(f"Saved the token for the data server{_s(paths)} in\n{files(paths)}")
+
+
+def _s(several: Sized) -> str:
+    """The ending of a noun."""
+    return "" if len(several) == 1 else "s"

@@ -34,7 +34,7 @@ def token_in_paste(pasted: str, target: str = "", what: str = "What you pasted")
         raise InvalidToken("Nothing was pasted.")
     if any(ord(character) < 32 and character not in "\r\n\t" for character in text):
         raise InvalidToken(
-            "The terminal sent a control character, not the text that you copied. Paste with a "
+            f"{what} has a control character in it. Copy it again. In a terminal, paste with a "
             "right click or Shift-Insert."
         )
     if text.startswith("{"):

@@ -255,10 +255,12 @@ def test_a_data_server_named_by_the_info_service_needs_a_confirmation(
     log_in(dialogue=talk)
     assert len(talk.asked) == 1
     assert sandbox.data_server.removeprefix("https://") in talk.asked[0]
+    assert ("Saved the token for the data server in\n" in "\n".join(talk.told)) is yes
     assert (name(sandbox.data_server) in saved(secrets)) is yes
     assert CaveAuth().trusts(sandbox.data_server) is yes
     if not yes:
-        assert "--trust-data-servers" in talk.told[-1]
+        assert "says that it is a data server. If you know it: cave-auth" in talk.told[-1]
+        assert talk.told[-1].endswith("--trust-data-servers")
 
 
 def test_data_servers_are_trusted_on_request(
@@ -276,6 +278,12 @@ def test_data_servers_can_be_trusted_later(sandbox: Sandbox, secrets: Path) -> N
     TokenStore().save(sandbox.token, sandbox.auth_server)
     login(sandbox.auth_server, trust_data_servers=True, dialogue=Answers())
     assert saved(secrets)[name(sandbox.data_server)] == sandbox.token
+
+
+def test_several_data_servers_are_spoken_of_as_several() -> None:
+    talk = Answers(yes=False)
+    assert not around._may_trust(["a.example.org", "b.example.org"], "cave.example.org", talk)
+    assert "they are data servers. If you know them: cave-auth" in talk.told[-1]
 
 
 def test_a_server_cannot_make_a_host_trusted(

@@ -81,7 +81,7 @@ def test_a_cell_that_runs_twice_asks_once(kernel: Kernel, cell: str, sandbox: Sa
     ("pastes", "error"),
     [
         (["two words", "https://github.com/", ""], "InvalidToken: Nothing was pasted."),
-        (["", "0" * 32, "\x16"], "InvalidToken: The terminal sent a control character"),
+        (["", "0" * 32, "\x16"], "InvalidToken: What you pasted has a control character in it"),
         (["a", "b", "f" * 32], "TokenRefused: localhost:"),
         (["{", '{"a": 1}', "<html>"], "InvalidToken: What you pasted has the HTML of a page"),
     ],

@@ -49,7 +49,7 @@ def test_a_token_is_found(pasted: str) -> None:
     [
         ("", "Nothing was pasted"),
         ("\x1b[200~\x1b[201~", "Nothing was pasted"),
-        ("\x16", "Shift-Insert"),
+        ("\x16", "What you pasted has a control character in it"),
         (f"\x16{TOKEN}", "Shift-Insert"),
         ("{", "not a complete secret file"),
         ("[" * 100_000, "no bearer token"),
