@@ -146,6 +146,14 @@ def test_blocks_run_by_other_tests_are_named_there() -> None:
             assert f'"{name}"' in (ROOT / test).read_text("utf-8")
 
 
+def test_no_install_has_quotes_that_cmd_does_not_know() -> None:
+    """Double quotes work in cmd, in PowerShell and in POSIX shells."""
+    found = [
+        page.name for page in PAGES if re.search(r"pip install [^`\n]*'", page.read_text("utf-8"))
+    ]
+    assert found == []
+
+
 def test_the_readme_begins_with_all_that_a_newcomer_needs() -> None:
     """In 30 lines: a picture, install, log in, one line of code; soon a command."""
     start = (ROOT / "README.md").read_text("utf-8").split("\n")[:30]
