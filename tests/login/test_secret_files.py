@@ -314,13 +314,13 @@ def _(bench: Bench) -> None:
         bench.save()
 
 
-@case("another token is there already")
+@case("another token is there, says `TokenStore.save()`")
 def _(bench: Bench) -> None:
     bench.save(TOKEN)
     bench.save(OTHER)
 
 
-@case("another token is there already (`AuthClient`)")
+@case("another token is there, says `AuthClient.save_token()`")
 def _(bench: Bench) -> None:
     bench.save(TOKEN)
     AuthClient().save_token(OTHER)
