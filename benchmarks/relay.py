@@ -21,7 +21,7 @@ def relaying(delay: float, ports: dict[int, int]) -> Iterator[None]:
     """A relay for the length of a `with` block.
 
     :param delay: seconds from one side to the other: half a round trip.
-    :param ports: a port on this machine -> the one to which it leads.
+    :param ports: a port on this computer -> the one to which it leads.
     """
     pairs = [f"{entrance}:{exit_}" for entrance, exit_ in ports.items()]
     command = [sys.executable, "-m", __name__, str(delay), *pairs]

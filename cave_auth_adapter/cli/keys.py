@@ -48,7 +48,7 @@ def list_keys(server: str | None, as_json: bool) -> None:
             key.description or "-",
             _moment(key.created),
             _moment(key.last_used),
-            "this machine" if _is(key, holding.token) else "",
+            "this computer" if _is(key, holding.token) else "",
         )
         for key in found
     ]

@@ -13,7 +13,7 @@ from .options import SERVERS
 from .process import Sandbox
 
 _GREETING = """\
-A small CAVE deployment is running on this machine.
+A small CAVE deployment is running on this computer.
 
   auth and info service  {sandbox.auth_server}
   identity provider      {sandbox.identity_provider}
@@ -43,7 +43,7 @@ the certificate: go on, and log in as anybody.
 Ctrl-C ends it."""
 
 _HELP = f"""\
-Run a small CAVE deployment on this machine, to try and to test tools without the real one.
+Run a small CAVE deployment on this computer, to try and to test tools without the real one.
 
 Its servers are {", ".join(SERVERS)}. Each gets a loopback address and
 a free port unless you choose.
@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m cave_auth_adapter.sandbox",
         description=_HELP,
-        epilog="You have to make a name lead to this machine yourself, in the file hosts "
+        epilog="You have to make a name lead to this computer yourself, in the file hosts "
         r"(/etc/hosts; on Windows C:\Windows\System32\drivers\etc\hosts).",
     )
     options: dict[str, Any] = {"action": "append", "default": []}

@@ -1,4 +1,4 @@
-"""HTTP and HTTPS servers on this machine: cheroot, made fit for hundreds of test clients."""
+"""HTTP and HTTPS servers on this computer: cheroot, made fit for hundreds of test clients."""
 
 from __future__ import annotations
 

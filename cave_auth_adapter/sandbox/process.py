@@ -70,7 +70,7 @@ class Sandbox:
     identity_provider: str  #: where people say who they are, as at accounts.google.com
     foreign_server: str  #: not CAVE: records whatever it receives
     plain_server: str  #: the same without TLS
-    ports: dict[str, int]  #: server -> its port on this machine
+    ports: dict[str, int]  #: server -> its port on this computer
     ca_bundle: str  #: path of the PEM file with the certificate to trust
     token: str  #: an API key of the ordinary user, with access to the first two datastacks
     user: int  #: the id of the ordinary user

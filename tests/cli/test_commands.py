@@ -293,7 +293,7 @@ def test_keys_can_be_created_listed_and_revoked(run: Run, logged_in: Sandbox) ->
     lines = listed.stdout.splitlines()
     assert lines[0].split() == ["ID", "DESCRIPTION", "CREATED", "LAST", "USED"]
     (line,) = [line for line in lines if "nightly job" in line]
-    (own,) = [line for line in lines if line.endswith("this machine")]
+    (own,) = [line for line in lines if line.endswith("this computer")]
     assert max(map(len, lines)) <= 80
     for token in keys_of(logged_in, logged_in.token):
         assert token not in listed.output
