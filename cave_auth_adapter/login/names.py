@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 from ..auth import CaveAuth
-from ..caveclient import server_of_datastack
+from ..caveclient.client import server_of_datastack
 from ..errors import LoginFailed, ServerUnreachable, TokenNotFound, TokenRefused, UnexpectedAnswer
 from ..origins import HostSpec, Origin, auth_server_of, parse_origin, server_called
 from ..refusals.answers import login_page, realm

@@ -1,41 +1,23 @@
-"""``AuthClient`` and ``CAVEclient``, with the names of the CAVE tutorial, to sign requests.
-
-Names, arguments and results are those of the ``caveclient`` package (its ``auth.py`` and
-``frameworkclient.py``), so that you can use these classes in their place.
-"""
+"""``AuthClient``: find, use, get and save the token for one CAVE server."""
 
 from __future__ import annotations
 
-import errno
-import functools
-import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from requests import Session
-
-from .adapter import mount
-from .auth import CaveAuth
-from .errors import CaveAuthError, InvalidToken, TokenExists, TokenFileError
-from .hosts import KnownHosts, NamedHosts
-from .origins import DEPLOYMENTS, HostSpec, Origin, deployment_of, is_retired, parse_origin
-from .runtime import logger, warn_once
-from .saving import DeploymentFiles
-from .service import DEFAULT_SERVER, AuthServer, JsonApi, base_url
-from .sources import Credentials
-from .store import TokenStore, read_secrets, token_in
-from .tokens import DEFAULT_KEY, Source, Token, check_token
-from .words import html_table, where
-
-# CAVEclient saves the server of each datastack there (its datastack_lookup.py). It ignores
-# CLOUD_VOLUME_DIR.
-_SERVER_OF_DATASTACK = "~/.cloudvolume/secrets/cave_datastack_to_server_map.json"
-
-_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+from ..errors import CaveAuthError, InvalidToken, TokenFileError
+from ..origins import HostSpec, parse_origin
+from ..runtime import logger, warn_once
+from ..service import DEFAULT_SERVER, AuthServer, JsonApi, base_url
+from ..store import TokenStore, read_secrets, token_in
+from ..tokens import DEFAULT_KEY, Source, Token
+from ..words import html_table, where
+from .files import ClientFiles
+from .signing import ClientAuth
 
 
 class TokenRecord(dict[str, Any]):
@@ -80,8 +62,7 @@ class AuthClient:
     ):
         self._server_address = base_url(server_address)
         self._local_server = self._named_local_server = local_server
-        self._store = TokenStore()
-        self._auth = _ClientAuth(self)
+        self._auth = ClientAuth(self)
         self._server = AuthServer(self._server_address, self._auth)
         self._use(token, token_file, token_key)
 
@@ -131,7 +112,7 @@ class AuthClient:
     def local_server_filepath(self) -> str | None:
         """The path of the local server's secret file; None if there is no local server."""
         server = self.local_server
-        return str(self._store.path_for(base_url(server))) if server else None
+        return str(TokenStore().path_for(base_url(server))) if server else None
 
     def get_token(self, token_key: str | None = None) -> None:
         """Use the token under a key of the secret file.
@@ -212,16 +193,26 @@ class AuthClient:
                 f"There is no token to save. Get one at {self._server.settings_page} and pass it: "
                 "save_token(token=…)."
             )
-        paths = self._paths_to_save(token_key, token_file, write_to_server_file)
+        files = ClientFiles(self._server_address, token_key)
+        paths = files.to_save(token_file, self._token_file, write_to_server_file)
         if not overwrite:
-            self._refuse_to_replace(paths, token_key, token)
-        replaced = _token_under(self._store.path_for(self._server_address), token_key)
-        saved = [_save(p, token, token_key, overwrite, ignore_readonly) for p in paths]
+            files.refuse_to_replace(paths, token)
+        replaced = files.own_token
+        saved = [
+            files.save(path, token, overwrite=overwrite, ignore_readonly=ignore_readonly)
+            for path in paths
+        ]
         if switch_token:
             is_saved = saved[-1]
             self._use(None if is_saved else token, paths[-1] if is_saved else None, token_key)
-        if local_server:
-            self._save_for_local_server(token, token_key, replaced, ignore_readonly)
+        if local_server and (server := self._trusted_local_server()):
+            files.save_for_local(
+                server,
+                token,
+                replaced=replaced,
+                is_named=server == self._named_local_server,
+                ignore_readonly=ignore_readonly,
+            )
 
     def get_tokens(self) -> list[TokenRecord]:
         """Your API keys: ``id``, ``user_id``, ``token``, ``description`` and dates of each.
@@ -296,85 +287,18 @@ class AuthClient:
         self._given = Token(token, Source("token=")) if token else None
         self._token_file, self._token_key = token_file, key
 
-    def _paths_to_save(
-        self, key: str, named: str | os.PathLike[str] | None, to_server_file: bool
-    ) -> list[Path]:
-        own, shared = self._store.path_for(self._server_address), self._store.path_for()
-        path = None if named is None else Path(named).expanduser()
-        if path is None and self._token_file is not None:
-            path = Path(self._token_file).expanduser()
-            path = None if path == own else path  # after saving, we use the server's own file
-        if path is not None:
-            return [own, path] if to_server_file and own != path else [path]
-        files = DeploymentFiles(self._server_address, key)
-        if files.is_default:
-            return [shared, own] if to_server_file else [own if own.exists() else shared]
-        if to_server_file or own.exists():
-            # If `login --default` has saved this server's token there, replace it, too.
-            present = _token_under(shared, key)
-            is_copy = present is not None and present == _token_under(own, key)
-            return [shared, own] if is_copy and files.owns(present) else [own]
-        if _token_under(shared, key) is not None:
-            raise TokenExists(
-                shared,
-                f"holds a token under the key {key!r} that may be another server's",
-                "Name a file with token_file=, or leave out write_to_server_file=False.",
-            )
-        return [shared]
+    def _trusted_local_server(self) -> str | None:
+        """The local server, if it may have a secret file; None if not, or if it is unknown.
 
-    def _refuse_to_replace(self, paths: list[Path], key: str, token: str) -> None:
-        for path in paths:
-            if _token_under(path, key) in (None, token):
-                continue
-            remedy = "Pass overwrite=True to replace it, or choose another key."
-            if path == self._store.path_for():
-                server = self._server_address.partition("://")[2]
-                remedy = (
-                    "Pass overwrite=True to replace it. To keep it, save your token for this "
-                    f"server only: cave_auth_adapter.TokenStore().save(token, {server!r})."
-                )
-            elif path != paths[-1]:
-                remedy = (
-                    "Pass overwrite=True to replace it, or write_to_server_file=False to leave it."
-                )
-            raise TokenExists(path, f"already holds another token under the key {key!r}", remedy)
-
-    def _save_for_local_server(
-        self, token: str, key: str, replaced: str | None, ignore_readonly: bool
-    ) -> None:
+        A file of its own would make the server trusted. But its name may be what the info service
+        says, so it must be trusted already.
+        """
         try:
             server = self.local_server
         except CaveAuthError as error:
             logger.warning("The token was not saved for the datastack's own server. %s", error)
-            return
-        # A file of its own would make the server trusted. But local_server may be what the info
-        # service says, so write it only if the server is trusted already.
-        if server and self._trusts_local(server):
-            path = self._store.path_for(base_url(server))
-            present = _token_under(path, key)
-            if present == token or self._may_replace(present, replaced, server):
-                _save(path, token, key, True, ignore_readonly)
-            else:
-                logger.warning(
-                    "The token was not saved for %s, which has another token, perhaps of another "
-                    "deployment. If it accepts tokens of %s: cave-auth trust %s --server %s",
-                    *(server, self._server_address, server, self._server_address),
-                )
-
-    def _may_replace(self, present: str | None, replaced: str | None, local_server: str) -> bool:
-        """Whether the token in a local server's file belongs to this deployment.
-
-        :param present: the token in that file, if any.
-        :param replaced: the token that was replaced in the auth server's own file.
-        """
-        home, deployment = (
-            deployment_of(HostSpec.parse(base_url(server)).origin)
-            for server in (self._server_address, local_server)
-        )
-        if deployment in DEPLOYMENTS or deployment == home:
-            return deployment == home
-        # In no known deployment, it belongs to this one if the caller says so, or by its token.
-        return local_server == self._named_local_server or present in (None, replaced)
+            return None
+        return server if server and self._trusts_local(server) else None
 
     def _look_up(self, datastack_name: str) -> str:
         api = JsonApi(self._server_address, self._auth)
@@ -399,187 +323,10 @@ class AuthClient:
         return False
 
 
-class CAVEclient:
-    """A session for one CAVE server and one of its datastacks.
-
-    :param datastack_name: the name of a datastack; None: only the global services.
-    :param server_address: the auth server; None: the server that CAVEclient has saved for the
-        datastack, or else ``https://global.daf-apis.com``. By naming a server, you trust it.
-    :param auth_token_file: a secret file to read the token from.
-    :param auth_token_key: the key of the token in the file; None: ``"token"``.
-    :param auth_token: the token itself, which outranks all files.
-    :raises InvalidToken: (also a :class:`ValueError`) if ``auth_token`` can't be one.
-    :raises InvalidHostSpec: (also a :class:`ValueError`) if ``server_address`` is not one.
-
-    No file is read and nothing is sent before it is needed.
-
-    >>> CAVEclient("minnie65_public", auth_token="0123456789abcdef")
-    CAVEclient<datastack=minnie65_public, server_address=https://global.daf-apis.com>
-    """
-
-    def __init__(
-        self,
-        datastack_name: str | None = None,
-        server_address: str | None = None,
-        auth_token_file: str | os.PathLike[str] | None = None,
-        auth_token_key: str | None = None,
-        auth_token: str | None = None,
-    ):
-        if auth_token is not None:
-            check_token(auth_token, "the token given in code")
-        self._datastack_name = datastack_name
-        self._named_server = None if server_address is None else base_url(server_address)
-        self._token_file, self._token_key = auth_token_file, auth_token_key
-        self._token = Token(auth_token, Source("token=")) if auth_token else None
-
-    @property
-    def datastack_name(self) -> str | None:
-        """The name of the datastack; None without one."""
-        return self._datastack_name
-
-    @functools.cached_property
-    def server_address(self) -> str:
-        """The address of the global server: the auth service and the info service."""
-        if self._named_server is not None:
-            return self._named_server
-        return base_url(server_of_datastack(self._datastack_name) or DEFAULT_SERVER)
-
-    @functools.cached_property
-    def auth(self) -> AuthClient:
-        """The client of the auth service, which holds the token."""
-        token = self._token.value if self._token else None
-        auth = AuthClient(self._token_file, self._token_key, token, self.server_address)
-        auth._datastack_name = self._datastack_name
-        return auth
-
-    @property
-    def local_server(self) -> str | None:
-        """The server of the datastack's own services; None without a datastack.
-
-        It is looked up at the first use.
-
-        :raises CaveAuthError: as :class:`AuthServer`, if the info service does not name one.
-        """
-        return self.auth.local_server
-
-    @functools.cached_property
-    def session(self) -> Session:
-        """A session whose requests to :attr:`server_address` and :attr:`local_server` are signed.
-
-        The local server must be trusted: as part of a known deployment, by a secret file of its
-        own, or by ``CAVE_AUTH_HOSTS``. What the info service says is not enough. The first request
-        to such a host looks up the local server.
-        """
-        return mount(Session(), self.auth._auth)
-
-    def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}<datastack={self.datastack_name}, "
-            f"server_address={self.server_address}>"
-        )
-
-
-class _ClientAuth(CaveAuth):
-    """Signs for the server of a client, and for its local server if that is trusted already."""
-
-    hosts: _ClientHosts
-
-    def __init__(self, client: AuthClient):
-        super().__init__(hosts=[client._server_address])
-        self._client = client
-        self.hosts = _ClientHosts(client._server_address, lambda: client.local_server)
-
-    def change(
-        self, token: str | None, token_file: str | os.PathLike[str] | None, token_key: str
-    ) -> None:
-        server = HostSpec.parse(self._client._server_address).origin
-        self.credentials = Credentials(
-            token, token_file, token_key, trusted=self.hosts, server=server
-        )
-
-    def __repr__(self) -> str:
-        return f"<the signature of {self._client!r}>"
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __hash__(self) -> int:
-        return id(self)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return getattr, (self._client, "_auth")
-
-
-class _ClientHosts(NamedHosts):
-    """One server, and its local server if that is one of the known hosts."""
-
-    def __init__(self, server: str, find_local: Callable[[], str | None]):
-        super().__init__([server])
-        self._known = KnownHosts()
-        self._find_local = find_local
-
-    def trusted_origin(self, url: str) -> Origin | None:
-        origin = super().trusted_origin(url)
-        if origin is None and (known := self._known.trusted_origin(url)):
-            # The server's answer can only exclude a known host, so ask it only for these.
-            return known if known == parse_origin(self._find_local() or "") else None
-        return origin
-
-    def names(self, origin: Origin) -> bool:
-        return super().names(origin) or self._known.names(origin)
-
-    def trust_known(self, url: str) -> bool:
-        """Whether the host of a URL is the server or a known host."""
-        return bool(super().trusted_origin(url) or self._known.trusted_origin(url))
-
-
-class _SecretFile(TokenStore):
-    """A store with one secret file, at any path."""
-
-    def __init__(self, path: Path):
-        super().__init__(path.parent)
-        self._path = path
-
-    def path_for(self, server: str | None = None) -> Path:
-        return self._path
-
-
-def _save(path: Path, token: str, key: str, overwrite: bool, ignore_readonly: bool) -> bool:
-    """Save a token; return False if the file is read-only and that is ignored."""
-    try:
-        _SecretFile(path).save(token, key=key, overwrite=overwrite)
-    except TokenFileError as error:
-        cause = error.__cause__
-        if ignore_readonly and isinstance(cause, OSError) and cause.errno in _READ_ONLY:
-            logger.warning("The token was not saved. %s", error)
-            return False
-        raise
-    return True
-
-
 def _open(page: str) -> None:
     import webbrowser  # slow to import, and rarely needed
 
     webbrowser.open(page)
-
-
-def _token_under(path: Path, key: str) -> Any:
-    """The value under a key of a secret file; None for an empty one, as CAVEclient saves it."""
-    return (read_secrets(path) or {}).get(key) or None
-
-
-def server_of_datastack(datastack_name: str | None) -> str | None:
-    """The server that CAVEclient has saved for a datastack; None if there is none.
-
-    Servers in the domain that CAVE gave up don't count.
-    """
-    try:
-        servers = json.loads(Path(_SERVER_OF_DATASTACK).expanduser().read_text("utf-8"))
-        server = servers.get(datastack_name)
-    except (OSError, ValueError, AttributeError, RuntimeError):
-        return None  # CAVEclient ignores a file that it can't read, too
-    origin = parse_origin(server) if isinstance(server, str) else None
-    return server if origin is not None and not is_retired(origin.host) else None
 
 
 _NEW_TOKEN = """\
