@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from . import store
 from .errors import InvalidHostSpec, TokenFileError
 from .origins import DEPLOYMENTS, HostSpec, Origin, TrustedHosts
 from .providers import changed
 from .runtime import on_reset, warn_once
 from .store import TokenStore
-from .watch import HOST_VARIABLES, Variables, Watch, Watched
+from .watch import HOST_VARIABLES, Variables, Watch, Watched, unchanged
 
 
 class Trust(NamedTuple):
@@ -110,13 +109,11 @@ class _Known(NamedTuple):
     watched: tuple[Watched, ...]
 
     def is_current(self) -> bool:
-        now, writes = time.monotonic(), store.writes
-        for watch, version in self.watched:
-            if now >= watch.look_at or watch.writes != writes:
-                watch.look()
-            if watch.version != version:
-                return False
-        return self.changed == changed() and self.variables.are_current()
+        return (
+            unchanged(self.watched, time.monotonic())
+            and self.changed == changed()
+            and self.variables.are_current()
+        )
 
 
 _current: _Known | None = None  # no lock: if two threads find it outdated, both replace it

@@ -29,9 +29,6 @@ class Watch:
     :ivar is_settled: whether the next change will give its file another time stamp.
     :ivar look_at: when to look again, in seconds of ``time.monotonic``.
     :ivar writes: the value of ``store.writes`` at the last look; if it has changed, look again.
-
-    Callers compare the last two themselves, for each request to any host: a method call would cost
-    more than the comparison.
     """
 
     def __init__(self, *paths: Path):
@@ -77,6 +74,22 @@ def _signature(stat: os.stat_result) -> tuple[int, ...]:
 
 #: A watch, and its version when the files were read.
 Watched = tuple[Watch, int]
+
+
+def unchanged(watched: Iterable[Watched], now: float) -> bool:
+    """Whether no file has changed since it was read. Looks only at those that are due.
+
+    :param now: the time, in seconds of ``time.monotonic``.
+    """
+    writes = store.writes
+    for watch, version in watched:
+        # Asked for each request to any host, so compared here: a method call would cost more.
+        if now >= watch.look_at or watch.writes != writes:
+            watch.look()
+        if watch.version != version:
+            return False
+    return True
+
 
 _now = time.time  # of the same kind as the time stamps of files
 

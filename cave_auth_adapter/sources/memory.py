@@ -8,12 +8,11 @@ import time
 from collections.abc import Hashable
 from typing import NamedTuple, TypeVar
 
-from .. import store
 from ..origins import Origin
 from ..providers import Asked, changed
 from ..runtime import on_reset
 from ..tokens import Token
-from ..watch import Variables, Watched
+from ..watch import Variables, Watched, unchanged
 from .reading import Reader
 from .turns import Turns
 
@@ -48,15 +47,13 @@ class Found(NamedTuple):
 
     def is_current(self) -> bool:
         """Whether nothing has changed since."""
-        now, writes = time.monotonic(), store.writes
-        if self.changed != changed() or now >= self.renew_at:
-            return False
-        for watch, version in self.watched:
-            if now >= watch.look_at or watch.writes != writes:
-                watch.look()
-            if watch.version != version:
-                return False
-        return self.variables.are_current()
+        now = time.monotonic()
+        return (
+            self.changed == changed()
+            and now < self.renew_at
+            and unchanged(self.watched, now)
+            and self.variables.are_current()
+        )
 
 
 class _Rest(NamedTuple):

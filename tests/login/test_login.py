@@ -116,11 +116,14 @@ def test_overwrite_replaces_a_token_that_works(
     assert is_alive(sandbox, sandbox.token)  # it may be in use elsewhere
 
 
-def test_a_token_deleted_by_hand_is_not_used(sandbox: Sandbox, secrets: Path) -> None:
+def test_a_token_deleted_by_hand_is_saved_by_the_next_login(
+    sandbox: Sandbox, secrets: Path
+) -> None:
     for _ in range(2):
         login(sandbox.auth_server, token=sandbox.token, dialogue=Answers())
-        (path,) = secrets.glob("*.json")
-        path.unlink()
+        assert saved(secrets) == {name(sandbox.auth_server): sandbox.token}
+        TokenStore().path_for(sandbox.auth_server).unlink()
+        assert CaveAuth(hosts=[sandbox.auth_server]).token_for(sandbox.auth_server) is None
 
 
 @pytest.mark.parametrize("yes", [True, False])

@@ -63,9 +63,12 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.lower(), raising=False)
 
 
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port that refuses connections. It is bound, so that no other test opens it meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
@@ -92,11 +95,11 @@ def test_a_proxy_that_wants_a_password_is_named(
 
 @pytest.mark.parametrize("scheme", ["http", "socks5h"])
 def test_an_unreachable_proxy_is_named(
-    failure: Callable[..., str], monkeypatch: pytest.MonkeyPatch, scheme: str
+    failure: Callable[..., str], closed_port: int, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
     if scheme == "socks5h":
         pytest.importorskip("socks", reason="PySocks is not installed")
-    monkeypatch.setenv("ALL_PROXY", f"{scheme}://127.0.0.1:{closed_port()}")
+    monkeypatch.setenv("ALL_PROXY", f"{scheme}://127.0.0.1:{closed_port}")
     said = failure()
     said = said.replace("all_proxy", "ALL_PROXY")  # Windows doesn't tell one from the other
     assert said.startswith("can't be reached through the proxy that ALL_PROXY names: ")
@@ -126,8 +129,8 @@ def test_an_unresolved_name_is_explained(
     assert "VPN" in said
 
 
-def test_a_closed_port_is_explained(failure: Callable[..., str]) -> None:
-    said = failure(f"https://127.0.0.1:{closed_port()}/")
+def test_a_closed_port_is_explained(failure: Callable[..., str], closed_port: int) -> None:
+    said = failure(f"https://127.0.0.1:{closed_port}/")
     assert said.startswith("can't be reached: ")
     assert "refused" in said
 
