@@ -42,6 +42,12 @@ def test_the_python_versions_agree() -> None:
     [tried] = re.findall(r"^PYTHONS = \[(.*)\]", NOXFILE, re.MULTILINE)
     assert re.findall(r"[\d.]+", tried) == pythons
     assert jobs()["test"]["strategy"]["matrix"]["python"] == pythons
+    [all_of_them] = (
+        step["with"]["python-version"].split()
+        for step in jobs()["everything"]["steps"]
+        if "setup-python" in step.get("uses", "")
+    )
+    assert sorted(all_of_them) == pythons
     assert f'python_version = "{pythons[0]}"' in (ROOT / "pyproject.toml").read_text("utf-8")
 
 

@@ -130,6 +130,7 @@ def test_a_tool_that_starts_with_plain_http_sends_no_token(
         asks("GET", f"http://{host}/start")
     TALLY["combinations"] += 1
     clear = {origin: data for (origin, _), data in world.heard.items() if origin[:5] == "http:"}
+    assert clear, "nothing was sent"
     if not door.brings_its_own:
         assert not any_found(TOKENS.values(), *clear.values())
 
