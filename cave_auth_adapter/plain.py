@@ -1,10 +1,11 @@
-"""Make text safe to print: no control characters, only letters that the stream can encode."""
+"""Make text safe to print: no control characters, only what the stream can encode and show."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
+from collections.abc import Sequence
 from typing import Any
 
 _SHOWN = 300  # characters of a server's text that are shown
@@ -65,3 +66,16 @@ def _plain(character: str) -> str:
 def is_rewritable(stream: Any) -> bool:
     """Whether a stream is a terminal that can rewrite a line and show colours."""
     return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def one_line(texts: Sequence[str], stream: Any) -> str:
+    """The first of some texts that fits in one line of a terminal; else the last, cut.
+
+    A line that is wrapped can't be rewritten.
+    """
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns or 80  # 0: unknown
+    except (AttributeError, OSError, ValueError):  # no terminal
+        columns = 80
+    room = columns - 1  # some terminals wrap a line that fills them
+    return next((text for text in texts if len(text) <= room), texts[-1][:room])

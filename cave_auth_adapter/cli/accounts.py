@@ -17,6 +17,7 @@ from ..diagnose.status import (
     not_logged_in,
     signed_with,
     status_of,
+    statuses_of,
     trusted,
 )
 from ..errors import CaveAuthError, TokenFileError, TokenRefused
@@ -228,7 +229,7 @@ def status(server: str | None, as_json: bool) -> None:
 
 def _statuses(url: str | None) -> list[Status]:
     if url is None:
-        return [status_of(holding) for holding in holdings()]
+        return statuses_of(holdings())
     origin = trusted(url)
     if origin is None:
         raise NotTrusted(url)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import click
@@ -12,6 +14,7 @@ from ..errors import CaveAuthError
 from ..login.accounts import switch
 from ..origins import DEFAULT_DEPLOYMENT, HostSpec, deployment_of
 from ..saving import DeploymentFiles, named
+from ..service.waiting import all_done
 from ..store import TokenStore
 from ..tokens import Source, Token
 from ..words import files, person, printable, say, table
@@ -42,7 +45,7 @@ def accounts(server: str | None, as_json: bool) -> None:
     cave-auth switch project_b       use it, in all tools
     """
     servers = [home_of(server)] if server else _auth_servers()
-    found = [account for each in servers for account in _accounts(each)]
+    found = _accounts(servers)
     if as_json:
         print_json([each._asdict() for each in found])
     elif not found:
@@ -63,18 +66,27 @@ def _auth_servers() -> list[str]:
     return found
 
 
-def _accounts(server: str) -> list[_Account]:
-    """The accounts at a server; the one in use first."""
+def _accounts(servers: Iterable[str]) -> list[_Account]:
+    """The accounts at some servers, which are all asked at the same time."""
+    saved = [(server, *account) for server in servers for account in _saved(server)]
+    asked = all_done(
+        [functools.partial(_who, server, name, token) for server, name, token, _ in saved],
+        [server for server, *_ in saved],
+    )
+    return [
+        _Account(server, name, in_use, who)
+        for (server, name, _, in_use), answer in zip(saved, asked, strict=True)
+        if (who := answer.result()) is not None
+    ]
+
+
+def _saved(server: str) -> list[tuple[str, str, bool]]:
+    """The names at a server, their tokens, and whether they are in use; that one comes first."""
     present, names = DeploymentFiles(server).in_use, named(server)
     if present is not None and present not in names.values():
         names = {"(no name)": present, **names}
-    found = []
-    for name, token in names.items():
-        who = _who(server, name, token)
-        if who is None:
-            return []
-        found.append(_Account(server, name, token == present, who))
-    return sorted(found, key=lambda account: not account.in_use)
+    found = [(name, token, token == present) for name, token in names.items()]
+    return sorted(found, key=lambda account: not account[2])
 
 
 def _who(server: str, name: str, token: str) -> str | None:

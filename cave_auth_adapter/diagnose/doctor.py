@@ -16,14 +16,14 @@ from .._version import __version__
 from ..errors import CaveAuthError, ServerUnreachable
 from ..origins import server_name
 from ..service import DEFAULT_SERVER
-from ..service.waiting import within
+from ..service.waiting import all_done, within
 from ..store import TokenStore
 from ..words import person, printable, where
 from .changes import look_at_changes
 from .check import unreachable
 from .findings import Finding
 from .secret_files import look_at_default_file, look_at_files, servers_of
-from .status import Holding, Status, holdings, is_404, status_of
+from .status import Holding, Status, holdings, is_404, statuses_of
 from .surroundings import look_around
 from .written import look_at_what_was_written
 
@@ -53,22 +53,24 @@ def examine() -> Iterator[Finding]:
 
 def _servers(store: TokenStore) -> Iterator[Finding]:
     """Check the clock and certificates with one request to each server."""
-    for server in servers_of(store) or [server_name(DEFAULT_SERVER)]:
-        url = f"https://{server}/"
-        started = time.time()
+    servers = servers_of(store) or [server_name(DEFAULT_SERVER)]
+    started = time.time()
+    asked = all_done([functools.partial(_head, server) for server in servers], servers)
+    for server, answer in zip(servers, asked, strict=True):
         try:
-            response = within(_TIMEOUT, functools.partial(_head, url), server)
+            response = answer.result()
         except (requests.RequestException, OSError) as error:
-            yield Finding("problem", str(unreachable(url, error)))
+            yield Finding("problem", str(unreachable(f"https://{server}/", error)))
             continue
         yield Finding("ok", f"{server} can be reached, and its certificate is valid.")
         yield from _clock(server, response.headers.get("Date"), started)
 
 
-def _head(url: str) -> requests.Response:
+def _head(server: str) -> requests.Response:
     with requests.Session() as session:
         session.auth = lambda request: request  # send no password from netrc, and no token
-        return session.head(url, timeout=_TIMEOUT, allow_redirects=False)
+        head = functools.partial(session.head, timeout=_TIMEOUT, allow_redirects=False)
+        return within(_TIMEOUT, lambda: head(f"https://{server}/"), server)
 
 
 def _clock(server: str, date: str | None, now: float) -> Iterator[Finding]:
@@ -87,15 +89,13 @@ def _tokens() -> Generator[Finding, None, list[tuple[Holding, Status]]]:
 
     :return: each token, and its server's answer.
     """
-    asked: list[tuple[Holding, Status]] = []
     try:
         found = holdings()
     except CaveAuthError as error:
         yield Finding("problem", str(error))
-        return asked
-    for holding in found:
-        status = status_of(holding)
-        asked.append((holding, status))
+        return []
+    asked = list(zip(found, statuses_of(found), strict=True))
+    for _, status in asked:
         if status.error is None and status.source:
             who = person(status.user or {})
             yield Finding(

@@ -15,7 +15,7 @@ from ..hosts import trusted_hosts
 from ..install import is_installed
 from ..origins import DEPLOYMENTS
 from ..providers import process_source
-from ..service.waiting import begin
+from ..service.waiting import all_done
 from ..words import html_table, labelled, short, where
 
 if TYPE_CHECKING:
@@ -77,15 +77,16 @@ def status(*, timeout: float = 10.0) -> Overview:
     :return: an overview, to print or to look at in a notebook.
     :raises TokenFileError: if the directory of secret files can't be listed.
     """
-    from concurrent import futures  # slow to import
-
     from .status import holdings, status_of
 
     found = holdings()
-    asked = [begin(functools.partial(status_of, holding)) for holding in found]
-    answered, _ = futures.wait(asked, timeout)
+    asked = all_done(
+        [functools.partial(status_of, each) for each in found],
+        [each.auth_servers[0] for each in found],
+        timeout,
+    )
     accounts = tuple(
-        future.result() if future in answered else _unanswered(holding, timeout)
+        future.result() if future.done() else _unanswered(holding, timeout)
         for holding, future in zip(found, asked, strict=True)
     )
     hosts = tuple(dict.fromkeys(trust.host for trust in trusted_hosts()))

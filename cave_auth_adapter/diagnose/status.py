@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ from ..service import (
     ServerUnreachable,
     UnexpectedAnswer,
 )
+from ..service.waiting import all_done
 from ..sources import Credentials
 from ..store import TokenStore
 from ..tokens import Source, Token
@@ -200,6 +202,15 @@ def status_of(holding: Holding) -> Status:
         status.problem, status.error = str(error), error
     status.also_for = [name for name in holding.servers if name != status.server]
     return status
+
+
+def statuses_of(found: Sequence[Holding]) -> list[Status]:
+    """Ask about several tokens, all servers at the same time; in the same order."""
+    asked = all_done(
+        [functools.partial(status_of, each) for each in found],
+        [each.auth_servers[0] for each in found],
+    )
+    return [future.result() for future in asked]
 
 
 def key_in_use(server: AuthServer, token: Token) -> ApiKey | None:

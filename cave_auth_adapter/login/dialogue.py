@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import sys
 
-from ..plain import is_rewritable, writable
+from ..plain import is_rewritable, one_line, writable
 from ..words import fitted, say
 from .places import below_notebook, elsewhere, in_notebook
 
@@ -83,12 +83,20 @@ class Dialogue:
         :param seconds: the time that is left.
         """
         minutes, rest = divmod(round(seconds), 60)
-        text = f"Waiting for your browser, {minutes}:{rest:02} left. Press Ctrl-C to stop."
+        left = f"{minutes}:{rest:02}"
+        texts = [
+            f"Waiting for your browser, {left} left. Press Ctrl-C to stop.",
+            f"Waiting, {left} left. Ctrl-C stops.",
+            f"{left}, Ctrl-C stops",
+        ]
         if is_rewritable(sys.stderr):
-            print(f"\r{text}", end="", file=sys.stderr, flush=True)
+            text = one_line(texts, sys.stderr)
+            # Spaces, because a line before may have been longer.
+            print(f"\r{text:{len(self._progress)}}", end="", file=sys.stderr, flush=True)
+            self._progress = text
         elif not self._progress:
-            print(text, file=sys.stderr)
-        self._progress = text
+            self._progress = texts[0]
+            print(texts[0], file=sys.stderr)
 
     def waited(self) -> None:
         """Remove the progress."""

@@ -1,4 +1,4 @@
-"""Wait for a server: with a time limit, and with a message on a terminal."""
+"""Wait for servers: with a time limit, and with a message on a terminal."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import contextlib
 import contextvars
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeVar
 
-from ..plain import is_rewritable, printable
+from ..plain import is_rewritable, one_line, printable
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -42,22 +42,42 @@ def within(seconds: float, work: Callable[[], T], server: str) -> T:
     :param server: the name of the server, to show to the user.
     :raises TimeoutError: if the work takes longer.
     """
+    (future,) = all_done([work], [server], seconds + _GRACE)
+    if not future.done():
+        raise TimeoutError
+    return future.result()
+
+
+def all_done(
+    works: Sequence[Callable[[], T]], servers: Sequence[str], seconds: float | None = None
+) -> list[Future[T]]:
+    """Do some work with each of several servers at the same time, and wait for it.
+
+    :param servers: the server of each work.
+    :param seconds: how long to wait; None: until all is done.
+    :return: the results, in the same order. One that is not done took longer.
+    """
     from concurrent import futures
 
-    future = begin(work)
-    left = seconds + _GRACE
-    if _is_told.get() and left > _SILENCE and not futures.wait([future], _SILENCE).done:
-        left -= _SILENCE
-        with _telling(f"Waiting for {printable(server, 45)} ... Ctrl-C gives up."):
-            futures.wait([future], left)
-            left = 0
+    is_told = _is_told.get()
+    silently = _is_told.set(False)  # one message is enough
     try:
-        return future.result(left)
-    except futures.TimeoutError:  # another than the built-in one before Python 3.11
-        raise TimeoutError from None
+        begun = [_begin(work) for work in works]
+    finally:
+        _is_told.reset(silently)
+    if is_told and (seconds is None or seconds > _SILENCE):
+        late = futures.wait(begun, _SILENCE).not_done
+        seconds = None if seconds is None else seconds - _SILENCE
+        if late:
+            names = dict.fromkeys(s for s, f in zip(servers, begun, strict=True) if f in late)
+            with _telling(*names):
+                futures.wait(begun, seconds)
+    else:
+        futures.wait(begun, seconds)
+    return begun
 
 
-def begin(work: Callable[[], T]) -> Future[T]:
+def _begin(work: Callable[[], T]) -> Future[T]:
     """Do some work in a thread that the interpreter does not wait for at exit."""
     from concurrent import futures  # slow to import, and rarely needed
 
@@ -75,12 +95,16 @@ def begin(work: Callable[[], T]) -> Future[T]:
 
 
 @contextlib.contextmanager
-def _telling(text: str) -> Iterator[None]:
-    """Show a text on the terminal during the block."""
+def _telling(*servers: str) -> Iterator[None]:
+    """Say on the terminal, during the block, which servers it waits for."""
+    several = len(servers) > 1
+    whom = f"{len(servers)} servers" if several else printable(servers[0], 45)
+    texts = [f"Waiting for {whom} ... Ctrl-C gives up.", "Waiting ... Ctrl-C ends.", "Waiting ..."]
     if not is_rewritable(sys.stderr):
-        print(text, file=sys.stderr)
+        print(texts[0], file=sys.stderr)
         yield
         return
+    text = one_line(texts, sys.stderr)
     print(text, end="", file=sys.stderr, flush=True)
     try:
         yield

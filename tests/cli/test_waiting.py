@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -15,7 +18,7 @@ from cave_auth_adapter import TokenStore
 from cave_auth_adapter.service.waiting import waits_told, within
 
 from ..support.answering import Answer, StubServer
-from .conftest import host
+from .conftest import Run, host
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 
@@ -54,6 +57,56 @@ def test_a_silent_server_is_announced(silent: str, command: str) -> None:
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 130
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [(20, "Waiting ...^C"), (40, "Waiting ... Ctrl-C ends.^C"), (80, "Waiting for 2 servers ... ")],
+)
+def test_the_announcement_is_one_line(silent: str, columns: int, shown: str) -> None:
+    for server in (silent, silent.replace("localhost", "127.0.0.1")):
+        TokenStore().save("0123456789abcdef", server)
+    arguments = ["-m", "cave_auth_adapter", "accounts"]
+    child = pexpect.spawn(
+        sys.executable, arguments, timeout=20, encoding="utf-8", dimensions=(24, columns)
+    )
+    child.expect("Waiting")
+    child.sendintr()
+    child.expect("interrupted")
+    assert shown in f"Waiting{child.before}"
+    assert child.before.count("Waiting") == 0  # one line for all servers
+
+
+class Together(StubServer):
+    """An auth server that answers once another server has been asked the same, too."""
+
+    def __init__(self, context: ssl.SSLContext, both: threading.Barrier, user: str):
+        super().__init__(context)
+        self._both, self._user = both, {"id": 1, "name": user}
+        self.token = f"0123456789abcdef-{user[-1]}"
+
+    def answer_to(self, method: str, path: str) -> Answer:
+        if (method, path) not in [request[:2] for request in self.requests]:
+            self._both.wait(20)
+        keys = [{"id": 1, "token": self.token}]
+        body = keys if path.endswith("/user/token") else self._user
+        return Answer(body=json.dumps(body).encode())
+
+
+@pytest.mark.parametrize("command", ["accounts", "status", "whoami", "doctor"])
+def test_all_servers_are_asked_at_the_same_time(
+    run: Run, stub_context: ssl.SSLContext, command: str
+) -> None:
+    both = threading.Barrier(2)
+    servers = [Together(stub_context, both, f"User {number}") for number in range(2)]
+    for server in servers:
+        TokenStore().save(server.token, host(server.address))
+    out = run(command).output
+    assert not both.broken
+    in_order = sorted(servers, key=lambda server: server.address)
+    assert re.findall("User [01]", out)[:2] == [f"User {servers.index(s)}" for s in in_order]
+    for server in servers:
+        server.close()
 
 
 def test_the_announcement_is_removed_again(stub_server: StubServer) -> None:

@@ -270,6 +270,23 @@ def test_a_terminal_shows_progress_and_ctrl_c_ends_it(
 
 
 @posix_only  # pexpect
+@pytest.mark.parametrize("columns", [20, 40, 58, 59])
+def test_the_progress_fits_any_terminal(
+    terminal: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    """A line that wraps can't be rewritten: each second would leave another one."""
+    monkeypatch.setenv("BROWSER", "true")
+    child = terminal("--timeout", "601")
+    child.setwinsize(24, columns)
+    child.expect(r"9:5\d[^\r]*\r")
+    _, *lines = re.findall(r"[^\r]*\d:\d\d[^\r]*", child.before + child.after)
+    lengths = [len(line) for line in lines]  # the first may be older than the window
+    assert max(lengths) < columns
+    assert lengths == sorted(lengths)  # "10:00" is longer than "9:59", and nothing of it is left
+    interrupt(child)
+
+
+@posix_only  # pexpect
 @pytest.mark.parametrize("colour", [True, False])
 def test_a_terminal_gets_colour(
     terminal: Callable[..., Any],

@@ -40,7 +40,7 @@ class StubServer:
                 self.end_headers()
                 self.wfile.write(answer.body)
 
-            do_POST = do_DELETE = do_GET  # noqa: N815
+            do_HEAD = do_POST = do_DELETE = do_GET  # noqa: N815
 
             def log_message(self, *args: object) -> None:
                 pass
