@@ -32,6 +32,12 @@ class _Mark(NamedTuple):
         url, named = request.url or "", self.named
         return named is None or not (url == named or _is_upgrade(named, url))
 
+    def covers(self, request: PreparedRequest, named: str | None) -> bool:
+        """Whether a mark on a request adds nothing to this one."""
+        if named is None:
+            return self.named is None and self.on is not None and self.on() is request
+        return self.named == named
+
 
 class Trail:
     """A response hook that only remembers which copies of a request an untrusted server led to.
@@ -63,20 +69,35 @@ class Trail:
     def add(self, request: PreparedRequest, named: str | None) -> None:
         """Note that requests after this one are led by an untrusted server.
 
-        :param named: a URL that the caller or a trusted server asked for, so not led there.
+        :param named: a URL that the caller or a trusted server asked for, so not led there. If the
+            request was led itself, it counts for nothing.
+
+        The number of marks stays small, even if a session follows redirects for ever.
         """
-        mark = _Mark(weakref.ref(request), named)
-        if mark not in self._marks:
-            self._marks.append(mark)
+        if self.leads(request):
+            self._marks = [_Mark(None, None)]  # all that follows is led, too
+        elif not any(mark.covers(request, named) for mark in self._marks):
+            self._marks.append(_Mark(weakref.ref(request), named))
 
     def begin_again(self) -> None:
         """Remove all marks."""
         self._marks.clear()
 
+    @property
+    def has_marks(self) -> bool:
+        """Whether an untrusted server led anywhere."""
+        return bool(self._marks)
+
     def copy(self) -> Trail:
         """An independent copy."""
         twin: Trail = object.__new__(type(self))
         vars(twin).update(vars(self), _marks=[*self._marks])
+        return twin
+
+    def bare(self) -> Trail:
+        """An independent copy that only remembers, of a subclass, too."""
+        twin = Trail(None)
+        twin._root, twin._url, twin._marks = self._root, self._url, [*self._marks]
         return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Trail:
@@ -144,7 +165,7 @@ def note_answer(
         trail.begin_again()
     target = redirect_target(response)
     if origin is None:
-        trail.add(request, request.url if is_verified and not trail.leads(request) else None)
+        trail.add(request, request.url if is_verified else None)
     elif is_verified and target and not trusted(target):
         trail.add(request, target)
     elif not is_verified and not (target and parse_origin(target) == origin):

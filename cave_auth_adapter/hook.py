@@ -66,6 +66,8 @@ class Hook(Trail):
         self._prepare_next_hop(sent, origin, response)
         trusted = self._auth.hosts.trusted_origin
         note_answer(sent, response, origin, trusted, known.verify, trail=self)
+        if self.has_marks:  # for a mounted adapter, if the caller follows the redirect by hand
+            seen.hooks["response"].append(self.bare())
         response.request = seen
         return response
 

@@ -29,7 +29,7 @@ def follow(
     """Yield the hops of a redirect, and note which server led to each, before the next is made.
 
     :param hops: what ``Session.resolve_redirects`` yields: answers, or ``response.next``.
-    :param settings: its keyword arguments.
+    :param settings: its other arguments, by name.
     """
     options = Options(False, settings.get("verify", True), settings.get("proxies"))
     is_inner = trail_of(request) is not None  # the caller follows redirects, and this is a hop

@@ -75,7 +75,8 @@ class Patches:
             hops = original(session, resp, req, *args, **kwargs)
             if not _may_lead_on(session, resp) or (now := self._in_effect()) is None:
                 return hops
-            return follow(now.auth, hops, resp, req, kwargs)
+            settings = {**dict(zip(_SETTINGS, args, strict=False)), **kwargs}
+            return follow(now.auth, hops, resp, req, settings)
 
         return resolve_redirects
 
@@ -88,6 +89,9 @@ class Patches:
                 strip_hop(now.auth, prepared_request, response)
 
         return rebuild_auth
+
+
+_SETTINGS = ("stream", "timeout", "verify", "cert", "proxies")  # of Session.resolve_redirects
 
 
 def _may_lead_on(session: Session, response: Response) -> bool:
