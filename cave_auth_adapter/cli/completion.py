@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shlex
 from typing import Any
 
 from click.shell_completion import (
@@ -11,7 +13,6 @@ from click.shell_completion import (
     ShellComplete,
     ZshComplete,
     add_completion_class,
-    split_arg_string,
 )
 
 _REGISTER = "compdef %(complete_func)s %(prog_name)s"
@@ -64,15 +65,33 @@ class PowerShell(ShellComplete):
     source_template = _POWERSHELL
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        words = split_arg_string(os.environ["COMP_WORDS"])[1:]
+        words = _words(os.environ["COMP_WORDS"])[1:]
         incomplete = os.environ.get("COMP_CWORD", "")  # PowerShell has no empty variables
-        if incomplete and words and words[-1] == incomplete:
-            words.pop()
+        # PowerShell may give it with its quotes.
+        if incomplete and words and words[-1] in (incomplete, *_words(incomplete)):
+            incomplete = words.pop()
         return words, incomplete
 
     def format_completion(self, item: CompletionItem[Any]) -> str:
         help_text = " ".join((item.help or "").split())
         return f"{item.value}\t{help_text or item.value}" if item.type == "plain" else ""
+
+
+def _words(line: str) -> list[str]:
+    r"""The words of a line in PowerShell, where the escape character is the backtick.
+
+    The last one may lack its closing quote. See about_Quoting_Rules and about_Special_Characters.
+
+    >>> _words(r"cave-auth run C:\my\tool.py 'two wor")
+    ['cave-auth', 'run', 'C:\\my\\tool.py', 'two wor']
+    """
+    lexer = shlex.shlex(line, posix=True)
+    lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", "`"
+    words: list[str] = []
+    with contextlib.suppress(ValueError):  # no closing quote
+        words.extend(lexer)
+        return words
+    return [*words, lexer.token]
 
 
 for _shell in (Fish, Zsh, PowerShell):

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from cave_auth_adapter import TokenStore
+from cave_auth_adapter.cli import main
+from cave_auth_adapter.cli.completion import PowerShell
 
 from ..support.systems import CAVE_AUTH, posix_only
 
@@ -82,6 +84,27 @@ def test_powershell_gets_a_value_and_its_help() -> None:
     (line,) = asked("powershell", "cave-auth key", "key")
     assert line == "keys\tList, make, replace and revoke your API keys."
     assert "login\tLog in to a CAVE server in your browser." in asked("powershell", "cave-auth", "")
+
+
+@pytest.mark.parametrize(
+    ("line", "word", "expected"),
+    [
+        (r"cave-auth run C:\my\tool.py --na", "--na", (["run", r"C:\my\tool.py"], "--na")),
+        (r"cave-auth run .\to", r".\to", (["run"], r".\to")),
+        (r'cave-auth run "C:\My Tools\to', r'"C:\My Tools\to', (["run"], r"C:\My Tools\to")),
+        ("cave-auth switch 'my l", "'my l", (["switch"], "my l")),
+        ("cave-auth switch my` l", "my` l", (["switch"], "my l")),
+        ("cave-auth switch my` l", "my l", (["switch"], "my l")),
+        ("cave-auth keys ", "", (["keys"], "")),
+    ],
+)
+def test_a_line_of_powershell_keeps_its_backslashes(
+    line: str, word: str, expected: tuple[list[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", word)
+    complete = PowerShell(main, {}, "cave-auth", "_CAVE_AUTH_COMPLETE")
+    assert complete.get_completion_args() == expected
 
 
 def test_fish_shows_help_with_commas() -> None:
