@@ -11,7 +11,7 @@ default deployment, and for another one only if the user asks for it, or has ask
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 from .errors import InvalidToken, TokenFileError
@@ -25,7 +25,7 @@ from .origins import (
 )
 from .store import TokenStore, read_secrets
 from .store.ownership import ownership_of_default_file
-from .tokens import DEFAULT_KEY, check_token
+from .tokens import DEFAULT_KEY, check_token, spellings
 
 # Keys that name no account; the last two are in the file that the token page offers to download.
 NO_NAMES = DEFAULT_KEY, "description", "middle_auth_url"
@@ -41,6 +41,11 @@ def named(server: str) -> dict[str, str]:
         with contextlib.suppress(InvalidToken):
             found[name] = check_token(value, name)
     return {name: token for name, token in found.items() if name not in NO_NAMES}
+
+
+def saved_name(name: str, names: Container[str]) -> str | None:
+    """The one of some names that a person means; None if there is none."""
+    return next((each for each in spellings(name) if each in names), None)
 
 
 class DeploymentFiles:

@@ -115,3 +115,24 @@ def _describe_bad_characters(token: str) -> str:
         if any(character in token for character in characters):
             return f"has {name} in it"
     return "has characters in it that no bearer token has (RFC 6750)"
+
+
+def composed(key: str) -> str:
+    """A key of a secret file in Unicode's form NFC: each letter with its mark is one character.
+
+    macOS may paste them as two, which is another string that looks the same.
+    """
+    if key.isascii():
+        return key
+    import unicodedata  # a large table, which few keys need
+
+    return unicodedata.normalize("NFC", key)
+
+
+def spellings(key: str) -> tuple[str, ...]:
+    """A key of a secret file, and what looks the same: its forms NFC and NFD in Unicode."""
+    if key.isascii():
+        return (key,)
+    import unicodedata
+
+    return tuple(dict.fromkeys([key, composed(key), unicodedata.normalize("NFD", key)]))

@@ -9,7 +9,7 @@ import click
 from ..diagnose.check import NotTrusted
 from ..diagnose.status import Holding, holding_for, holdings, not_logged_in, trusted
 from ..origins import auth_server_of
-from ..saving import named
+from ..saving import named, saved_name
 from ..service import DEFAULT_SERVER
 from ..store import TokenStore
 from ..tokens import Source, Token
@@ -49,8 +49,8 @@ def server_with(name: str, server: str | None) -> str:
     """
     if server is not None:
         own = origin_of(server).server
-        return own if name in named(own) else home_of(server)
-    found = [each for each in TokenStore().servers() if name in named(each)]
+        return own if saved_name(name, named(own)) else home_of(server)
+    found = [each for each in TokenStore().servers() if saved_name(name, named(each))]
     if len(found) == 1:
         return found[0]
     if not found:
@@ -65,10 +65,12 @@ def server_with(name: str, server: str | None) -> str:
 def named_holding(name: str, server: str | None) -> Holding:
     """The token that is saved under the name of an account."""
     home = server_with(name, server)
-    token = named(home).get(name)
-    if token is None:
+    names = named(home)
+    saved = saved_name(name, names)
+    if saved is None:
         fail(f"There is no account named {printable(name)!r} for {home}.", NO_TOKEN)
-    return Holding((home,), Token(token, Source("file", TokenStore().path_for(home), name)))
+    source = Source("file", TokenStore().path_for(home), saved)
+    return Holding((home,), Token(names[saved], source))
 
 
 def warn_of_variables() -> None:

@@ -64,7 +64,7 @@ def login(
     from ..caveclient import AuthClient  # these take 5 ms, and most programs only sign requests
     from ..service import base_url
     from ..service.waiting import waits_told
-    from .accounts import check_name
+    from .accounts import account_name
     from .dialogue import default_dialogue
     from .names import server_named
     from .places import has_browser, shown_in_one_line
@@ -72,12 +72,13 @@ def login(
 
     with shown_in_one_line(), waits_told():
         server = base_url(server_named(server_address))
+        account = None if account is None else account_name(account, server)
         options = Options(
             in_browser=open_browser and has_browser(),
             store_key=store_key,
             overwrite=overwrite,
             default=default,
-            account=None if account is None else check_name(account),
+            account=account,
             timeout=timeout,
             token=token,
             trust_data_servers=trust_data_servers,

@@ -11,19 +11,24 @@ from pathlib import Path
 
 from ..diagnose.status import signed_with
 from ..errors import CaveAuthError, LoginFailed
-from ..saving import NO_NAMES, DeploymentFiles, named
+from ..saving import NO_NAMES, DeploymentFiles, named, saved_name
 from ..store import TokenStore, read_secrets
-from ..tokens import DEFAULT_KEY, Source, Token
+from ..tokens import DEFAULT_KEY, Source, Token, composed
 from ..words import printable
 
 _LONGEST = 60  # characters of a name
 
 
-def check_name(name: str) -> str:
-    """Return the name of an account.
+def account_name(typed: str, server: str) -> str:
+    """The name of an account at a server: as it is saved there, or as a new one is saved.
 
-    :raises LoginFailed: if it can't be one.
+    :raises LoginFailed: if it can't be a name.
+    :raises TokenFileError: if the server's file can't be read.
     """
+    return saved_name(typed, named(server)) or _checked(composed(typed))
+
+
+def _checked(name: str) -> str:
     is_plain = name == printable(name, _LONGEST) == name.strip()
     if not name or not is_plain or name.startswith("-") or name in NO_NAMES:
         raise LoginFailed(
@@ -34,13 +39,13 @@ def check_name(name: str) -> str:
     return name
 
 
-def name_in_variable() -> str | None:
+def name_in_variable(server: str) -> str | None:
     """The account that the variable ``CAVE_AUTH_ACCOUNT`` selects for this process; None if none.
 
     :raises LoginFailed: if it can't be one.
     """
     name = os.environ.get("CAVE_AUTH_ACCOUNT")
-    return check_name(name) if name and name != DEFAULT_KEY else None
+    return account_name(name, server) if name and name != DEFAULT_KEY else None
 
 
 def switch(server: str, name: str) -> list[Path]:
@@ -52,7 +57,8 @@ def switch(server: str, name: str) -> list[Path]:
     :raises TokenFileError: if a file can't be read or written.
     """
     names, files = named(server), DeploymentFiles(server)
-    if name not in names:
+    saved = saved_name(name, names)
+    if saved is None:
         there = ", ".join(printable(each, _LONGEST) for each in names) or "none"
         raise LoginFailed(
             f"There is no account named {printable(name, _LONGEST)!r} for {server} (saved: "
@@ -61,7 +67,7 @@ def switch(server: str, name: str) -> list[Path]:
     present = files.in_use
     if present is not None and present not in names.values():
         TokenStore().save(present, server, _free_name(server, present))
-    return files.switch(names[name], present)
+    return files.switch(names[saved], present)
 
 
 def _free_name(server: str, token: str) -> str:

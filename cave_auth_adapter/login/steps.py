@@ -77,7 +77,7 @@ def log_in(server: str, talk: Dialogue, options: Options) -> None:
             f"cell:\n\nfrom cave_auth_adapter import login\n{options.as_call(server)}"
         )
     tokens_changed()  # no cached token: a file may have changed just now
-    if options.account is None and (name := name_in_variable()):
+    if options.account is None and (name := name_in_variable(server)):
         talk.tell(f"CAVE_AUTH_ACCOUNT is set: this is the login of the account {name!r}.")
         options = replace(options, account=name)
     with explaining_wrong_servers(server):

@@ -16,7 +16,7 @@ from ..runtime import warn_once
 from ..shells import unset
 from ..store import DEFAULT_FILE, DEPRECATED_FILE
 from ..store.ownership import ownership
-from ..tokens import DEFAULT_KEY, LAST_DAY, Source, Token, check_token
+from ..tokens import DEFAULT_KEY, LAST_DAY, Source, Token, check_token, spellings
 from ..words import span
 from .reading import Look
 
@@ -136,7 +136,7 @@ class Search:
     def _saved(self, key: str) -> Iterator[Token]:
         """The tokens in the secret files; if there are none, the one in the keyring."""
         is_there = False
-        for token in self._in_files(key):
+        for token in (each for form in spellings(key) for each in self._in_files(form)):
             yield token
             is_there = True
             if key != DEFAULT_KEY:  # choosing a key means choosing that account, and no other

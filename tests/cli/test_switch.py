@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,42 @@ def test_accounts_are_listed(run: Run, sandbox: Sandbox, bob: str) -> None:
     lines = run("accounts", sandbox.auth_server).stdout.splitlines()
     assert lines[1].endswith("in use")
     assert "refuses" in lines[3]
+
+
+COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "Zoë") for form in ("NFC", "NFD"))
+
+
+def test_a_new_name_is_saved_in_its_composed_form(run: Run, sandbox: Sandbox, bob: str) -> None:
+    """A terminal of macOS may paste "ë" as two characters; to people it is the same name."""
+    TokenStore().save(sandbox.token, sandbox.auth_server)
+    client = login(sandbox.auth_server, account=DECOMPOSED, token=bob)
+    assert client.token == bob
+    assert content(sandbox) == {"token": sandbox.token, COMPOSED: bob}
+
+
+@pytest.mark.parametrize("saved_as", [COMPOSED, DECOMPOSED])
+@pytest.mark.parametrize("typed", [COMPOSED, DECOMPOSED])
+def test_a_name_is_found_in_either_form(
+    run: Run,
+    sandbox: Sandbox,
+    bob: str,
+    typed: str,
+    saved_as: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    TokenStore().save(sandbox.token, sandbox.auth_server)
+    TokenStore().save(bob, sandbox.auth_server, saved_as)
+    assert login(sandbox.auth_server, account=typed).token == bob
+    assert list(content(sandbox)) == ["token", saved_as]
+    with monkeypatch.context() as changed:
+        changed.setenv("CAVE_AUTH_ACCOUNT", typed)
+        assert CaveAuth().token_for(sandbox.auth_server) == bob
+        assert "is the login of the account" in run("login", sandbox.auth_server).stdout
+    assert list(content(sandbox)) == ["token", saved_as]
+    assert run("switch", typed).exit_code == 0
+    assert content(sandbox)["token"] == bob
+    assert run("logout", "--as", typed).exit_code == 0
+    assert saved_as not in content(sandbox)
 
 
 def test_switch_keeps_every_token(run: Run, sandbox: Sandbox, bob: str) -> None:
