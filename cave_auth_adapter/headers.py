@@ -199,27 +199,33 @@ class SignedHeaders(CaseInsensitiveDict[Any]):
         return repr(self.bare())
 
 
-def copy_added_headers(
-    sent: Headers, asked: Headers, ours: tuple[str, str], token: str | None = None
+def copy_changes(
+    sent: PreparedRequest, asked: PreparedRequest, ours: tuple[str, str], token: str | None = None
 ) -> None:
-    """Copy the headers that an adapter has added from the sent copy to the caller's request.
+    """Copy what an adapter has changed in the sent copy to the caller's request.
 
-    CacheControl adds ``If-None-Match`` and ``If-Modified-Since``, for example.
+    CacheControl adds ``If-None-Match``, for example, and other adapters change the URL or the body.
 
-    >>> sent = {"Authorization": "Bearer 0123", "If-None-Match": '"1"', "Accept": "*/*"}
-    >>> asked = {"Accept": "*/*"}
-    >>> copy_added_headers(sent, asked, ("X-Requested-With", "cave-auth-adapter"), "0123")
-    >>> asked
-    {'Accept': '*/*', 'If-None-Match': '"1"'}
+    >>> asked, sent = PreparedRequest(), PreparedRequest()
+    >>> asked.headers = CaseInsensitiveDict(Accept="*/*")
+    >>> sent.headers = CaseInsensitiveDict({"Authorization": "Bearer 0123", "If-None-Match": "1"})
+    >>> copy_changes(sent, asked, ("X-Requested-With", "cave-auth-adapter"), "0123")
+    >>> asked.headers
+    {'If-None-Match': '1'}
 
     :param ours: a header that we have added, beside the signature.
     :param token: our token: headers that hold it are not copied.
     """
-    for name, value in sent.items():
-        if name in _SIGNATURE or (name, value) == ours or asked.get(name) == value:
+    headers = CaseInsensitiveDict() if asked.headers is None else asked.headers
+    vars(asked).update(vars(sent), headers=headers, hooks=asked.hooks)
+    for name, value in sent.headers.items():
+        if name in _SIGNATURE or (name, value) == ours or headers.get(name) == value:
             continue
         if not token or token not in _text(value):
-            asked[name] = value
+            headers[name] = value
+    for name in [*headers]:
+        if name not in _SIGNATURE and name not in sent.headers:
+            del headers[name]
 
 
 def signed_copy(request: PreparedRequest, token: Token) -> PreparedRequest:

@@ -42,7 +42,7 @@ class Hook(Trail):
         """
         sent = response.request
         # Adapters for tests may leave the request out, and requests-cache has its own kind.
-        if not hasattr(sent, "hooks"):
+        if not isinstance(sent, PreparedRequest):
             self._sign_copies(False)
             return response
         known = Options(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsIndex
 
 from requests import PreparedRequest, Response, Session
 from requests.adapters import BaseAdapter
@@ -54,6 +55,8 @@ class Patches:
 
         def get_adapter(session: Session, url: str) -> BaseAdapter:
             adapter, now = original(session, url), self._in_effect()
+            if isinstance(adapter, _InstalledAdapter):  # of another session, and mounted on this
+                adapter = adapter.wrapped
             if now is None or isinstance(adapter, CaveAdapter):
                 return adapter
             # If a session follows redirects by itself, only the adapter sees where they lead.
@@ -133,10 +136,11 @@ class _Patch:
 
 
 class _InstalledAdapter(CaveAdapter):
-    """A proxy of a session's adapter for one request.
+    """A proxy of a session's adapter for one request, which passes for the adapter itself.
 
     It raises only what plain ``requests`` would raise, and sends the request over a shared
-    connection if that makes no difference to the session.
+    connection if that makes no difference to the session. If it is kept for other requests, it
+    signs them with the identity of their time and thread.
     """
 
     wrapped: BaseAdapter
@@ -157,10 +161,17 @@ class _InstalledAdapter(CaveAdapter):
         own["wrapped"], own["_in_effect"] = wrapped, in_effect
         own["_decided"], own["_notes"] = decided, notes
 
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        now = self._in_effect()
+        if now is None:  # the adapter was kept, and we were uninstalled
+            return self.wrapped.send(request, *args, **kwargs)
+        if now.auth is self.auth:
+            return super().send(request, *args, **kwargs)
+        renewed = _InstalledAdapter(now, self.wrapped, self._in_effect, ("", None), self._notes)
+        return renewed.send(request, *args, **kwargs)
+
     def _origin(self, request: PreparedRequest, options: Options) -> Origin | None:
         url, origin = self._decided
-        if self._in_effect() is None:  # the adapter was kept, and we were uninstalled
-            return None
         if request.url != url:
             return super()._origin(request, options)
         return unproxied(origin, url, options)
@@ -176,3 +187,24 @@ class _InstalledAdapter(CaveAdapter):
         """Note it here only if the session does not call the wrapped ``resolve_redirects``."""
         if self._notes and self._in_effect() is not None:
             super()._note(*answer)
+
+    # Other code may compare, copy and pickle what get_adapter() returns.
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return type(self.wrapped)  # for isinstance(); type() returns the real one
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self.wrapped == getattr(other, "wrapped", other))
+
+    def __hash__(self) -> int:
+        return hash(self.wrapped)
+
+    def __copy__(self) -> BaseAdapter:
+        return copy.copy(self.wrapped)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> BaseAdapter:
+        return copy.deepcopy(self.wrapped, memo)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        return self.wrapped.__reduce_ex__(protocol)

@@ -11,11 +11,13 @@ from this package.
 
 from __future__ import annotations
 
+import http.client
 import os
 import socket
 import ssl
 from typing import Any
 
+import urllib3.connection
 import urllib3.util.connection
 from requests import PreparedRequest, Response, adapters
 from requests.adapters import BaseAdapter, HTTPAdapter
@@ -192,7 +194,11 @@ def _surroundings() -> tuple[Any, ...]:
         getattr(socket.socket, "connect", None),  # pytest-socket, if some hosts are allowed
         ssl.SSLContext,  # truststore
         ssl.SSLSocket,
+        getattr(ssl.SSLContext, "wrap_socket", None),
         urllib3.util.ssl_.SSLContext,
+        urllib3.connection.create_urllib3_context,  # recipes that set ciphers
+        urllib3.connection.ssl_wrap_socket,
+        getattr(http.client.HTTPConnection, "response_class", None),
     )
 
 

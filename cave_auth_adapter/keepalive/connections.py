@@ -234,7 +234,11 @@ class View(HTTPSConnectionPool):
         """Do nothing: other sessions use it, too."""
 
 
-for _own, _theirs in ((View, HTTPSConnectionPool), (_Connection, HTTPSConnection)):
+for _own, _theirs in (
+    (View, HTTPSConnectionPool),
+    (_Connection, HTTPSConnection),
+    (_Answer, http.client.HTTPResponse),
+):
     # urllib3's error messages contain the name of the class.
     _own.__name__ = _own.__qualname__ = _theirs.__name__
     _own.__module__ = _theirs.__module__

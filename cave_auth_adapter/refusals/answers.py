@@ -176,6 +176,12 @@ def url_of(response: Response) -> str:
     return url if isinstance(url, str) else ""
 
 
+def status_of(response: Response) -> int:
+    """The status of an answer; 0 if a hand-made answer has none, or one that is not a number."""
+    status = getattr(response, "status_code", None)
+    return status if isinstance(status, int) else 0
+
+
 def header(response: Response, name: str) -> str:
     """A header of an answer. A hand-made answer may have bytes as headers, or no headers."""
     try:

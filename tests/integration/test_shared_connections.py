@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -219,6 +221,15 @@ def refuse(*_: Any, **__: Any) -> Any:
     raise Guarded
 
 
+_wrap_socket = ssl.SSLContext.wrap_socket
+
+
+def wrap_servers_only(*args: Any, **kwargs: Any) -> Any:
+    if not kwargs.get("server_side"):
+        raise Guarded
+    return _wrap_socket(*args, **kwargs)
+
+
 class PinningConnection(HTTPSConnection):
     connect = refuse
 
@@ -273,6 +284,9 @@ GUARDS = {
     "a method of all adapters": replaced(HTTPAdapter, "build_connection_pool_key_attributes"),
     "a connection class": replaced(HTTPSConnectionPool, "ConnectionCls", PinningConnection),
     "how connections are made": replaced(HTTPSConnection, "connect"),
+    "how TLS begins": replaced(urllib3.connection, "ssl_wrap_socket"),
+    "how TLS is set up": replaced(urllib3.connection, "create_urllib3_context"),
+    "wrap_socket of all contexts": replaced(ssl.SSLContext, "wrap_socket", wrap_servers_only),
     "socket.socket.connect": replaced(socket.socket, "connect"),
     "socket.socket": replaced(socket, "socket"),
     "how addresses are found": replaced(socket, "getaddrinfo"),
@@ -295,6 +309,23 @@ def test_a_patch_of_socket_connect_sees_each_connection(
             session.get(f"{server.url}/guarded")
     assert requests.get(f"{server.url}/x").ok
     assert used(server) == [1, 1]
+
+
+def test_a_replaced_class_of_answers_is_used(
+    serve: MakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Recorders replace it to see each answer."""
+
+    class Marking(http.client.HTTPResponse):
+        def begin(self) -> None:
+            super().begin()
+            self.headers["X-Marked"] = "1"
+
+    server = serve()
+    trust(server)
+    assert requests.get(f"{server.url}/x").ok
+    monkeypatch.setattr(http.client.HTTPConnection, "response_class", Marking)
+    assert requests.get(f"{server.url}/x").headers["X-Marked"] == "1"
 
 
 def test_a_pool_that_a_session_has_for_a_host_is_used(serve: MakeServer) -> None:

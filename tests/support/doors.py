@@ -13,9 +13,14 @@ DOORS = ("auth", "mount", "install")
 Door = Callable[..., requests.Session]  # makes a session: door() or door(auth)
 
 
-def session_through(door: str, auth: CaveAuth | None = None) -> requests.Session:
-    """A new session that signs in one of the three ways; the caller ends "install"."""
-    session = requests.Session()
+def session_through(
+    door: str, auth: CaveAuth | None = None, session: requests.Session | None = None
+) -> requests.Session:
+    """A session that signs in one of the three ways, a new one or that given.
+
+    The caller ends "install".
+    """
+    session = session or requests.Session()
     if door == "auth":
         session.auth = auth or CaveAuth()
     elif door == "mount":
