@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from .errors import TokenFileError
 from .origins import Origin
 from .runtime import on_reset, warn_once
-from .store import TokenStore, read_secrets
+from .store import TokenStore
+from .store.content import read_secrets
 from .tokens import Source, Token
 
 _MOST = 256

@@ -23,7 +23,8 @@ from .origins import (
     deployment_of,
     server_name,
 )
-from .store import TokenStore, read_secrets
+from .store import TokenStore
+from .store.content import read_secrets
 from .store.ownership import ownership_of_default_file
 from .tokens import DEFAULT_KEY, check_token, spellings
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from . import store
+from .store import content
 
 LOOK_INTERVAL = 1.0  # seconds between two looks at the same file or directory, at least
 _LOOK_SHARE = 0.001  # the share of the time to spend on looking: a stat over a network can be slow
@@ -28,7 +28,7 @@ class Watch:
     :ivar version: a number that changes when one of them does.
     :ivar is_settled: whether the next change will give its file another time stamp.
     :ivar look_at: when to look again, in seconds of ``time.monotonic``.
-    :ivar writes: the value of ``store.writes`` at the last look; if it has changed, look again.
+    :ivar writes: the value of ``content.writes`` at the last look; if it has changed, look again.
     """
 
     def __init__(self, *paths: Path):
@@ -41,7 +41,7 @@ class Watch:
 
     def look(self) -> int:
         """Look now, and return the version."""
-        start, writes = time.monotonic(), store.writes
+        start, writes = time.monotonic(), content.writes
         # Set first, so that other threads rarely look, too; if they do, it costs only a stat. After
         # a write they must look, because the writing thread has to see it at once.
         self.look_at = start + LOOK_INTERVAL
@@ -81,7 +81,7 @@ def unchanged(watched: Iterable[Watched], now: float) -> bool:
 
     :param now: the time, in seconds of ``time.monotonic``.
     """
-    writes = store.writes
+    writes = content.writes
     for watch, version in watched:
         # Asked for each request to any host, so compared here: a method call would cost more.
         if now >= watch.look_at or watch.writes != writes:

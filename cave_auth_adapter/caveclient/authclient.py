@@ -13,7 +13,8 @@ from ..errors import CaveAuthError, InvalidToken, TokenFileError
 from ..origins import HostSpec, parse_origin
 from ..runtime import logger, warn_once
 from ..service import DEFAULT_SERVER, AuthServer, JsonApi, base_url
-from ..store import TokenStore, read_secrets, token_in
+from ..store import TokenStore
+from ..store.content import read_secrets, token_in
 from ..tokens import DEFAULT_KEY, Source, Token
 from ..words import html_table, where
 from .files import ClientFiles

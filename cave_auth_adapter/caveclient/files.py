@@ -12,7 +12,8 @@ from ..origins import DEPLOYMENTS, HostSpec, deployment_of
 from ..runtime import logger
 from ..saving import DeploymentFiles
 from ..service import base_url
-from ..store import TokenStore, read_secrets
+from ..store import TokenStore
+from ..store.content import read_secrets
 
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 

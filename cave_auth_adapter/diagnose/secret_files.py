@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ..errors import CaveAuthError, TokenFileError
 from ..origins import DEFAULT_DEPLOYMENT, HostSpec, auth_server_of, server_name, trusted_by_file
-from ..store import DEPRECATED_FILE, TokenStore, read_secrets, token_in
+from ..store import DEPRECATED_FILE, TokenStore
+from ..store.content import read_secrets, token_in
 from ..store.ownership import ownership_of_default_file
 from ..tokens import DEFAULT_KEY
 from .findings import Finding, exposed

@@ -12,7 +12,8 @@ from pathlib import Path
 from ..diagnose.status import signed_with
 from ..errors import CaveAuthError, LoginFailed
 from ..saving import NO_NAMES, DeploymentFiles, named, saved_name
-from ..store import TokenStore, read_secrets
+from ..store import TokenStore
+from ..store.content import read_secrets
 from ..tokens import DEFAULT_KEY, Source, Token, composed
 from ..words import printable
 

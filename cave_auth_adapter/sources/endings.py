@@ -13,7 +13,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from ..errors import TokenFileError
-from ..store import TokenStore, change, read_secrets
+from ..store import TokenStore
+from ..store.content import change, read_secrets
 
 #: The file of these times: fingerprint -> ISO 8601.
 ENDS_FILE = "cave-login-tokens.json"

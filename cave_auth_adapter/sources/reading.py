@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from ..errors import TokenFileError
 from ..origins import DEPLOYMENTS
-from ..store import TokenStore, read_named, read_secrets, token_in
+from ..store import TokenStore
+from ..store.content import read_named, read_secrets, token_in
 from ..store.files import is_below_a_file
 from ..tokens import Kind, Source, Token
 from ..watch import Watch, Watched

@@ -15,7 +15,7 @@ import requests
 
 from cave_auth_adapter import CaveAuth, TokenStore, install, sources
 from cave_auth_adapter.sources import reading
-from cave_auth_adapter.store import read_secrets
+from cave_auth_adapter.store.content import read_secrets
 
 from ..support.doors import DOORS, session_through
 from ..support.faulty import GOOD, REFUSAL, Fault, FaultyServer

@@ -22,7 +22,7 @@ from cave_auth_adapter import CaveAuth, TokenFileError, TokenStore, install, ins
 from cave_auth_adapter.exchange import Exchange
 from cave_auth_adapter.sandbox import Sandbox
 from cave_auth_adapter.sources import reading
-from cave_auth_adapter.store import read_secrets as secrets_in
+from cave_auth_adapter.store.content import read_secrets as secrets_in
 
 from ..support.doors import Door
 

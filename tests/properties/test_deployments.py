@@ -21,9 +21,10 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from cave_auth_adapter import AuthClient, store
+from cave_auth_adapter import AuthClient, TokenStore
 from cave_auth_adapter.cli import main
 from cave_auth_adapter.sandbox import Sandbox
+from cave_auth_adapter.store import content
 
 from ..support.deployments import NAMES, two_deployments
 from ..support.sandbox import is_alive
@@ -59,7 +60,7 @@ class Person(RuleBasedStateMachine):
     def pasted_by_hand(self, default: str | None) -> None:
         """As in the tutorial, put a token in the default file without a note of its owner."""
         if default:
-            store.TokenStore().save(self.deployments[default].create_token())
+            TokenStore().save(self.deployments[default].create_token())
 
     @rule(at=BOTH, overwrite=st.booleans(), default=st.booleans(), kill=KILLS)
     def login(self, at: str, overwrite: bool, default: bool, kill: Kill) -> None:
@@ -169,7 +170,7 @@ def killed(run: Callable[[], None], at: int, after: bool) -> bool:
 
 
 def _die_at(at: int, after: bool) -> None:
-    real, left = store._write, [at]
+    real, left = content._write, [at]
 
     def write(*args: Any, **kwargs: Any) -> None:
         dies = left[0] == 0
@@ -180,13 +181,13 @@ def _die_at(at: int, after: bool) -> None:
         if dies:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    store._write = write
+    content._write = write
 
 
 def tokens_in(secrets: Path) -> dict[str, str]:
     """The tokens by the name of their file. One whose deletion was killed may have none."""
-    content = {path.name: json.loads(path.read_text()) for path in secrets.glob("*.json")}
-    return {name: each["token"] for name, each in content.items() if each}
+    found = {path.name: json.loads(path.read_text()) for path in secrets.glob("*.json")}
+    return {name: each["token"] for name, each in found.items() if each}
 
 
 def files_of(server: str) -> Iterator[str]:

@@ -19,7 +19,7 @@ from cave_auth_adapter import (
 )
 from cave_auth_adapter.origins import Origin
 from cave_auth_adapter.sources import Credentials, memory, reading
-from cave_auth_adapter.store import read_secrets
+from cave_auth_adapter.store.content import read_secrets
 from cave_auth_adapter.watch import LOOK_INTERVAL
 
 from ..support.credentials import AUTH, HOST, value

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from cave_auth_adapter import CaveAuth, TokenFileError, TokenStore
-from cave_auth_adapter import store as store_module
-from cave_auth_adapter.store import read_named, read_secrets
+from cave_auth_adapter.store import content as content_module
+from cave_auth_adapter.store.content import read_named, read_secrets
 
 from ..support.secret_files import BROKEN, NO_TOKENS, SERVER, lines_of
 from ..support.stub import TOKEN, Write
@@ -56,7 +56,7 @@ class TestLoad:
     def test_too_large_a_file_is_refused(
         self, store: TokenStore, write: Write, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(store_module, "_MAX_BYTES", 100)
+        monkeypatch.setattr(content_module, "_MAX_BYTES", 100)
         write("cave-secret.json", token=TOKEN, other="x" * 100)
         with pytest.raises(TokenFileError, match="has more than 100 bytes"):
             store.load()
