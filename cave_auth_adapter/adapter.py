@@ -120,7 +120,8 @@ class CaveAdapter(HTTPAdapter):
         **others: Any,
     ) -> Options:
         """The options of an exchange, from the arguments of ``HTTPAdapter.send``."""
-        direct = type(self) is CaveAdapter if self.wrapped is None else is_direct(self.wrapped)
+        wrapped = self.wrapped
+        direct = is_direct(self, CaveAdapter) if wrapped is None else is_direct(wrapped)
         return Options(bool(stream), verify, proxies, direct)
 
     def close(self) -> None:

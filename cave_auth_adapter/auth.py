@@ -58,6 +58,10 @@ class CaveAuth(AuthBase):
     False
     """
 
+    # While an object is made, a traceback with the local variables shows its repr.
+    _configuration: tuple[Any, ...] = (None, None, DEFAULT_KEY, None, False)
+    _source: TokenSource | None = None
+
     def __init__(
         self,
         token: str | None = None,
@@ -68,17 +72,18 @@ class CaveAuth(AuthBase):
         source: TokenSource | None = None,
         raise_errors: bool = False,
     ):
+        given = None if token is None else Token(token, Source("token="))
+        del token  # a traceback can show the local variables
         log_decisions()
         if hosts is not None and not isinstance(hosts, (str, bytes)):
             hosts = tuple(hosts)
         self.hosts = KnownHosts() if hosts is None else NamedHosts(hosts)
         self.credentials = Credentials(
-            token, token_file, token_key, source=source, trusted=self.hosts
+            given, token_file, token_key, source=source, trusted=self.hosts
         )
-        hidden = None if token is None else Token(token, Source("token="))
         file = None if token_file is None else os.fspath(token_file)
         self.raise_errors = raise_errors
-        self._configuration = (hidden, file, token_key, hosts, raise_errors)
+        self._configuration = (given, file, token_key, hosts, raise_errors)
         self._source = source
 
     def trusts(self, url: str) -> bool:

@@ -15,6 +15,7 @@ from requests import PreparedRequest, RequestException, Response
 from requests.adapters import HTTPAdapter
 from requests.exceptions import RetryError
 from requests.utils import select_proxy
+from urllib3 import PoolManager
 
 from .asked import is_led
 from .errors import CaveAuthError
@@ -51,6 +52,7 @@ PROGRAMMATIC = ("X-Requested-With", "cave-auth-adapter")
 #: if tokens change faster than a request takes.
 MAX_REPEATS = 8
 
+_METHODS = frozenset(vars(HTTPAdapter))
 _SAFE = ("GET", "HEAD", "OPTIONS")  # RFC 9110, section 9.2.1
 _OUTBREAKS = 256  # the most refusals to remember, so that we notice when they end
 
@@ -73,9 +75,17 @@ class Options(NamedTuple):
     direct: bool = True
 
 
-def is_direct(adapter: object) -> bool:
-    """Whether an adapter is requests' own, which uses only the proxies that it is given."""
-    return type(adapter) is HTTPAdapter and "send" not in vars(adapter)
+def is_direct(adapter: object, kind: type[HTTPAdapter] = HTTPAdapter) -> bool:
+    """Whether an adapter works as requests' own, which uses only the proxies that it is given.
+
+    Its pool manager may have been replaced by a ``ProxyManager``, or one of its methods.
+
+    :param kind: the class that it must have.
+    """
+    if type(adapter) is not kind:
+        return False
+    own = vars(adapter)
+    return type(own.get("poolmanager")) is PoolManager and own.keys().isdisjoint(_METHODS)
 
 
 def origin_of(auth: CaveAuth, url: str, options: Options) -> Origin | None:

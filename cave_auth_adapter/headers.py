@@ -283,7 +283,7 @@ def keep_out_of_jars(response: Response, token: str) -> None:
     # urllib3 says at once that there is no such header; requests raises and catches KeyError first.
     if type(raw) is HTTPResponse and "Set-Cookie" not in raw.headers:
         return
-    if token not in response.headers.get("Set-Cookie", ""):
+    if token not in _text(response.headers.get("Set-Cookie")):
         return
     # requests.cookies.extract_cookies_to_jar reads this; without it, no jar is filled.
     message = getattr(getattr(raw, "_original_response", None), "msg", None)

@@ -66,6 +66,19 @@ _IN_WORDS: dict[Kind, str] = {
 }
 
 
+class Hidden(str):
+    """A string whose ``repr`` does not show it: a traceback can show the local variables.
+
+    >>> Hidden("0123456789abcdef")
+    <16 characters>
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} characters>"
+
+
 class Token:
     """A token and where it came from. Only :attr:`value` shows it; ``repr`` does not."""
 
@@ -96,16 +109,17 @@ def check_token(token: object, origin: str) -> str:
     >>> check_token("0123456789abcdef", "this example")
     '0123456789abcdef'
     """
+    if isinstance(token, str) and _B64TOKEN.match(token):
+        return token
+    problem, token = _problem_of(token), None  # a traceback can show the local variables
+    raise InvalidToken(f"{origin} {problem}. {_COPY_AGAIN}")
+
+
+def _problem_of(token: object) -> str:
     if not isinstance(token, str):
-        raise InvalidToken(f"{origin} is not a string but {type(token).__name__}. {_COPY_AGAIN}")
+        return f"is not a string but {type(token).__name__}"
     if not token:
-        raise InvalidToken(f"{origin} is empty. {_COPY_AGAIN}")
-    if not _B64TOKEN.match(token):
-        raise InvalidToken(f"{origin} {_describe_bad_characters(token)}. {_COPY_AGAIN}")
-    return token
-
-
-def _describe_bad_characters(token: str) -> str:
+        return "is empty"
     for name, characters in (
         ("the HTML of a page", "<>"),
         ("a line break", "\r\n"),

@@ -62,8 +62,10 @@ class Credentials:
     ):
         if not isinstance(token_key, str):
             raise TypeError(f"token_key is a string, not {type(token_key).__name__}")
-        if token is not None and not isinstance(token, Token):
-            token = Token(check_token(token, "the token given in code"), Source("token="))
+        if token is not None:
+            if not isinstance(token, Token):
+                token = Token(token, Source("token="))
+            check_token(token.value, "the token given in code")
         if source is not None:
             providers.check_source(source)
         # Absolute, so that equal objects mean the same file after os.chdir().

@@ -18,7 +18,7 @@ from ..errors import TokenExists, TokenFileError
 from ..origins import server_name, trusted_by_file
 from ..runtime import warn_once
 from ..shells import assignment
-from ..tokens import DEFAULT_KEY, check_token
+from ..tokens import DEFAULT_KEY, Hidden, check_token
 from . import files, permissions
 from .content import Changes, change, read_secrets, token_in
 from .permissions import DoubtfulFile
@@ -190,6 +190,7 @@ class TokenStore:
         :raises TokenExists: if the key holds another token, and ``overwrite`` is False.
         :raises TokenFileError: if the file can't be read or written. It is not changed then.
         """
+        token = Hidden(token) if isinstance(token, str) else token
         check_token(token, "the token to save")
         path = self.path_for(server)
         if not re.fullmatch(_CLOUD_VOLUME_TOKEN, token):
@@ -199,14 +200,13 @@ class TokenStore:
             )
 
         def decide(secrets: dict[str, Any]) -> Changes:
-            present = secrets.get(key)
-            if present not in (None, "", token) and not overwrite:
+            if secrets.get(key) not in (None, "", token) and not overwrite:
                 raise TokenExists(
                     path,
                     f"already holds another token under the key {key!r}",
                     "Pass overwrite=True to replace it, or choose another key.",
                 )
-            return {} if present == token else {key: token}
+            return {} if secrets.get(key) == token else {key: token}
 
         change(path, decide)
         return path
@@ -233,8 +233,9 @@ class TokenStore:
         >>> store.replace("0123456789abcdef", "1111111111111111")
         True
         """
+        old = Hidden(old)
         if new is not None:
-            check_token(new, "the token to save")
+            new = Hidden(check_token(new, "the token to save"))
         path = self.path_for(server)
         if not _keys_of(read_secrets(path), old, key):
             return False

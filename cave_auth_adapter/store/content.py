@@ -135,6 +135,6 @@ def change(path: Path, decide: Callable[[dict[str, Any]], Changes]) -> bool:
 def _write(target: Path, document: Document) -> None:
     global writes
     try:
-        files.replace(target, document.text.encode())
+        files.replace(target, document.text)
     finally:
         writes += 1

@@ -10,6 +10,8 @@ import json
 import re
 from typing import Any, NamedTuple
 
+from ..tokens import Hidden
+
 _SPACE = re.compile(r"[ \t\n\r]*")  # RFC 8259, section 2
 _decode = json.JSONDecoder().raw_decode
 
@@ -36,7 +38,7 @@ class Document:
     """The text of a secret file. Its ``repr`` does not show it."""
 
     def __init__(self, text: str = "{}"):
-        self.text = text
+        self.text = Hidden(text)
 
     @classmethod
     def decode(cls, content: bytes) -> Document:
@@ -69,8 +71,8 @@ class Document:
     def with_key(self, key: str, value: str) -> Document:
         """The document with a key set, in place if it exists, otherwise at the end.
 
-        >>> Document('{"n": 1e400}').with_key("token", "0123").text
-        '{"n": 1e400, "token": "0123"}'
+        >>> print(Document('{"n": 1e400}').with_key("token", "0123").text)
+        {"n": 1e400, "token": "0123"}
 
         :raises RepeatedKey: if the object has any key twice.
         """
@@ -89,8 +91,8 @@ class Document:
     def without_key(self, key: str) -> Document:
         """The document without an existing key.
 
-        >>> Document('{"token": "0123", "n": 1e400}').without_key("token").text
-        '{"n": 1e400}'
+        >>> print(Document('{"token": "0123", "n": 1e400}').without_key("token").text)
+        {"n": 1e400}
 
         :raises RepeatedKey: if the object has any key twice.
         """

@@ -208,7 +208,7 @@ def _has_locks(descriptor: int) -> bool:
     return True
 
 
-def replace(target: Path, content: bytes) -> None:
+def replace(target: Path, text: str) -> None:
     """Replace a file atomically. Hold its lock.
 
     :raises OSError: if that fails; the old file is not changed then.
@@ -223,7 +223,7 @@ def replace(target: Path, content: bytes) -> None:
     try:
         with open(descriptor, "wb") as file:
             permissions.adopt(descriptor, target)
-            file.write(content)
+            file.write(text.encode())
             file.flush()
             _sync(descriptor)
         _insist(lambda: os.replace(temporary, target))
