@@ -7,6 +7,7 @@ import functools
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from ..errors import CaveAuthError
 
@@ -53,10 +54,48 @@ def below_notebook() -> bool:
     if in_notebook():
         return False
     # jupyter_client/launcher.py sets the first for each kernel, ipykernel/kernelapp.py the second
-    # in each kernel. VS Code starts kernels without jupyter_client.
+    # in each kernel where it is not set. VS Code starts kernels without jupyter_client.
     return bool(
-        os.environ.get("JPY_PARENT_PID") or "matplotlib_inline" in os.environ.get("MPLBACKEND", "")
+        os.environ.get("JPY_PARENT_PID")
+        or "matplotlib_inline" in os.environ.get("MPLBACKEND", "")
+        or any(kernel in _opener_of_terminal() for kernel in _KERNELS)
     )
+
+
+#: Words in the command lines of kernels.
+_KERNELS = "ipykernel", "spyder_kernels", "kernel_launcher"
+
+
+def _opener_of_terminal() -> str:
+    """The command line of the process that has opened our terminal; empty if that is unknown.
+
+    It is the parent of the first process of our session: IPython starts a command with pexpect,
+    which makes a new session with a terminal for it.
+    """
+    if os.name != "posix":  # there, IPython gives a command no terminal
+        return ""
+    from subprocess import SubprocessError  # takes 2 ms
+
+    try:
+        return _about(int(_about(os.getsid(0), "ppid")), "command")
+    except (OSError, ValueError, SubprocessError):
+        return ""
+
+
+def _about(pid: int, what: str) -> str:
+    """The command line or the parent of a process.
+
+    :param what: ``command`` or ``ppid``, as ps(1) names them.
+    """
+    if sys.platform == "linux":  # proc(5); many containers have no ps
+        name = "cmdline" if what == "command" else "stat"
+        told = Path("/proc", str(pid), name).read_bytes().decode("utf-8", "replace")
+        return told if what == "command" else told.rpartition(")")[2].split()[1]
+    from subprocess import run
+
+    ps = ["ps", "-o", f"{what}=", "-p", str(pid)]
+    done = run(ps, capture_output=True, timeout=5)  # noqa: S603 - a fixed command and a number
+    return done.stdout.decode("utf-8", "replace")
 
 
 def has_browser() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 import traceback
@@ -192,6 +193,40 @@ def test_a_command_in_a_notebook_prints_the_lines_for_a_cell(variable: str, valu
         "",
     ]
     assert child.exitstatus == 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="IPython gives a command no terminal there")
+@pytest.mark.parametrize("prefix", ["", "true && ", "env X=1 "])
+def test_a_kernel_is_known_without_any_variable(prefix: str, tmp_path: Path) -> None:
+    """As VS Code starts one for a user who sets MPLBACKEND; here it is IPython's ``system()``."""
+    command = f"{prefix}{sys.executable} -m cave_auth_adapter login localhost:1"
+    kernel = tmp_path / "ipykernel_launcher.py"
+    kernel.write_text(f"from IPython.utils.process import system\nsystem({command!r})\n")
+    done = subprocess.run(
+        [sys.executable, kernel],
+        env={**os.environ, "MPLBACKEND": "agg"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "login('localhost:1')" in done.stdout, done
+    other = kernel.rename(tmp_path / "terminal.py")
+    done = subprocess.run([sys.executable, other], capture_output=True, text=True, timeout=60)
+    assert "localhost:1 can't be reached" in done.stdout, done
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no ps")
+@pytest.mark.parametrize("platform", [sys.platform, "darwin"])
+def test_the_parent_of_a_process_and_its_command_line(
+    platform: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("ps") is None:
+        pytest.skip("there is no ps here")
+    monkeypatch.setattr(places.sys, "platform", platform)
+    with subprocess.Popen([sys.executable, "-c", "input()", "a b"], stdin=subprocess.PIPE) as child:
+        assert int(places._about(child.pid, "ppid")) == os.getpid()
+        assert "a b" in places._about(child.pid, "command")
+        child.communicate()
 
 
 def test_the_lines_for_a_cell_are_short() -> None:
