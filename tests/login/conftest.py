@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -24,6 +25,26 @@ from cave_auth_adapter.login.dialogue import Dialogue
 from cave_auth_adapter.sandbox import Sandbox
 
 from ..support.sandbox import SECONDS
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(secrets: Path) -> Write:
+    """Writes a file into the directory of secret files; its keyword arguments are the keys."""
+
+    def write(name: str = "cave-secret.json", **content: object) -> Path:
+        path = secrets / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+        path.chmod(0o600)
+        return path
+
+    return write
+
+
+def content(path: Path) -> Any:
+    return json.loads(path.read_text())
 
 
 def wait_for(what: Callable[[], Any]) -> Any:

@@ -12,11 +12,7 @@ from typing import Any
 
 import pytest
 
-from cave_auth_adapter import (
-    TokenFileError,
-    TokenStore,
-    watch,
-)
+from cave_auth_adapter import TokenFileError, TokenStore, watch
 from cave_auth_adapter.sources import Credentials, reading
 from cave_auth_adapter.watch import LOOK_INTERVAL
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -41,6 +40,7 @@ from ..support.stub import (
     StubAdapter,
     redirect,
 )
+from ..support.threads import at_once
 
 pytestmark = pytest.mark.usefixtures("saved")
 
@@ -249,24 +249,12 @@ class TestInstalledBlock:
         assert requests.Session.get_adapter is ORIGINAL
 
     def test_many_threads_may_use_blocks_at_once(self) -> None:
-        errors: list[BaseException] = []
-        start = threading.Barrier(8)
-
         def work() -> None:
-            try:
-                start.wait()
-                for _ in range(20):
-                    with installed():
-                        assert token_sent() == BEARER
-            except BaseException as error:  # noqa: BLE001, RUF100 - shown below
-                errors.append(error)
+            for _ in range(20):
+                with installed():
+                    assert token_sent() == BEARER
 
-        threads = [threading.Thread(target=work) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert errors == []
+        at_once([work] * 8)
         assert requests.Session.get_adapter is ORIGINAL
 
 

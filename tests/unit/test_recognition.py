@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from cave_auth_adapter import (
-    TokenStore,
-)
+from cave_auth_adapter import TokenStore
 from cave_auth_adapter.origins import parse_origin
 from cave_auth_adapter.sources import Credentials
 

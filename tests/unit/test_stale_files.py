@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cave_auth_adapter import (
-    tokens_changed,
-)
+from cave_auth_adapter import tokens_changed
 from cave_auth_adapter.origins import Origin
 from cave_auth_adapter.sources import Credentials
 from cave_auth_adapter.watch import LOOK_INTERVAL
 
 from ..support.credentials import AUTH, AUTH_SERVER, HOST, value
 from ..support.stub import OTHER_TOKEN, TOKEN, Clock, Write
+from ..support.threads import at_once
 
 
 class TestStaleFile:
@@ -149,18 +147,8 @@ class TestStaleFile:
     ) -> None:
         write(self.OWN, token=OTHER_TOKEN)
         write(self.HOME, token=TOKEN)
-        credentials, start = Credentials(), threading.Barrier(32)
-        refused, found = credentials.token_for(HOST), []
-
-        def refuse() -> None:
-            start.wait()
-            found.append(credentials.after_refusal(HOST, refused))
-
-        threads = [threading.Thread(target=refuse) for _ in range(32)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert {token.value for token in found if token} == {TOKEN}
-        assert len(found) == 32
+        credentials = Credentials()
+        refused = credentials.token_for(HOST)
+        found = at_once([lambda: credentials.after_refusal(HOST, refused)] * 32)
+        assert [token and token.value for token in found] == [TOKEN] * 32
         assert len(caplog.messages) == 1
