@@ -1,6 +1,7 @@
 """Checks each page of the site in Chromium, as wide as a phone: `python docs/check_phone.py site`.
 
-No page, table or picture is wider than the screen, and no page sends a request to another host. The
+No page, table or picture is wider than the screen, but for charts, which are scrolled in their own
+box. No page sends a request to another host. The
 site is read from the disk. Without Chromium and Selenium the check is left out, and says so.
 """
 
