@@ -21,7 +21,7 @@ from ..runtime import holding_warnings, warn_once
 from ..tokens import DEFAULT_KEY, Source, Token, check_token
 from ..watch import TOKEN_VARIABLES, Variables
 from .memory import Found, Memory, memory_of
-from .search import Search, Wanted
+from .search import NoSuchKey, Search, Wanted
 from .turns import Turn
 
 _NAP = 0.1  # seconds
@@ -183,6 +183,8 @@ class Credentials:
         before = self._memory.found.get(origin)
         try:
             return self._search_once(origin, is_refusal, refused)
+        except NoSuchKey:
+            raise  # no file is broken: the token is gone, or belongs to another deployment
         except TokenFileError as error:
             if before is None or before.token is None or not before.variables.are_current():
                 raise
@@ -195,6 +197,8 @@ class Credentials:
             watched = tuple((watch, watch.look()) for watch, _ in before.watched)
             try:
                 return self._search_once(origin, is_refusal, refused)
+            except NoSuchKey:
+                raise
             except TokenFileError as error:
                 problem = error
         warn_once(f"Continuing with the previous token. {problem}")

@@ -11,7 +11,9 @@ from ..errors import TokenFileError
 from ..origins import DEPLOYMENTS
 from ..store import TokenStore
 from ..store.content import read_named, read_secrets, token_in
+from ..store.document import Secrets
 from ..store.files import is_below_a_file
+from ..store.ownership import contents_of
 from ..tokens import Kind, Source, Token
 from ..watch import Watch, Watched
 from .endings import ENDS_FILE, end_of
@@ -37,7 +39,7 @@ class _Listing(NamedTuple):
 
 
 class Reader:
-    """Reads secret files, and caches their tokens.
+    """Reads secret files, and caches their content.
 
     It does not open a file that its directory does not list, or that has not changed.
     """
@@ -45,7 +47,7 @@ class Reader:
     def __init__(self) -> None:
         self._store = TokenStore()
         self._watches: dict[Path, Watch] = {}
-        self._tokens: dict[tuple[Path, str], tuple[Watched, Token | None]] = {}
+        self._contents: dict[Path, tuple[Watched, Secrets]] = {}
         self._listing: _Listing | None = None
 
     def path_for(self, server: str | None = None) -> Path:
@@ -91,13 +93,18 @@ class Reader:
 
     def read(self, path: Path, key: str, *, afresh: bool) -> tuple[Watched, Token | None]:
         """The token under a key of a secret file, or None; and the state of the file."""
-        watched, known = self.watch(path), self._tokens.get((path, key))
+        watched, held = self.content(path, afresh=afresh)
+        value = token_in(held, key, path)
+        return watched, None if value is None else Token(value, Source("file", path, key))
+
+    def content(self, path: Path, *, afresh: bool) -> tuple[Watched, Secrets]:
+        """The content of a secret file, and the state of the file."""
+        watched, known = self.watch(path), self._contents.get(path)
         if known is None or known[0] != watched or afresh or not watched[0].is_settled:
-            value = token_in(read_secrets(path) or {}, key, path)
-            token = None if value is None else Token(value, Source("file", path, key))
-            if len(self._tokens) >= _REMEMBERED:
-                self._tokens.clear()
-            known = self._tokens[path, key] = watched, token
+            known = watched, Secrets(read_secrets(path) or {})
+            if len(self._contents) >= _REMEMBERED:
+                self._contents.clear()
+            self._contents[path] = known
         return known
 
 
@@ -139,30 +146,23 @@ class Look:
             return float("inf")
         return end_of(token.value, directory)
 
-    def own_tokens(self, key: str) -> dict[str, Token | None]:
-        """Each server that has a file of its own with a token -> the token.
+    def own_contents(self, key: str) -> dict[str, Secrets | None]:
+        """Each server that has a file of its own with a token -> the content of the file.
 
-        The value is None if the file can't be read, also a moment later.
+        It is None if the file can't be read, also a moment later.
+
+        :param key: the key whose value must be a token, if there is one.
         """
-        found: dict[str, Token | None] = {}
         files = self._listing.own_files
         self.watched.append((files, files.look()))
-        for server, path in self._listing.own.items():
-            try:
-                token = self._read_twice(path, key)
-            except TokenFileError:
-                found[server] = None
-            else:
-                if token is not None:
-                    found[server] = token
-        return found
+        return contents_of(self._listing.own, key, self._read_twice)
 
-    def _read_twice(self, path: Path, key: str) -> Token | None:
+    def _read_twice(self, path: Path) -> Secrets:
         try:
-            return self._reader.read(path, key, afresh=False)[1]
+            return self._reader.content(path, afresh=False)[1]
         except TokenFileError:
             time.sleep(_REWRITE)
-            return self._reader.read(path, key, afresh=False)[1]
+            return self._reader.content(path, afresh=False)[1]
 
     def named(self, path: Path, key: str, kind: Kind) -> Token:
         """The token in a file that the caller named.

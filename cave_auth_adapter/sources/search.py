@@ -33,6 +33,10 @@ class Wanted(NamedTuple):
     server: Origin | None = None
 
 
+class NoSuchKey(TokenFileError):
+    """No secret file that a host may get a token from has the key that was chosen."""
+
+
 class Search:
     """One search for the token of a host.
 
@@ -147,7 +151,7 @@ class Search:
             if token_of_keyring := keyring.find(self._servers()):
                 yield token_of_keyring
             return
-        raise TokenFileError(
+        raise NoSuchKey(
             self._look.path_for(),
             f"has no key {key!r}, and no other secret file for {self._origin.server} has it",
             f"Save it: cave_auth_adapter.TokenStore().save(token, key={key!r})."
@@ -178,7 +182,7 @@ class Search:
 
     def _may_get(self, token: Token, key: str, is_first: bool) -> bool:
         """Whether the host may get the token of a default file."""
-        whose = ownership(token, self._look.own_tokens(key))
+        whose = ownership(token, self._look.own_contents(key))
         if is_first:
             return whose.serves(self._origin, is_named=self._is_named)
         return whose.may_replace_a_refused_one(self._origin)

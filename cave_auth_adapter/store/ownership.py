@@ -4,8 +4,8 @@ The CAVE tutorial saves a token in that file, which doesn't say which deployment
 can't ask the servers: that would show the token to other deployments. So we compare it with the
 files of single servers:
 
-* The *owners* are the deployments whose own file holds the same token. If there are owners, the
-  file serves only them.
+* The *owners* are the deployments whose own file holds the same token, under any key. If there are
+  owners, the file serves only them.
 * If there are none, but the default deployment has a file of its own, ``cave-secret.json`` most
   likely holds its older key, and serves only the default deployment.
 * In both cases it also serves hosts that ``CAVE_AUTH_HOSTS`` or ``hosts=`` names, if they belong to
@@ -15,13 +15,16 @@ files of single servers:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import TokenFileError
 from ..origins import DEFAULT_DEPLOYMENT, HostSpec, Origin, auth_server_of, deployment_of
 from ..tokens import DEFAULT_KEY, Source, Token
 from . import TokenStore
+from .content import read_secrets, token_in
+from .document import Secrets
 
 
 class Ownership(NamedTuple):
@@ -53,15 +56,16 @@ class Ownership(NamedTuple):
         return self.deployments is not None and deployment_of(origin) in self.deployments
 
 
-def ownership(token: Token, own: Mapping[str, Token | None]) -> Ownership:
+def ownership(token: Token, own: Mapping[str, Secrets | None]) -> Ownership:
     """Decide whose token ``cave-secret.json`` holds.
 
     :param token: the token in ``cave-secret.json``.
-    :param own: each server that has a file of its own -> the token in it; None if the file can't
-        be read.
+    :param own: each server that has a file of its own -> its content, with a token under any key;
+        None if the file can't be read.
     """
     deployment = {server: deployment_of(HostSpec.parse(server).origin) for server in own}
-    owners = frozenset(deployment[server] for server in own if own[server] == token)
+    holders = (server for server, held in own.items() if token.value in (held or {}).values())
+    owners = frozenset(deployment[server] for server in holders)
     deployments: frozenset[str] | None = owners
     if not owners:
         is_narrowed = DEFAULT_DEPLOYMENT in deployment.values() or None in own.values()
@@ -91,14 +95,32 @@ def ownership_of_default_file(
     token = _load(store, None, key)
     if token is None:
         return None
-    own: dict[str, Token | None] = {}
-    for server in store.own_files():
+    return ownership(token, contents_of(store.own_files(), key, _read))
+
+
+def contents_of(
+    own_files: Mapping[str, Path], key: str, read: Callable[[Path], Secrets]
+) -> dict[str, Secrets | None]:
+    """The content of each server's own file; None if it is broken. Empty ones are left out.
+
+    :param key: the key whose value must be a token, if there is one.
+    :param read: reads a file.
+    """
+    found: dict[str, Secrets | None] = {}
+    for server, path in own_files.items():
         try:
-            if found := _load(store, server, key):
-                own[server] = found
+            held = read(path)
+            token_in(held, key, path)
         except TokenFileError:
-            own[server] = None
-    return ownership(token, own)
+            found[server] = None
+        else:
+            if any(held.values()):
+                found[server] = held
+    return found
+
+
+def _read(path: Path) -> Secrets:
+    return Secrets(read_secrets(path) or {})
 
 
 def _load(store: TokenStore, server: str | None, key: str) -> Token | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from cave_auth_adapter import TokenFileError, TokenStore
@@ -100,6 +102,27 @@ def test_each_key_has_its_own_owners(write: Write) -> None:
     write(f"{ZETTA}-cave-secret.json", bot=OTHER_TOKEN)
     assert served(ownership_of_default_file()) == {GLOBAL, MINNIE}
     assert served(ownership_of_default_file(key="bot")) == {ZETTA}
+
+
+def test_a_server_owns_a_token_under_any_key_of_its_file(write: Write) -> None:
+    write("cave-secret.json", token=TOKEN)
+    write(f"{ZETTA}-cave-secret.json", token=OTHER_TOKEN, old=TOKEN)
+    assert served(ownership_of_default_file()) == {ZETTA}
+
+
+def test_an_account_is_not_served_beyond_the_default_deployment_that_has_a_file(
+    write: Write,
+) -> None:
+    write("cave-secret.json", token=TOKEN, bot=OTHER_TOKEN)
+    write(f"{GLOBAL}-cave-secret.json", token=TOKEN)
+    assert served(ownership_of_default_file(key="bot")) == {GLOBAL, MINNIE}
+
+
+@pytest.mark.parametrize("content", [{}, {"token": None}, {"token": ""}])
+def test_a_file_without_a_token_owns_nothing(write: Write, content: dict[str, Any]) -> None:
+    write("cave-secret.json", token=TOKEN)
+    write(f"{GLOBAL}-cave-secret.json", **content)
+    assert served(ownership_of_default_file()) == EVERYBODY
 
 
 @pytest.mark.parametrize(

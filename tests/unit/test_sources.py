@@ -18,6 +18,7 @@ from cave_auth_adapter import (
     InvalidToken,
     TokenFileError,
     TokenStore,
+    tokens_changed,
 )
 from cave_auth_adapter.origins import Origin, parse_origin
 from cave_auth_adapter.sources import Credentials
@@ -221,6 +222,17 @@ class TestAccount:
         write("cave-secret.json", token=OTHER_TOKEN)
         with pytest.raises(TokenFileError, match="has no key 'bot'"):
             value(Credentials())
+
+    def test_an_account_that_turns_out_to_be_another_deployments_is_used_no_more(
+        self, write: Write
+    ) -> None:
+        write("cave-secret.json", bot=TOKEN)
+        credentials = Credentials()
+        assert value(credentials) == TOKEN
+        write("cave.my-lab.org-cave-secret.json", bot=TOKEN)
+        tokens_changed()
+        with pytest.raises(TokenFileError, match="has no key 'bot'"):
+            value(credentials)
 
     def test_an_account_beside_a_token_gives_one_warning(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
