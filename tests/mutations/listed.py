@@ -211,6 +211,12 @@ MUTATIONS = [
         'kept = message.get_all("Set-Cookie", [])',
         "a server that echoes the token puts it into the caller's jar",
     ),
+    Mutation(
+        "headers.py",
+        "if not token or token not in _text(value):",
+        "if True:",
+        "a header that an adapter makes from the token is left in response.request",
+    ),
     # --- one exchange ---
     Mutation(
         "exchange.py",

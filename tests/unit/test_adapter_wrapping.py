@@ -71,6 +71,20 @@ def test_a_wrapped_adapter_gets_the_sessions_arguments(kind: type[Odd]) -> None:
     assert odd.inner.sent[0].headers["Authorization"] == BEARER
 
 
+class Tracing(Odd):
+    """Adds two headers, one of them with the token, as a tracer may."""
+
+    def send(self, request: Any, **kwargs: Any) -> requests.Response:
+        request.headers.update({"If-None-Match": "1", "X-Trace": request.headers["Authorization"]})
+        return self.inner.send(request)
+
+
+def test_a_header_that_an_adapter_adds_is_shown_unless_it_has_the_token() -> None:
+    shown = around(Tracing()).get(CAVE).request.headers
+    assert shown["If-None-Match"] == "1"
+    assert "X-Trace" not in shown
+
+
 def test_positional_arguments_are_passed_on() -> None:
     odd = Positional()
     request = requests.Request("GET", CAVE).prepare()
