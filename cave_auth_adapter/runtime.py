@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -47,7 +48,7 @@ def warn_once(message: str, *cause: object) -> None:
     if held is not None and held.gate.locked():
         held.messages.append(message)
     else:
-        logger.warning("%s", message)
+        _log(message)
 
 
 def holding_warnings(work: Callable[[], T]) -> T:
@@ -71,7 +72,13 @@ def holding_warnings(work: Callable[[], T]) -> T:
                 _held.reset(mark)
     finally:
         for message in held.messages:
-            logger.warning("%s", message)
+            _log(message)
+
+
+def _log(message: str) -> None:
+    """Log a warning. A log handler that raises, or a closed stderr, must fail no request."""
+    with contextlib.suppress(Exception):
+        logger.warning("%s", message)
 
 
 def forget_warning(*cause: object) -> None:

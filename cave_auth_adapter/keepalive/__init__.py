@@ -35,7 +35,7 @@ __all__ = ["reset", "send"]
 # Seconds. A request that must not be sent twice should not use a connection that the server is
 # about to close: the shortest common keep-alive timeout is 2 s (gunicorn).
 _MAX_IDLE_UNSAFE = 1.0
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1
+_SAFE = frozenset({"GET", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1
 
 
 def send(
@@ -65,6 +65,8 @@ def send(
     vars(twin).update(vars(adapter), poolmanager=lender)
     response = twin.send(request, *args, **kwargs)
     response.connection = adapter  # type: ignore[assignment]
+    if response.status_code in (204, 304) or (response.status_code >= 300 and request.body):
+        lender.return_to_session()
     return response
 
 
@@ -77,6 +79,8 @@ def _lender(
 ) -> _Lender | None:
     """The lender for a request; None if the request must use a connection of its session."""
     if token is None or type(adapter) is not HTTPAdapter or not _is_pristine(adapter):
+        return None
+    if request.method == "HEAD":  # some servers send a body anyway
         return None
     names = ("stream", "timeout", "verify", "cert", "proxies")  # of HTTPAdapter.send
     options = {**dict(zip(names, args, strict=False)), **kwargs}
@@ -139,9 +143,17 @@ class _Lender:
         """The pool for a request. :class:`HTTPAdapter` calls this."""
         options = tuple(sorted((pool_kwargs or {}).items()))
         key = Key(host, port or 443, self._tls, options, _route(), self._token)
+        self._asked = host, port, scheme, pool_kwargs
         if self._has_own_pool(key) or not _is_known(options):
-            return self._manager.connection_from_host(host, port, scheme, pool_kwargs)
+            return self._manager.connection_from_host(*self._asked)
         return connections.view(key, self._terms)
+
+    def return_to_session(self) -> None:
+        """Let the session keep connections of its own to the host from now on.
+
+        Its last answer ended a shared connection, and the next one may do so, too.
+        """
+        self._manager.connection_from_host(*self._asked)
 
     def _has_own_pool(self, key: Key) -> bool:
         """Whether the session has a pool for the host, which may have been configured by hand."""

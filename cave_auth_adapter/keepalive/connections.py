@@ -119,7 +119,6 @@ class _Answer(http.client.HTTPResponse):
 
     def __init__(self, sock: Any, *args: Any, **kwargs: Any):
         super().__init__(sock, *args, **kwargs)
-        self.is_head = kwargs.get("method") == "HEAD"
         self.reader = self.fp = _Reader(self.fp.detach(), sock)
 
     def leaves_clean(self, has_body: bool) -> bool:
@@ -135,7 +134,6 @@ class _Answer(http.client.HTTPResponse):
         return (
             self.reader.found_nothing
             and not self.length
-            and not self.is_head  # some servers send a body anyway
             and 200 <= self.status < (300 if has_body else 600)
             and self.status not in (204, 304)
             and self.version == 11

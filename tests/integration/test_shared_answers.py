@@ -68,6 +68,37 @@ def test_after_an_answer_without_a_body_the_connection_ends(serve: MakeServer, k
     assert used(server) == [1, 2]
 
 
+def test_a_session_reuses_its_connection_after_head(serve: MakeServer) -> None:
+    server = serve(lambda seen, before: WITHOUT_BODY["HEAD"])
+    trust(server)
+    with requests.Session() as session:
+        for _ in range(3):
+            assert session.head(f"{server.url}/a").ok
+
+    assert used(server) == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("method", "answer"),
+    [
+        ("GET", WITHOUT_BODY["304"]),
+        ("DELETE", WITHOUT_BODY["204"]),
+        ("POST", b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno"),
+    ],
+)
+def test_a_session_whose_answers_end_shared_connections_keeps_its_own(
+    serve: MakeServer, method: str, answer: bytes
+) -> None:
+    server = serve(lambda seen, before: answer)
+    trust(server)
+    body = b"body" if method == "POST" else None
+    with requests.Session() as session:
+        for _ in range(4):
+            session.request(method, f"{server.url}/a", data=body)
+
+    assert used(server) == [1, 2, 2, 2]
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_connection_is_reused_after_a_complete_answer(serve: MakeServer, stream: bool) -> None:
     chunked = CHUNKED.encode() + b"\r\n\r\n2\r\nok\r\n0\r\n\r\n"

@@ -32,7 +32,7 @@ def test_connections_idle_for_30_seconds_are_closed_by_the_next_request(
     requests.get(f"{second.url}/x")
     assert not first.closed.acquire(timeout=0.1)
     clock(1.1)
-    requests.head(f"{second.url}/x")
+    requests.get(f"{second.url}/x")
 
     assert first.closed.acquire(timeout=10)
     assert used(second) == [1, 1]

@@ -238,3 +238,17 @@ def test_install_works_with_a_mock_in_place_of_cloudvolume(
         monkeypatch.setitem(sys.modules, name, stand_in)
     with installed(CaveAuth(TOKEN)) as auth:
         assert auth.trusts(CAVE)
+
+
+def test_a_log_handler_that_raises_fails_no_request() -> None:
+    class Raising(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise ValueError("I/O operation on closed file")
+
+    handler, logger = Raising(), logging.getLogger("cave_auth_adapter")
+    logger.addHandler(handler)
+    try:
+        with install():
+            assert stub_session(Answer(401)).get(CAVE).status_code == 401
+    finally:
+        logger.removeHandler(handler)
