@@ -64,7 +64,7 @@ def _open(path: Path) -> Document | None:
         return None
     if len(content) > _MAX_BYTES:
         del content
-        raise TokenFileError(path, f"has more than {_MAX_BYTES} bytes", _EXPECTED)
+        raise TokenFileError(path, f"has more than {_MAX_BYTES >> 20} MiB", _EXPECTED)
     try:
         return Document.decode(content)
     except UnicodeDecodeError:

@@ -14,6 +14,14 @@ from ..tokens import Hidden
 
 _SPACE = re.compile(r"[ \t\n\r]*")  # RFC 8259, section 2
 _decode = json.JSONDecoder().raw_decode
+_KINDS: dict[type, str] = {
+    list: "list",
+    str: "string",
+    int: "number",
+    float: "number",
+    bool: "boolean",
+    type(None): "null",
+}
 
 
 class RepeatedKey(ValueError):
@@ -60,12 +68,12 @@ class Document:
         """The JSON object.
 
         :raises ValueError: if it is not JSON.
-        :raises TypeError: if it is not an object; the message is the type.
+        :raises TypeError: if it is not an object; the message is what JSON calls it.
         """
         value = json.loads(self.text)
         if not isinstance(value, dict):
-            kind, value = type(value).__name__, None
-            raise TypeError(kind)
+            kind, value = type(value), None
+            raise TypeError(_KINDS[kind])
         return Secrets(value)
 
     def with_key(self, key: str, value: str) -> Document:

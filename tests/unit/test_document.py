@@ -74,3 +74,20 @@ def test_a_repeated_key_is_an_error_on_change(text: str) -> None:
 def test_repr_shows_no_token() -> None:
     document = Document(json.dumps({"token": TOKEN}))
     assert TOKEN not in repr(document) + repr(document.secrets())
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("[]", "list"),
+        ('"x"', "string"),
+        ("1", "number"),
+        ("1e400", "number"),
+        ("true", "boolean"),
+        ("null", "null"),
+    ],
+)
+def test_what_is_no_object_is_named_as_in_json(text: str, kind: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        Document(text).secrets()
+    assert str(caught.value) == kind

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from cave_auth_adapter import CaveAuth, TokenFileError, TokenStore
-from cave_auth_adapter.store import content as content_module
 from cave_auth_adapter.store.content import read_named, read_secrets
 
 from ..support.secret_files import BROKEN, NO_TOKENS, SERVER, lines_of
@@ -53,12 +52,9 @@ class TestLoad:
         assert TOKEN not in lines_of(caught.value)
         assert caught.value.__cause__ is None  # a JSONDecodeError has the whole document
 
-    def test_too_large_a_file_is_refused(
-        self, store: TokenStore, write: Write, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(content_module, "_MAX_BYTES", 100)
-        write("cave-secret.json", token=TOKEN, other="x" * 100)
-        with pytest.raises(TokenFileError, match="has more than 100 bytes"):
+    def test_too_large_a_file_is_refused(self, store: TokenStore, write: Write) -> None:
+        write("cave-secret.json", token=TOKEN, other="x" * (1 << 20))
+        with pytest.raises(TokenFileError, match="has more than 1 MiB"):
             store.load()
 
     @pytest.mark.parametrize("value", NO_TOKENS.values(), ids=NO_TOKENS)
