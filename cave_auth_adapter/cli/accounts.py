@@ -79,7 +79,7 @@ def login(
     cave-auth login --no-browser     on a remote computer
     cat my-token.txt | cave-auth login --token-stdin
     """
-    token = _token_on_stdin() if token_stdin else None
+    token = _token_on_stdin(origin_of(server).server) if token_stdin else None
     log_in(
         server,
         open_browser=not no_browser,
@@ -94,10 +94,10 @@ def login(
     )
 
 
-def _token_on_stdin() -> str:
+def _token_on_stdin(server: str) -> str:
     text = sys.stdin.readline(1 << 16).strip()
     if not text:
-        fail("There is no token on stdin: cave-auth login --token-stdin < FILE", NO_TOKEN)
+        fail(f"There is no token on stdin: cave-auth login {server} --token-stdin < FILE", NO_TOKEN)
     if text.startswith("{"):  # a secret file may have several lines
         text += sys.stdin.read(1 << 16)
     return token_in_paste(text, what="The input")
@@ -172,7 +172,11 @@ def _saved(server: str | None) -> Holding:
     if server is not None:
         origin = origin_of(server)
         if trusted(server) is None:
-            raise not_logged_in(origin.server)
+            fail(
+                f"There is no token for {origin.server} to delete. To see what is saved: "
+                "cave-auth status",
+                NO_TOKEN,
+            )
         return holding_for(origin)
     found = [holding for holding in holdings() if holding.token]
     if not found:

@@ -34,7 +34,7 @@ from ..runtime import logger
 from ..service import ServerUnreachable, base_url
 from ..service.waiting import waits_told
 from ..store import TokenStore
-from ..words import breakable, fitted, say, unbreakable
+from ..words import breakable, fitted, say, unbreakable, width
 
 FAILED, USAGE, NO_TOKEN, NOT_ALLOWED, UNREACHABLE, NOT_TRUSTED, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
 
@@ -61,6 +61,11 @@ _SILENCE = logging.NullHandler()
 
 class _Help(click.HelpFormatter):
     """Breaks a text between words and commands only; click breaks `cave-auth` at its hyphen."""
+
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        if options.get("width") is None:
+            self.width = min(self.width, width() - 2)  # click takes 50 columns at least
 
     def write_text(self, text: str) -> None:
         super().write_text(unbreakable(text))

@@ -25,7 +25,12 @@ def chosen_holding(server: str | None) -> Holding:
     """The named server's token, or the only one."""
     if server is not None:
         if trusted(server) is None:
-            raise NotTrusted(server)
+            home = origin_of(server).server
+            raise NotTrusted(
+                server,
+                f"{home} is not trusted, so it gets no token. If it is your auth server, log in "
+                f"there: cave-auth login {home}",
+            )
         return holding_for(origin_of(server))
     found = holdings()
     if not found:

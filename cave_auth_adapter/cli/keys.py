@@ -15,7 +15,7 @@ from ..service import ApiKey
 from ..service.keynames import key_name
 from ..tokens import Token
 from ..words import files, printable, say, table
-from .common import FAILED, Group, as_json, fail, print_json
+from .common import FAILED, Group, as_json, fail, origin_of, print_json
 from .holding import chosen_holding, server_option
 
 
@@ -80,11 +80,15 @@ def revoke(key_id: int, yes: bool, server: str | None) -> None:
     """Revoke an API key: nobody can use it any more."""
     holding = chosen_holding(server)
     auth, _ = holding.ask()
+    home = origin_of(auth.server_address).server
     key = next((key for key in auth.api_keys() if key.id == key_id), None)
     if key is None:
-        fail(f"You have no key with the id {key_id}. List them: cave-auth keys list")
+        fail(
+            f"You have no key with the id {key_id} at {home}. List them: cave-auth keys list "
+            f"--server {home}"
+        )
     if _is(key, holding.token) and not yes:
-        fail("This computer uses that key. Add --yes, or: cave-auth logout --revoke")
+        fail(f"This computer uses that key. Add --yes, or: cave-auth logout {home} --revoke")
     auth.revoke_key(key_id)
     say(
         f"Revoked {printable(key.description or key_id)!r}. Services may accept it for a few more "
@@ -119,7 +123,8 @@ def rotate_key(yes: bool, server: str | None) -> None:
             err=True,
             fg="yellow",
         )
-    end = f"To revoke it: cave-auth keys revoke {done.old_id} --server {done.server.server_address}"
+    home = origin_of(done.server.server_address).server
+    end = f"To revoke it: cave-auth keys revoke {done.old_id} --server {home}"
     if not _may_end_old(yes, left=bool(done.left)):
         say(f"The old key still works. {end}", err=True, fg="yellow")
         sys.exit(FAILED if yes else 0)

@@ -88,11 +88,12 @@ def _show(
     elif dataset is not None:
         fail(
             f"Your account has no permission on the dataset {dataset!r} at {server}. Ask its "
-            "administrators for access. To see what you have: cave-auth permissions",
+            "administrators for access. To see what you have: "
+            f"cave-auth permissions --server {server}",
             NOT_ALLOWED,
         )
     if any(row["missing_terms"] for row in rows):
-        say("To read the terms and accept them: cave-auth terms", fg="yellow")
+        say(f"To read the terms and accept them: cave-auth terms --server {server}", fg="yellow")
 
 
 def _show_account(server: str, user: Permissions) -> None:
@@ -135,7 +136,7 @@ def terms(server: str | None, as_json: bool) -> None:
     for each in waiting.values():
         say(printable(each["name"]), bold=True)
         say(labelled("  for", ", ".join(printable(name, 60) for name in each["datasets"])))
-        say(f"  form         {each['form']}")
+        say(f"{'  form':<12} {each['form']}")
         for line in each["text"].splitlines():
             say(f"    {line}")
         say()

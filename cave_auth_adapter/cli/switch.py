@@ -49,7 +49,8 @@ def accounts(server: str | None, as_json: bool) -> None:
     if as_json:
         print_json([each._asdict() for each in found])
     elif not found:
-        fail("There are no accounts. Log in: cave-auth login --as NAME", NO_TOKEN)
+        there = f" {servers[0]}" if server else ""
+        fail(f"There are no accounts. Log in: cave-auth login{there} --as NAME", NO_TOKEN)
     else:
         rows = [(each.server, each.name, each.who, "in use" * each.in_use) for each in found]
         for line in table(("SERVER", "NAME", "ACCOUNT", ""), rows):

@@ -125,7 +125,8 @@ def _auth_server(host: str, named: str | None) -> str:
         return f"https://{servers.pop()}"
     if not servers:
         fail(
-            "You are not logged in. Log in to the host's auth server first: cave-auth login",
+            "You are not logged in. Log in to the host's auth server first: "
+            "cave-auth login AUTH_SERVER",
             NO_TOKEN,
         )
     known = "\n".join(f"  cave-auth trust {host} --server {each}" for each in sorted(servers))

@@ -112,7 +112,9 @@ def _tokens() -> Generator[Finding, None, list[tuple[Holding, Status]]]:
         for terms in status.missing_terms:
             name, dataset = printable(terms["name"]), printable(terms["dataset"])
             yield Finding(
-                "note", f"{status.server}: to use {dataset}, accept {name!r}: cave-auth terms"
+                "note",
+                f"{status.server}: to use {dataset}, accept {name!r}: "
+                f"cave-auth terms --server {status.server}",
             )
     return asked
 

@@ -112,10 +112,12 @@ def _tell_of_terms(home: str, waiting: dict[str, str], talk: Dialogue) -> None:
     talk.warn("Before you can use the following, accept the terms of service in a browser:")
     for name, form in waiting.items():
         origin = parse_origin(form)
-        address = printable(form_address(form)) if origin else "see cave-auth terms"
+        address = (
+            printable(form_address(form)) if origin else f"see cave-auth terms --server {home}"
+        )
         doubt = "" if origin is None or origin.server == home else " (check this address first)"
         talk.tell(f"  {printable(name, 60)}{doubt}\n    {address}")
-    talk.tell("To see this list again: cave-auth terms")
+    talk.tell(f"To see this list again: cave-auth terms --server {home}")
 
 
 def _data_servers(server: str, local_servers: dict[str, str]) -> tuple[list[str], list[str]]:

@@ -74,11 +74,6 @@ def arrivals(
     if token is not None:
         yield _FromCaller(token)
         return
-    if not in_browser and not talk.asks:
-        raise LoginFailed(
-            "There is no browser here, and nobody to ask. Pass a token on stdin: "
-            "cave-auth login --token-stdin"
-        )
     # Keep the port open even without a browser: another user who listened there could receive the
     # token from a browser on this computer.
     with CallbackServer() as callbacks:

@@ -118,6 +118,12 @@ def _take_into_use(server: str, account: str, token: Token, talk: Dialogue) -> b
 
 def _log_in_again(server: str, before: Account | None, talk: Dialogue, options: Options) -> Account:
     """Wait for a token and accept it; after a wrong paste, ask again."""
+    if options.token is None and not options.in_browser and not talk.asks:
+        name = f" --as {quoted(options.account)}" if options.account else ""
+        raise LoginFailed(
+            "There is no browser here, and nobody to ask. Pass a token on stdin: "
+            f"cave-auth login {server.removeprefix('https://')}{name} --token-stdin"
+        )
     with arrivals(
         server,
         talk,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,46 @@ def test_a_server_that_is_down_is_reported(run: Run, command: str) -> None:
     assert result.exit_code == 5
     assert "localhost:1 can't be reached" in " ".join(result.output.split())
     assert "0123456789abcdef" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("command", "next_step"),
+    [
+        ("login SERVER --token-stdin", "cave-auth login SERVER --token-stdin < FILE"),
+        ("accounts SERVER", "cave-auth login SERVER --as NAME"),
+        ("permissions --server SERVER", "cave-auth login SERVER"),
+        ("logout SERVER", "cave-auth status"),
+        ("trust SERVER", "cave-auth login AUTH_SERVER"),
+    ],
+)
+def test_who_is_not_logged_in_is_told_how_at_that_server(
+    run: Run, sandbox: Sandbox, command: str, next_step: str
+) -> None:
+    server = host(sandbox.auth_server)
+    result = run(*command.replace("SERVER", server).split())
+    assert result.exit_code
+    assert result.stderr.rstrip().endswith(f": {next_step}".replace(" SERVER", f" {server}"))
+
+
+@pytest.mark.parametrize(
+    ("command", "next_step"),
+    [
+        ("keys revoke 99999", "cave-auth keys list"),
+        ("permissions nothing", "cave-auth permissions"),
+        ("permissions", "cave-auth terms"),
+        ("keys rotate", "cave-auth keys revoke ID"),
+    ],
+)
+def test_with_two_servers_the_next_command_names_one(
+    run: Run, logged_in: Sandbox, command: str, next_step: str
+) -> None:
+    """Without --server it would only ask which one is meant."""
+    TokenStore().save("0123456789abcdef", "localhost:1")
+    server = host(logged_in.auth_server)
+    result = run(*command.split(), "--server", server)
+    said = re.sub(r"revoke \d+", "revoke ID", result.output).rstrip()
+    assert said.endswith(f": {next_step} --server {server}")
+    assert run(*next_step.replace("ID", "1").split()[1:], "--server", server).exit_code in (0, 1)
 
 
 @pytest.mark.parametrize("command", ASKING)

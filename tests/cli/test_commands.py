@@ -305,7 +305,7 @@ def test_keys_can_be_created_listed_and_revoked(run: Run, logged_in: Sandbox) ->
     assert not is_alive(logged_in, key)
     result = run("keys", "revoke", own.split()[0])
     assert result.exit_code == 1
-    assert "logout --revoke" in result.stderr
+    assert f"logout {host(logged_in.auth_server)} --revoke" in result.stderr
     assert is_alive(logged_in, logged_in.token)
 
 

@@ -232,6 +232,14 @@ def test_help_fits_the_width_of_the_terminal(run: Run, columns: int) -> None:
         assert all(len(line) <= columns for line in shown.splitlines())
 
 
+@posix_only
+def test_the_help_of_options_fits_a_narrow_terminal() -> None:
+    shown = on_terminal(40, "login", "--help")
+    options = shown.partition("Options:")[2].splitlines()
+    assert len(options) > 10
+    assert max(map(len, options)) <= 40
+
+
 @pytest.mark.parametrize("words", [words for words, _ in every_command()], ids=" ".join)
 def test_help_breaks_no_word_or_command_at_any_width(run: Run, words: tuple[str, ...]) -> None:
     """Which words come to the end of a line changes with each word of the text."""

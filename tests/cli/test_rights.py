@@ -28,7 +28,7 @@ def test_permissions_are_listed(run: Run, logged_in: Sandbox) -> None:
     assert sandbox.split() == ["sandbox", "edit,", "view"]
     assert "nothing; after accepting: view" in waiting
     assert "Sandbox Terms of" in waiting
-    assert lines[-1].endswith("cave-auth terms")
+    assert lines[-1].endswith(f"cave-auth terms --server {host(logged_in.auth_server)}")
 
 
 @pytest.mark.parametrize(

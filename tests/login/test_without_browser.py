@@ -18,6 +18,7 @@ import requests
 from cave_auth_adapter.errors import InvalidToken, LoginFailed
 from cave_auth_adapter.login import login
 from cave_auth_adapter.sandbox import Sandbox
+from cave_auth_adapter.shells import quoted
 
 from ..support.sandbox import is_alive, keys_of, saved
 from ..support.systems import posix_only
@@ -349,9 +350,11 @@ def test_an_empty_stdin_is_an_error(sandbox: Sandbox, secrets: Path, text: str, 
 
 
 def test_without_a_terminal_the_login_does_not_wait(sandbox: Sandbox) -> None:
-    done = on_stdin(sandbox, "", "--no-browser")
+    done = on_stdin(sandbox, "", "--no-browser", "--as", "my lab")
     assert done.returncode == 3
-    assert "--token-stdin" in done.stderr
+    server = sandbox.auth_server.removeprefix("https://")
+    next_step = f"cave-auth login {server} --as {quoted('my lab')} --token-stdin"
+    assert done.stderr.rstrip().endswith(next_step)
 
 
 def test_an_address_without_a_token_is_explained(sandbox: Sandbox, secrets: Path) -> None:
