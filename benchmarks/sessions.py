@@ -30,10 +30,7 @@ PEERS = {
 
 
 class _Offline:
-    """In the place of an adapter's pool manager and of its pools: answers without a network."""
-
-    def connection_from_host(self, *_: Any, **__: Any) -> _Offline:
-        return self
+    """In the place of an adapter's pools: answers without a network."""
 
     def urlopen(self, *_: Any, **__: Any) -> HTTPResponse:
         body = io.BytesIO(b"{}")
@@ -55,7 +52,8 @@ def untouched(session: requests.Session) -> requests.Session:
 def offline(session: requests.Session | None = None) -> requests.Session:
     session = session or requests.Session()
     adapter = HTTPAdapter()
-    adapter.poolmanager = _Offline()  # type: ignore[assignment]
+    pool = _Offline()
+    adapter.poolmanager.connection_from_host = lambda *_, **__: pool  # type: ignore[assignment, method-assign, return-value]
     session.mount("https://", adapter)
     return session
 
