@@ -125,11 +125,14 @@ def rotate_key(yes: bool, server: str | None) -> None:
         )
     home = origin_of(done.server.server_address).server
     end = f"To revoke it: cave-auth keys revoke {done.old_id} --server {home}"
-    if not _may_end_old(yes, left=bool(done.left)):
-        say(f"The old key still works. {end}", err=True, fg="yellow")
-        sys.exit(FAILED if yes else 0)
     try:
+        if not _may_end_old(yes, left=bool(done.left)):
+            say(f"The old key still works. {end}", err=True, fg="yellow")
+            sys.exit(FAILED if yes else 0)
         done.end_old()
+    except KeyboardInterrupt:
+        say(f"\nThe old key may still work. {end}", err=True, fg="yellow")
+        raise
     except CaveAuthError:
         say(f"The old key may still work. {end}", err=True, fg="yellow")
         raise

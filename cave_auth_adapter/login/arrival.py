@@ -108,8 +108,8 @@ class _WithBrowser:
         talk.show_address(address, opened=True)
         if self._pasting:
             talk.tell(
-                "Does it end on a page that it can't load? Paste the address of that page here\n"
-                "(not shown). Without a browser: --no-browser"
+                "Does it end on a page that it can't load? Paste the address of that page here "
+                "(not shown).\nWithout a browser: --no-browser"
             )
         self._opening = _Opening(address)
 

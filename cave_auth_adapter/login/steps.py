@@ -311,13 +311,12 @@ def _offer_to_end_key(server: str, before: Account, now: Account, talk: Dialogue
         return
     if before.token == now.token:
         return
-    visitor = signed_with(now.token, server)
+    visitor, home = signed_with(now.token, server), server.removeprefix("https://")
     try:
         key = key_in_use(visitor, before.token)
         if key is None:
             return
         named = f"The old key, {printable(key.description or key.id)!r},"
-        home = server.removeprefix("https://")
         end = f"To revoke it: cave-auth keys revoke {key.id} --server {home}"
         if left := TokenStore().holding(before.token.value):
             talk.warn(f"{named} still works, and is in use in\n{files(left)}\n{end}")
@@ -326,5 +325,8 @@ def _offer_to_end_key(server: str, before: Account, now: Account, talk: Dialogue
             talk.tell(f"{named} is revoked. Services may accept it for a few more minutes.")
         else:
             talk.tell(f"{named} still works.\n{end}")
+    except KeyboardInterrupt:
+        talk.warn(f"\nThe old key may still work. To see it: cave-auth keys list --server {home}")
+        raise
     except CaveAuthError as error:
         talk.warn(f"The old key could not be revoked. {error}")

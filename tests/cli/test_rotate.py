@@ -10,6 +10,7 @@ import pytest
 
 from cave_auth_adapter import TokenStore
 from cave_auth_adapter.errors import ServerUnreachable
+from cave_auth_adapter.login.dialogue import Dialogue
 from cave_auth_adapter.sandbox import Sandbox
 from cave_auth_adapter.service import AuthServer
 
@@ -49,6 +50,20 @@ def test_without_yes_the_old_key_is_not_revoked(run: Run, sandbox: Sandbox, old:
     result = run("keys", "rotate")
     assert result.exit_code == 0
     assert is_alive(sandbox, old)
+    (command,) = [line for line in result.stderr.splitlines() if "keys revoke" in line]
+    assert run(*command.partition("cave-auth ")[2].split()).exit_code == 0
+    assert not is_alive(sandbox, old)
+
+
+def test_ctrl_c_at_the_question_tells_how_to_revoke_the_old_key(
+    run: Run, sandbox: Sandbox, old: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(talk: Dialogue, question: str) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Dialogue, "confirm", interrupt)
+    result = run("keys", "rotate")
+    assert result.exit_code == 130
     (command,) = [line for line in result.stderr.splitlines() if "keys revoke" in line]
     assert run(*command.partition("cave-auth ")[2].split()).exit_code == 0
     assert not is_alive(sandbox, old)

@@ -247,6 +247,26 @@ def test_the_account_of_the_replaced_token_is_compared(
     assert "Bob" in talk.asked[0]
 
 
+def test_ctrl_c_at_the_last_question_tells_where_the_old_key_is_listed(sandbox: Sandbox) -> None:
+    class Stops(Answers):
+        def confirm(self, question: str) -> bool:
+            if "Revoke it" in question:
+                raise KeyboardInterrupt
+            return super().confirm(question)
+
+    old, new = sandbox.create_token(), sandbox.create_token()
+    TokenStore().save(old, sandbox.auth_server)
+    talk = Stops()
+    with pytest.raises(KeyboardInterrupt):
+        login(sandbox.auth_server, token=new, overwrite=True, dialogue=talk)
+    server = sandbox.auth_server.removeprefix("https://")
+    assert talk.told[-1].endswith(
+        f"may still work. To see it: cave-auth keys list --server {server}"
+    )
+    assert is_alive(sandbox, old)
+    assert TokenStore().load(sandbox.auth_server) == new
+
+
 # --- Data servers --------------------------------------------------------------------------
 
 
