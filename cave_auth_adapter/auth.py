@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from requests import PreparedRequest
 from requests.auth import AuthBase, HTTPBasicAuth
@@ -22,6 +22,15 @@ from .providers import ByName, TokenSource, name_of
 from .runtime import log_decisions
 from .sources import Credentials
 from .tokens import DEFAULT_KEY, Source, Token
+
+
+class _Chosen(NamedTuple):
+    """Which token and which hosts the caller of :class:`CaveAuth` chose. A repr hides the token."""
+
+    token: Token | None = None
+    file: str | None = None
+    key: str = DEFAULT_KEY
+    hosts: Iterable[str] | None = None
 
 
 class CaveAuth(AuthBase):
@@ -59,8 +68,9 @@ class CaveAuth(AuthBase):
     """
 
     # While an object is made, a traceback with the local variables shows its repr.
-    _configuration: tuple[Any, ...] = (None, None, DEFAULT_KEY, None, False)
+    _chosen = _Chosen()
     _source: TokenSource | None = None
+    raise_errors = False
 
     def __init__(
         self,
@@ -83,7 +93,7 @@ class CaveAuth(AuthBase):
         )
         file = None if token_file is None else os.fspath(token_file)
         self.raise_errors = raise_errors
-        self._configuration = (given, file, token_key, hosts, raise_errors)
+        self._chosen = _Chosen(given, file, token_key, hosts)
         self._source = source
 
     def trusts(self, url: str) -> bool:
@@ -144,14 +154,14 @@ class CaveAuth(AuthBase):
         return self.credentials.recognise(origin, value) if value else None
 
     def __repr__(self) -> str:
-        token, file, key, hosts, raise_errors = self._configuration
+        chosen = self._chosen
         shown = {
-            "token": "<hidden>" if token else None,
-            "token_file": file,
-            "token_key": None if key == DEFAULT_KEY else key,
-            "hosts": hosts,
+            "token": "<hidden>" if chosen.token else None,
+            "token_file": chosen.file,
+            "token_key": None if chosen.key == DEFAULT_KEY else chosen.key,
+            "hosts": chosen.hosts,
             "source": self._source and name_of(self._source),
-            "raise_errors": raise_errors or None,
+            "raise_errors": self.raise_errors or None,
         }
         arguments = (f"{name}={value!r}" for name, value in shown.items() if value is not None)
         return f"{type(self).__name__}({', '.join(arguments)})"
@@ -159,16 +169,21 @@ class CaveAuth(AuthBase):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, CaveAuth):
             return NotImplemented
-        is_alike = self._configuration == other._configuration
-        return is_alike and bool(self._source == other._source)
+        return (
+            self._chosen == other._chosen
+            and self.raise_errors == other.raise_errors
+            and bool(self._source == other._source)
+        )
 
     def __hash__(self) -> int:
-        return hash(self._configuration)  # without the source, which may not be hashable
+        # Without the source, which may not be hashable, and raise_errors, which may be set later.
+        return hash(self._chosen)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        token, *configuration = self._configuration
+        token, *others = self._chosen
         source = None if self._source is None else ByName(self._source)
-        return _rebuild, (type(self), token.value if token else None, *configuration, source)
+        value = token.value if token else None
+        return _rebuild, (type(self), value, *others, self.raise_errors, source)
 
 
 def _rebuild(

@@ -255,6 +255,13 @@ class TestTheObject:
         assert twin.raise_errors == auth.raise_errors
         assert twin.trusts("https://cave.example.org/") == auth.trusts("https://cave.example.org/")
 
+    def test_raise_errors_may_be_set_later(self) -> None:
+        auth = CaveAuth()
+        auth.raise_errors = True
+        assert pickle.loads(pickle.dumps(auth)).raise_errors
+        assert auth == CaveAuth(raise_errors=True) != CaveAuth()
+        assert repr(auth) == "CaveAuth(raise_errors=True)"
+
     def test_a_pickled_subclass_keeps_its_class(self) -> None:
         twin = pickle.loads(pickle.dumps(MyAuth(TOKEN)))
         assert type(twin) is MyAuth
