@@ -10,8 +10,7 @@ from typing import NamedTuple
 from ..errors import TokenFileError
 from ..origins import DEPLOYMENTS
 from ..store import TokenStore
-from ..store.content import read_named, read_secrets, token_in
-from ..store.document import Secrets
+from ..store.content import Held, held, read_named, read_secrets, token_in, token_of
 from ..store.files import is_below_a_file
 from ..store.ownership import contents_of
 from ..tokens import Kind, Source, Token
@@ -47,7 +46,7 @@ class Reader:
     def __init__(self) -> None:
         self._store = TokenStore()
         self._watches: dict[Path, Watch] = {}
-        self._contents: dict[Path, tuple[Watched, Secrets]] = {}
+        self._contents: dict[Path, tuple[Watched, Held]] = {}
         self._listing: _Listing | None = None
 
     def path_for(self, server: str | None = None) -> Path:
@@ -93,15 +92,14 @@ class Reader:
 
     def read(self, path: Path, key: str, *, afresh: bool) -> tuple[Watched, Token | None]:
         """The token under a key of a secret file, or None; and the state of the file."""
-        watched, held = self.content(path, afresh=afresh)
-        value = token_in(held, key, path)
-        return watched, None if value is None else Token(value, Source("file", path, key))
+        watched, content = self.content(path, afresh=afresh)
+        return watched, token_of(content, key, path)
 
-    def content(self, path: Path, *, afresh: bool) -> tuple[Watched, Secrets]:
+    def content(self, path: Path, *, afresh: bool) -> tuple[Watched, Held]:
         """The content of a secret file, and the state of the file."""
         watched, known = self.watch(path), self._contents.get(path)
         if known is None or known[0] != watched or afresh or not watched[0].is_settled:
-            known = watched, Secrets(read_secrets(path) or {})
+            known = watched, held(read_secrets(path) or {}, path)
             if len(self._contents) >= _REMEMBERED:
                 self._contents.clear()
             self._contents[path] = known
@@ -146,7 +144,7 @@ class Look:
             return float("inf")
         return end_of(token.value, directory)
 
-    def own_contents(self, key: str) -> dict[str, Secrets | None]:
+    def own_contents(self, key: str) -> dict[str, Held | None]:
         """Each server that has a file of its own with a token -> the content of the file.
 
         It is None if the file can't be read, also a moment later.
@@ -157,7 +155,7 @@ class Look:
         self.watched.append((files, files.look()))
         return contents_of(self._listing.own, key, self._read_twice)
 
-    def _read_twice(self, path: Path) -> Secrets:
+    def _read_twice(self, path: Path) -> Held:
         try:
             return self._reader.content(path, afresh=False)[1]
         except TokenFileError:

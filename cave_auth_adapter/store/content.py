@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidToken, TokenFileError
-from ..tokens import check_token
+from ..tokens import Source, Token, check_token
 from . import files, permissions
 from .document import Document, RepeatedKey, Secrets
 
@@ -95,6 +95,33 @@ def token_in(secrets: Mapping[str, Any], key: str, path: Path) -> str | None:
         return check_token(secrets[key], f"the value of {key!r}")
     except InvalidToken as error:
         raise TokenFileError(path, str(error).rstrip("."), _EXPECTED) from None
+
+
+Held = dict[str, Any]  # key -> token, not checked; an empty value stays as it is
+
+
+def held(secrets: Mapping[str, Any], path: Path) -> Held:
+    """The content of a secret file, to be kept: each value is hidden in a :class:`Token`.
+
+    What shows local variables or objects may walk through a dictionary, but not into a token.
+    """
+    return {
+        key: Token(value, Source("file", path, key)) if value else value
+        for key, value in secrets.items()
+    }
+
+
+def token_of(content: Held, key: str, path: Path) -> Token | None:
+    """The token under a key of what :func:`held` returned; None if there is none.
+
+    :raises TokenFileError: if the value can't be a token.
+    """
+    token = content.get(key)
+    if not isinstance(token, Token):
+        token_in({key: token}, key, path)  # raises an error for [], 0 and the like
+        return None
+    token_in(Secrets({key: token.value}), key, path)
+    return token
 
 
 _EXPECTED = (

@@ -23,8 +23,7 @@ from ..errors import TokenFileError
 from ..origins import DEFAULT_DEPLOYMENT, HostSpec, Origin, auth_server_of, deployment_of
 from ..tokens import DEFAULT_KEY, Source, Token
 from . import TokenStore
-from .content import read_secrets, token_in
-from .document import Secrets
+from .content import Held, held, read_secrets, token_of
 
 
 class Ownership(NamedTuple):
@@ -56,7 +55,7 @@ class Ownership(NamedTuple):
         return self.deployments is not None and deployment_of(origin) in self.deployments
 
 
-def ownership(token: Token, own: Mapping[str, Secrets | None]) -> Ownership:
+def ownership(token: Token, own: Mapping[str, Held | None]) -> Ownership:
     """Decide whose token ``cave-secret.json`` holds.
 
     :param token: the token in ``cave-secret.json``.
@@ -64,7 +63,7 @@ def ownership(token: Token, own: Mapping[str, Secrets | None]) -> Ownership:
         None if the file can't be read.
     """
     deployment = {server: deployment_of(HostSpec.parse(server).origin) for server in own}
-    holders = (server for server, held in own.items() if token.value in (held or {}).values())
+    holders = (server for server, content in own.items() if token in (content or {}).values())
     owners = frozenset(deployment[server] for server in holders)
     deployments: frozenset[str] | None = owners
     if not owners:
@@ -99,28 +98,28 @@ def ownership_of_default_file(
 
 
 def contents_of(
-    own_files: Mapping[str, Path], key: str, read: Callable[[Path], Secrets]
-) -> dict[str, Secrets | None]:
+    own_files: Mapping[str, Path], key: str, read: Callable[[Path], Held]
+) -> dict[str, Held | None]:
     """The content of each server's own file; None if it is broken. Empty ones are left out.
 
     :param key: the key whose value must be a token, if there is one.
     :param read: reads a file.
     """
-    found: dict[str, Secrets | None] = {}
+    found: dict[str, Held | None] = {}
     for server, path in own_files.items():
         try:
-            held = read(path)
-            token_in(held, key, path)
+            content = read(path)
+            token_of(content, key, path)
         except TokenFileError:
             found[server] = None
         else:
-            if any(held.values()):
-                found[server] = held
+            if any(content.values()):
+                found[server] = content
     return found
 
 
-def _read(path: Path) -> Secrets:
-    return Secrets(read_secrets(path) or {})
+def _read(path: Path) -> Held:
+    return held(read_secrets(path) or {}, path)
 
 
 def _load(store: TokenStore, server: str | None, key: str) -> Token | None:
