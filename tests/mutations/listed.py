@@ -22,6 +22,7 @@ TESTS = {
         MATRIX,
     ),
     "headers.py": ("tests/unit/test_headers.py", ROOMS, DOORS),
+    "sources/search.py": ("tests/unit/test_sources.py tests/unit/test_stale_files.py", ROOMS),
 }
 
 
@@ -216,6 +217,19 @@ MUTATIONS = [
         "if not token or token not in _text(value):",
         "if True:",
         "a header that an adapter makes from the token is left in response.request",
+    ),
+    # --- which token ---
+    Mutation(
+        "sources/search.py",
+        "if server is not None and home in (None, deployment_of(server)):",
+        "if server is not None:",
+        "a lab's token goes to the known host that its info service names",
+    ),
+    Mutation(
+        "sources/search.py",
+        "return whose.may_replace_a_refused_one(self._origin)",
+        "return whose.serves(self._origin, is_named=self._is_named)",
+        "a server that refuses its token gets another deployment's",
     ),
     # --- one exchange ---
     Mutation(

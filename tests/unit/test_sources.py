@@ -336,6 +336,23 @@ class TestBadSources:
             value(Credentials())
 
 
+@pytest.mark.parametrize(
+    ("host", "gets_it"),
+    [
+        ("cave.my-lab.org", True),
+        ("data.my-lab.org", True),  # of no known deployment, and without a file of its own
+        (HOST.host, False),  # what a lab's info service calls its data server may be anybody's
+        ("proofreading.zetta.ai", False),
+    ],
+)
+def test_the_token_of_a_clients_server_goes_to_no_known_deployment(
+    write: Write, host: str, gets_it: bool
+) -> None:
+    write("cave.my-lab.org-cave-secret.json", token=TOKEN)
+    credentials = Credentials(server=Origin("https", "cave.my-lab.org", 443))
+    assert value(credentials, Origin("https", host, 443)) == (TOKEN if gets_it else None)
+
+
 def test_logs_hold_no_token(
     write: Write, caplog: pytest.LogCaptureFixture, clock: Clock, store: TokenStore
 ) -> None:
