@@ -19,7 +19,8 @@ from .origins import Origin
 from .refusals import warn_of_stranger
 from .tokens import Token
 
-_OWN = ("auth", "wrapped")
+METHODS = ("send", "close")  # other code may wrap them, and call the former ones
+_OWN = ("auth", "wrapped", *METHODS)
 
 
 class CaveAdapter(HTTPAdapter):
@@ -146,6 +147,13 @@ class CaveAdapter(HTTPAdapter):
             super().__setattr__(name, value)
         else:
             setattr(wrapped, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        wrapped = self.__dict__.get("wrapped")
+        if wrapped is None or name in self.__dict__:
+            super().__delattr__(name)
+        else:
+            delattr(wrapped, name)
 
     def __getstate__(self) -> dict[str, Any]:
         own = {"auth": self.auth, "wrapped": self.wrapped}

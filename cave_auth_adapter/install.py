@@ -15,7 +15,8 @@ from cave_auth_startup import disabled
 
 from .auth import CaveAuth, checked
 from .runtime import after_fork, log_decisions, on_reset
-from .sessions import Identity, Patches
+from .sessions import Patches
+from .standin import Identity
 
 
 class Installation:

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, SupportsIndex
+from typing import Any
 
 from requests import PreparedRequest, Response, Session
 from requests.adapters import BaseAdapter
 
-from . import keepalive
 from .adapter import CaveAdapter
-from .auth import CaveAuth
-from .exchange import Options, log_decision, unproxied
-from .origins import Origin
+from .exchange import log_decision
 from .redirects import follow, strip_hop
-from .tokens import Token
-
-
-class Identity(NamedTuple):
-    """The auth that signs a request, and whether the request may share connections."""
-
-    auth: CaveAuth
-    keep_alive: bool
+from .standin import Identity, StandIn
 
 
 class Patches:
@@ -55,7 +44,7 @@ class Patches:
 
         def get_adapter(session: Session, url: str) -> BaseAdapter:
             adapter, now = original(session, url), self._in_effect()
-            if isinstance(adapter, _InstalledAdapter):  # of another session, and mounted on this
+            if type(adapter) is StandIn:  # of another session, and mounted on this
                 adapter = adapter.wrapped
             if now is None or isinstance(adapter, CaveAdapter):
                 return adapter
@@ -65,7 +54,7 @@ class Patches:
             if origin is None and not notes:
                 log_decision(now.auth, url, None, None)
                 return adapter
-            return _InstalledAdapter(now, adapter, self._in_effect, (url, origin), notes)
+            return StandIn(now, adapter, self._in_effect, (url, origin), notes)
 
         return get_adapter
 
@@ -133,78 +122,3 @@ class _Patch:
         current = getattr(self._owner, self._name)
         if current in self._replaced:
             setattr(self._owner, self._name, self._replaced[current])
-
-
-class _InstalledAdapter(CaveAdapter):
-    """A proxy of a session's adapter for one request, which passes for the adapter itself.
-
-    It raises only what plain ``requests`` would raise, and sends the request over a shared
-    connection if that makes no difference to the session. If it is kept for other requests, it
-    signs them with the identity of their time and thread.
-    """
-
-    wrapped: BaseAdapter
-    _keep_alive: bool
-    _lenient = True
-
-    def __init__(
-        self,
-        now: Identity,
-        wrapped: BaseAdapter,
-        in_effect: Callable[[], Identity | None],
-        decided: tuple[str, Origin | None],
-        notes: bool,
-    ):
-        # Set directly, because one is made for each request, and the arguments were checked before.
-        own = vars(self)
-        own["auth"], own["_keep_alive"] = now
-        own["wrapped"], own["_in_effect"] = wrapped, in_effect
-        own["_decided"], own["_notes"] = decided, notes
-
-    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
-        now = self._in_effect()
-        if now is None:  # the adapter was kept, and we were uninstalled
-            return self.wrapped.send(request, *args, **kwargs)
-        if now.auth is self.auth:
-            return super().send(request, *args, **kwargs)
-        renewed = _InstalledAdapter(now, self.wrapped, self._in_effect, ("", None), self._notes)
-        return renewed.send(request, *args, **kwargs)
-
-    def _origin(self, request: PreparedRequest, options: Options) -> Origin | None:
-        url, origin = self._decided
-        if request.url != url:
-            return super()._origin(request, options)
-        return unproxied(origin, url, options)
-
-    def _transmit(
-        self, request: PreparedRequest, token: Token | None, args: Any, kwargs: Any
-    ) -> Response:
-        if not self._keep_alive:
-            return self.wrapped.send(request, *args, **kwargs)
-        return keepalive.send(self.wrapped, request, token, args, kwargs)
-
-    def _note(self, *answer: Any) -> None:
-        """Note it here only if the session does not call the wrapped ``resolve_redirects``."""
-        if self._notes and self._in_effect() is not None:
-            super()._note(*answer)
-
-    # Other code may compare, copy and pickle what get_adapter() returns.
-
-    @property  # type: ignore[misc]
-    def __class__(self) -> type:
-        return type(self.wrapped)  # for isinstance(); type() returns the real one
-
-    def __eq__(self, other: object) -> bool:
-        return bool(self.wrapped == getattr(other, "wrapped", other))
-
-    def __hash__(self) -> int:
-        return hash(self.wrapped)
-
-    def __copy__(self) -> BaseAdapter:
-        return copy.copy(self.wrapped)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> BaseAdapter:
-        return copy.deepcopy(self.wrapped, memo)
-
-    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
-        return self.wrapped.__reduce_ex__(protocol)

@@ -20,7 +20,8 @@ ORDER = [
     # for people
     *("__main__", "cli", "login", "integrations", "diagnose", "caveclient", "programs", "service"),
     # a request walks down
-    *("install", "sessions", "redirects", "tools", "adapter", "auth", "hook", "exchange", "asked"),
+    *("install", "sessions", "redirects", "tools"),
+    *("standin", "adapter", "auth", "hook", "exchange", "asked"),
     # what an answer means, which token, and which hosts
     *("refusals", "saving", "sources", "hosts", "watch", "bridges", "identity", "store"),
     # what it is about, and how it travels
