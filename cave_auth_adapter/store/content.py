@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidToken, TokenFileError
+from ..origins import HostSpec, auth_server_of, trusted_by_file
 from ..tokens import Source, Token, check_token
 from . import files, permissions
 from .document import Document, RepeatedKey, Secrets
@@ -64,12 +65,12 @@ def _open(path: Path) -> Document | None:
         return None
     if len(content) > _MAX_BYTES:
         del content
-        raise TokenFileError(path, f"has more than {_MAX_BYTES >> 20} MiB", _EXPECTED)
+        raise TokenFileError(path, f"has more than {_MAX_BYTES >> 20} MiB", _expected(path))
     try:
         return Document.decode(content)
     except UnicodeDecodeError:
         del content
-        raise TokenFileError(path, "is not text in UTF-8", _EXPECTED) from None
+        raise TokenFileError(path, "is not text in UTF-8", _expected(path)) from None
 
 
 def _parse(document: Document, path: Path) -> Secrets:
@@ -81,7 +82,7 @@ def _parse(document: Document, path: Path) -> Secrets:
         problem = f"holds a JSON {error} and not an object"
     except (ValueError, RecursionError):  # thousands of digits, or of brackets
         problem = "is not JSON"
-    raise TokenFileError(path, problem, _EXPECTED)
+    raise TokenFileError(path, problem, _expected(path))
 
 
 def token_in(secrets: Mapping[str, Any], key: str, path: Path) -> str | None:
@@ -94,7 +95,7 @@ def token_in(secrets: Mapping[str, Any], key: str, path: Path) -> str | None:
     try:
         return check_token(secrets[key], f"the value of {key!r}")
     except InvalidToken as error:
-        raise TokenFileError(path, str(error).rstrip("."), _EXPECTED) from None
+        raise TokenFileError(path, str(error).rstrip("."), _expected(path)) from None
 
 
 Held = dict[str, Any]  # key -> token, not checked; an empty value stays as it is
@@ -124,10 +125,17 @@ def token_of(content: Held, key: str, path: Path) -> Token | None:
     return token
 
 
-_EXPECTED = (
-    'A secret file holds one JSON object: {"token": "…"}. Fix the file, or delete it '
-    "and log in again: cave-auth login."
-)
+def _expected(path: Path) -> str:
+    """What a secret file should hold, and how to get one that does."""
+    server = path.name.removesuffix("-cave-secret.json").replace("@", ":")
+    is_own = server != path.name and trusted_by_file(server)
+    home = f" {auth_server_of(HostSpec.parse(server).origin) or server}" if is_own else ""
+    return (
+        'A secret file holds one JSON object: {"token": "…"}. Fix the file, or delete it '
+        f"and log in again: cave-auth login{home}"
+    )
+
+
 _NAMED_FILE = 'Save only the token to it, or a JSON object: {"token": "…"}.'
 _KEEP_ONE = "It was not changed. Edit the file so that each key is there once."
 
@@ -152,7 +160,7 @@ def change(path: Path, decide: Callable[[dict[str, Any]], Changes]) -> bool:
         except RepeatedKey as error:
             raise TokenFileError(target, f"holds {error}", _KEEP_ONE) from None
         except RecursionError:  # though it could be read at another depth of the stack
-            raise TokenFileError(target, "is nested too deep", _EXPECTED) from None
+            raise TokenFileError(target, "is nested too deep", _expected(target)) from None
         _write(target, document)
         if is_empty:
             files.remove(path)  # an empty file would still make its server trusted

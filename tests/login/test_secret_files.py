@@ -324,6 +324,23 @@ def test_the_old_content_is_kept(
     assert [name for name in os.listdir(secrets) if ".new-" in name] == []
 
 
+@pytest.mark.parametrize(
+    ("server", "home"),
+    [
+        ("cave.example.org", "cave.example.org"),
+        ("localhost:8443", "localhost:8443"),
+        ("minnie.microns-daf.com", "global.daf-apis.com"),  # a data server has no login page
+    ],
+)
+def test_the_file_of_a_server_is_replaced_by_a_login_there(
+    server: str, home: str, secrets: Path
+) -> None:
+    path = TokenStore().save(TOKEN, server)
+    path.write_text("{")
+    with pytest.raises(TokenFileError, match=rf"log in again: cave-auth login {home}$"):
+        CaveAuth().token_for(f"https://{server}")
+
+
 def test_a_repaired_file_works_again(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(secrets, monkeypatch)
     auth = AuthClient()
