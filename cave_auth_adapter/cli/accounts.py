@@ -26,6 +26,7 @@ from ..login.dialogue import default_dialogue
 from ..login.paste import token_in_paste
 from ..saving import DeploymentFiles, named
 from ..service import DEFAULT_SERVER
+from ..shells import unset
 from ..store import TokenStore
 from ..tokens import LAST_DAY, Token
 from ..words import files, labelled, person, printable, say, short, span
@@ -134,7 +135,9 @@ def logout(server: str | None, account: str | None, revoke: bool) -> None:
     if left:
         say(left, err=True, fg="yellow")
     elif not paths:
-        fail(f"The token is from {token.source}; remove it there.")
+        kind = token.source.kind
+        remedy = f"To remove it: {unset(kind)}" if kind.startswith("CAVE_") else "Remove it there."
+        fail(f"The token is from {token.source}. {remedy}")
     if others := ", ".join(printable(each) for each in named(home)):
         say(f"Still saved for {home}: {others}. To use another account: cave-auth switch NAME")
     warn_of_variables()

@@ -113,10 +113,10 @@ def _plan(host: str, server: str) -> _Plan | None:
 
 def _auth_server(host: str, named: str | None) -> str:
     """The auth server whose token the host gets: the one named, its own, or the only one."""
-    home = auth_server_of(origin_of(host))
+    name, home = origin_of(host).server, auth_server_of(origin_of(host))
     if named is not None:
         if home is not None and auth_server_of(origin_of(named)) != home:
-            fail(f"{host} accepts only tokens of {home}: cave-auth trust {host}", USAGE)
+            fail(f"{name} accepts only tokens of {home}: cave-auth trust {name}", USAGE)
         return named
     if home is not None:
         return f"https://{home}"
@@ -129,5 +129,5 @@ def _auth_server(host: str, named: str | None) -> str:
             "cave-auth login AUTH_SERVER",
             NO_TOKEN,
         )
-    known = "\n".join(f"  cave-auth trust {host} --server {each}" for each in sorted(servers))
+    known = "\n".join(f"  cave-auth trust {name} --server {each}" for each in sorted(servers))
     fail(f"You use {len(servers)} servers. Choose whose token the host gets:\n{known}", USAGE)

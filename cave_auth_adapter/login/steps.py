@@ -65,6 +65,18 @@ class Options:
                 arguments.append(f"{each.name}={value!r}")
         return f"login({', '.join(arguments)})"
 
+    def as_command(self, server: str) -> str:
+        """A command that logs in with the same options."""
+        flags = {
+            "--overwrite": self.overwrite,
+            "--default": self.default,
+            "--no-store-key": not self.store_key,
+            "--trust-data-servers": self.trust_data_servers,
+        }
+        words = ["cave-auth login", server.removeprefix("https://")]
+        words += [f"--as {quoted(self.account)}"] if self.account else []
+        return " ".join([*words, *(flag for flag, is_on in flags.items() if is_on)])
+
 
 def log_in(server: str, talk: Dialogue, options: Options) -> None:
     """Take all steps of a login.
@@ -119,10 +131,9 @@ def _take_into_use(server: str, account: str, token: Token, talk: Dialogue) -> b
 def _log_in_again(server: str, before: Account | None, talk: Dialogue, options: Options) -> Account:
     """Wait for a token and accept it; after a wrong paste, ask again."""
     if options.token is None and not options.in_browser and not talk.asks:
-        name = f" --as {quoted(options.account)}" if options.account else ""
         raise LoginFailed(
             "There is no browser here, and nobody to ask. Pass a token on stdin: "
-            f"cave-auth login {server.removeprefix('https://')}{name} --token-stdin"
+            f"{options.as_command(server)} --token-stdin"
         )
     with arrivals(
         server,

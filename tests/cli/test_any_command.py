@@ -13,6 +13,7 @@ import pytest
 from cave_auth_adapter import TokenStore
 from cave_auth_adapter.cli import main
 from cave_auth_adapter.sandbox import Sandbox
+from cave_auth_adapter.shells import unset
 
 from ..support.answering import Answer, StubServer
 from ..support.systems import needs_dev_full
@@ -50,6 +51,21 @@ def test_who_is_not_logged_in_is_told_how_at_that_server(
     result = run(*command.replace("SERVER", server).split())
     assert result.exit_code
     assert result.stderr.rstrip().endswith(f": {next_step}".replace(" SERVER", f" {server}"))
+
+
+def test_logout_tells_how_to_remove_a_variable(
+    run: Run, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAVE_TOKEN", sandbox.token)
+    result = run("logout")
+    assert result.exit_code == 1
+    assert f"To remove it: {unset('CAVE_TOKEN')}\n" in result.stderr
+
+
+def test_a_host_of_another_deployment_is_named_without_a_scheme(run: Run) -> None:
+    result = run("trust", "minnie.microns-daf.com", "--server", "proofreading.zetta.ai")
+    assert result.exit_code == 2
+    assert result.stderr.endswith(": cave-auth trust minnie.microns-daf.com\n")
 
 
 @pytest.mark.parametrize(

@@ -350,10 +350,10 @@ def test_an_empty_stdin_is_an_error(sandbox: Sandbox, secrets: Path, text: str, 
 
 
 def test_without_a_terminal_the_login_does_not_wait(sandbox: Sandbox) -> None:
-    done = on_stdin(sandbox, "", "--no-browser", "--as", "my lab")
+    done = on_stdin(sandbox, "", "--no-browser", "--as", "my lab", "--default")
     assert done.returncode == 3
     server = sandbox.auth_server.removeprefix("https://")
-    next_step = f"cave-auth login {server} --as {quoted('my lab')} --token-stdin"
+    next_step = f"cave-auth login {server} --as {quoted('my lab')} --default --token-stdin"
     assert done.stderr.rstrip().endswith(next_step)
 
 
