@@ -12,7 +12,7 @@ from typing import Any
 from requests import PreparedRequest, Response, Session
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from .asked import note_answer
+from .asked import note_answer, signs_for_itself
 from .auth import CaveAuth, checked
 from .exchange import Exchange, Options, is_direct, log_decision, origin_of
 from .origins import Origin
@@ -79,6 +79,8 @@ class CaveAdapter(HTTPAdapter):
         origin = self._origin(request, options)
         if origin is None:
             log_decision(self.auth, request.url or "", None, None)
+            response = self._transmit(request, None, args, kwargs)
+        elif signs_for_itself(request, self.auth):
             response = self._transmit(request, None, args, kwargs)
         else:
             exchange = Exchange.begin(self.auth, request, origin, options, self._lenient)

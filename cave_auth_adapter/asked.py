@@ -46,6 +46,9 @@ class Trail:
         caller makes. If the caller sends the same object again, a new trail begins.
     """
 
+    #: The auth object that prepared the request, if it was one of ours.
+    auth: object = None
+
     def __init__(self, root: PreparedRequest | None):
         self._root = None if root is None else weakref.ref(root)
         # Copies share this string object; for a redirect, requests makes a new one.
@@ -120,6 +123,17 @@ def trail_of(request: PreparedRequest) -> Trail | None:
         if isinstance(hook, Trail):
             return hook
     return None
+
+
+def signs_for_itself(request: PreparedRequest, auth: object) -> bool:
+    """Whether another auth object than this one prepared a request, and signs it where it may.
+
+    An untrusted server's redirect ends that.
+    """
+    trail = trail_of(request)
+    if trail is None or trail.auth is None or trail.auth == auth:
+        return False
+    return not trail.leads(request)
 
 
 def is_led(request: PreparedRequest) -> bool:

@@ -31,7 +31,7 @@ class Hook(Trail):
 
     def __init__(self, auth: CaveAuth, request: PreparedRequest):
         super().__init__(request)
-        self._auth = auth
+        self.auth: CaveAuth = auth
         self._headers = request.headers
 
     def __call__(self, response: Response, **options: Any) -> Response:
@@ -51,7 +51,7 @@ class Hook(Trail):
             options.get("proxies"),
             is_direct(getattr(response, "connection", None)),
         )
-        exchange = Exchange.resume(self._auth, sent, known, led=self.leads(sent))
+        exchange = Exchange.resume(self.auth, sent, known, led=self.leads(sent))
         origin = exchange.origin if exchange else None
         seen = exchange.request if exchange else without_signature(sent)
         seen.hooks = {**sent.hooks, "response": [*filter(_is_theirs, sent.hooks["response"])]}
@@ -64,7 +64,7 @@ class Hook(Trail):
         if origin is None:
             warn_of_stranger(response)
         self._prepare_next_hop(sent, origin, response)
-        trusted = self._auth.hosts.trusted_origin
+        trusted = self.auth.hosts.trusted_origin
         note_answer(sent, response, origin, trusted, known.verify, trail=self)
         if self.has_marks:  # for a mounted adapter, if the caller follows the redirect by hand
             seen.hooks["response"].append(self.bare())
@@ -80,12 +80,12 @@ class Hook(Trail):
         that are no redirects to others. It would then send this host's token to another host.
         """
         target = redirect_target(response)
-        next_origin = self._auth.hosts.trusted_origin(target) if target else None
+        next_origin = self.auth.hosts.trusted_origin(target) if target else None
         stays = origin is not None and next_origin == origin
         self._sign_copies(stays)
         if isinstance(sent.headers, SignedHeaders):
             sent.headers.follows = stays
-        elif origin and not stays and self._auth.our_token(sent, origin):
+        elif origin and not stays and self.auth.our_token(sent, origin):
             unsign(sent.headers)
         name, value = PROGRAMMATIC
         if next_origin and not stays:
