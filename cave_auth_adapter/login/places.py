@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,12 +59,15 @@ def below_notebook() -> bool:
     return bool(
         os.environ.get("JPY_PARENT_PID")
         or "matplotlib_inline" in os.environ.get("MPLBACKEND", "")
-        or any(kernel in _opener_of_terminal() for kernel in _KERNELS)
+        or re.search(_KERNEL, _opener_of_terminal())
     )
 
 
-#: Words in the command lines of kernels.
-_KERNELS = "ipykernel", "spyder_kernels", "kernel_launcher"
+# The module or script in the command line of a kernel; a directory of that name is none.
+_KERNEL = (
+    r"(?:^|[\0 /])(?:ipykernel|ipykernel_launcher|colab_kernel_launcher|spyder_kernels\.console)"
+    r"(?:\.py)?(?:[\0 \n]|$)"
+)
 
 
 def _opener_of_terminal() -> str:

@@ -215,6 +215,27 @@ def test_a_kernel_is_known_without_any_variable(prefix: str, tmp_path: Path) -> 
     assert "localhost:1 can't be reached" in done.stdout, done
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="IPython gives a command no terminal there")
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("/usr/bin/python3\0-m\0ipykernel_launcher\0--f=kernel.json\0", True),
+        ("/usr/bin/python3 -m ipykernel -f kernel.json\n", True),
+        ("python /lib/site-packages/ipykernel_launcher.py", True),
+        ("python -m spyder_kernels.console --matplotlib=inline", True),
+        ("/envs/ipykernel/bin/python /envs/ipykernel/bin/jupyter-lab", False),
+        ("sshd: anna@pts/0", False),
+        ("", False),
+    ],
+)
+def test_a_kernel_is_known_by_its_command_line(
+    command: str, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A terminal of JupyterLab is one that a person can type at."""
+    monkeypatch.setattr(places, "_opener_of_terminal", lambda: command)
+    assert places.below_notebook() is expected
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no ps")
 @pytest.mark.parametrize("platform", [sys.platform, "darwin"])
 def test_the_parent_of_a_process_and_its_command_line(
