@@ -46,7 +46,7 @@ class Trail:
         caller makes. If the caller sends the same object again, a new trail begins.
     """
 
-    #: The auth object that prepared the request, if it was one of ours.
+    #: The ``CaveAuth`` that prepared the request, if one did.
     auth: object = None
 
     def __init__(self, root: PreparedRequest | None):

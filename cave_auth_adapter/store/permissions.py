@@ -150,6 +150,7 @@ def doubt_about(path: Path, server: str, owners: Set[int]) -> DoubtfulFile | Non
         try:
             state, link = os.stat(place), os.lstat(place)
             writable = _can_be_written_by_everybody(place, state)
+            is_linked = place == target and _can_be_linked_by_everybody(target, state)
         except OSError as error:
             reason = f"{place} can't be checked: {(error.strerror or '').lower()}"
             return DoubtfulFile(server, path, reason)
@@ -160,6 +161,10 @@ def doubt_about(path: Path, server: str, owners: Set[int]) -> DoubtfulFile | Non
         if writable:
             remedy = f"chmod o-w {quoted(place)}"
             return DoubtfulFile(server, path, f"everybody can write to {place}", remedy)
+        if is_linked:
+            remedy = f"chmod o-w {quoted(place.parent)}"
+            reason = f"{place} has another name, and everybody can give it one in {place.parent}"
+            return DoubtfulFile(server, path, reason, remedy)
     return None
 
 
@@ -169,6 +174,14 @@ def _can_be_written_by_everybody(place: Path, state: os.stat_result) -> bool:
     # In a sticky directory, users can't replace another user's file (chmod(1)).
     is_sticky = stat.S_ISDIR(state.st_mode) and state.st_mode & stat.S_ISVTX
     return not is_sticky and not _is_read_only(place)
+
+
+def _can_be_linked_by_everybody(file: Path, state: os.stat_result) -> bool:
+    """Whether a file may be a hard link by another user to this user's file of another name.
+
+    macOS allows that in a sticky directory, too (Linux: proc(5), protected_hardlinks).
+    """
+    return state.st_nlink > 1 and bool(os.stat(file.parent).st_mode & stat.S_IWOTH)
 
 
 def owners(home: Path, *named: Path) -> frozenset[int]:

@@ -184,6 +184,15 @@ class TestTrust:
         path.parent.chmod(0o1777)
         assert trusted()
 
+    def test_a_hard_link_in_a_sticky_directory_is_not_trusted(
+        self, path: Path, trusted: Callable[[], bool]
+    ) -> None:
+        """Everybody can make one, of a file with another name."""
+        os.link(path, path.with_name("mine.json"))
+        assert trusted()
+        path.parent.chmod(0o1777)
+        assert not trusted()
+
     @pytest.mark.parametrize("place", ["file", "directory"])
     def test_the_target_of_a_link_decides(
         self, path: Path, home: Path, trusted: Callable[[], bool], place: str
