@@ -62,7 +62,7 @@ class CaveAdapter(HTTPAdapter):
         if not isinstance(wrapped, BaseAdapter | None):
             raise TypeError("wrapped must be an adapter, such as requests.adapters.HTTPAdapter()")
         self.auth = checked(auth)
-        self.wrapped = wrapped
+        self.wrapped = _own(wrapped)
         if wrapped is None:
             super().__init__(**http_adapter_options)
 
@@ -194,12 +194,18 @@ def mount(session: Session, auth: CaveAuth | None = None) -> Session:
     new_auth = checked(auth)
     skins: dict[int, BaseAdapter] = {}  # an adapter mounted on two prefixes stays one adapter
     for prefix, adapter in session.adapters.items():
-        if not isinstance(adapter, CaveAdapter):
-            skin: BaseAdapter = CaveAdapter(new_auth, wrapped=adapter)
+        own = _own(adapter)
+        if not isinstance(own, CaveAdapter):
+            skin: BaseAdapter = CaveAdapter(new_auth, wrapped=own)
         else:
-            skin = adapter if auth is None else _with_auth(adapter, auth)
-        session.adapters[prefix] = skins.setdefault(id(adapter), skin)
+            skin = own if auth is None else _with_auth(own, auth)
+        session.adapters[prefix] = skins.setdefault(id(own), skin)
     return session
+
+
+def _own(adapter: Any) -> Any:
+    """The adapter itself, where ``install()`` stands in for it and would sign for another auth."""
+    return adapter.wrapped if isinstance(adapter, CaveAdapter) and adapter._lenient else adapter
 
 
 def _with_auth(adapter: CaveAdapter, auth: CaveAuth) -> CaveAdapter:

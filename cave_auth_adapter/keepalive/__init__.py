@@ -132,6 +132,7 @@ class _Lender:
         self._token = token
         self._tls = tls
         self._terms = terms
+        self._asked: tuple[Any, ...] = ()  # the arguments of the last call
 
     def connection_from_host(
         self,

@@ -11,7 +11,7 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from cave_auth_adapter import CaveAdapter, acting_as, install
+from cave_auth_adapter import CaveAdapter, acting_as, install, mount
 
 from ..support.installing import BEARER_OTHER, OTHER, sent_by, stub_session
 from ..support.stub import BEARER, CAVE, FOREIGN, StubAdapter
@@ -89,3 +89,19 @@ def test_one_that_was_kept_signs_for_the_identity_in_effect() -> None:
         adapter.send(request)
     sent = [each.headers.get("Authorization") for each in sent_by(session)]
     assert sent == [BEARER_OTHER, BEARER, None]
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_an_adapter_around_it_signs_for_its_own_auth(by_hand: bool) -> None:
+    session, other = stub_session(), requests.Session()
+    with install():
+        adapter = session.get_adapter(CAVE)
+        if by_hand:
+            other.mount("https://", CaveAdapter(OTHER, wrapped=adapter))
+        else:
+            other.mount("https://", adapter)
+            mount(other, OTHER)
+        other.get(CAVE)
+    other.get(CAVE)
+    sent = [each.headers.get("Authorization") for each in sent_by(session)]
+    assert sent == [BEARER_OTHER, BEARER_OTHER]
