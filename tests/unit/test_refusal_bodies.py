@@ -241,6 +241,17 @@ def test_an_echoed_token_is_not_shown(place: str, disguise: str) -> None:
     assert said not in f"{caught.value} {vars(caught.value)}"
 
 
+def test_an_echoed_token_in_the_name_of_a_host_is_not_shown() -> None:
+    """A redirect may lead to such a name."""
+    response = answer(403, body=PLACES["permission"]("view"))
+    response.url = f"https://{TOKEN}.evil.example/x"
+    remember_token(response, Token(TOKEN, Source("CAVE_TOKEN")))
+    with pytest.raises(PermissionMissing) as caught:
+        raise_for_auth(response)
+    assert TOKEN not in f"{caught.value} {vars(caught.value)}"
+    assert caught.value.host == "<token>.evil.example"
+
+
 def test_an_echoed_token_of_the_caller_is_not_shown() -> None:
     for header in (
         {"Authorization": f"Bearer {TOKEN}"},
