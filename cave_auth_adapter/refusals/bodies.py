@@ -91,7 +91,7 @@ def _stream_of(raw: Any) -> _Stream | None:
     """What a body is read from; None if that is not a socket, or nothing is left."""
     answer = getattr(raw, "_fp", None)  # no public attribute leads to the socket
     if isinstance(answer, _Again):
-        return answer.stream()
+        return answer.unread()
     if not isinstance(answer, http.client.HTTPResponse) or answer.length == 0:
         return None
     buffer: Any = answer.fp
@@ -185,7 +185,7 @@ class _Again(io.RawIOBase):
 
     read1 = read
 
-    def stream(self) -> _Stream | None:
+    def unread(self) -> _Stream | None:  # not "stream", which requests would call
         is_read = self._start.tell() == len(self._start.getvalue())
         return _stream_of(self._rest) if is_read else None
 
