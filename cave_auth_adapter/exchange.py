@@ -150,7 +150,6 @@ class Exchange:
         self._lenient = lenient
         self._led = led
         self._has_jar_cookie = False
-        self._is_signed_by_session = False  # with another token, by a CaveAuth in session.auth
 
     @classmethod
     def begin(
@@ -257,9 +256,6 @@ class Exchange:
         with contextlib.suppress(CaveAuthError):
             if bearer_token(headers):
                 ours = self.auth.credentials.token_for(self.origin)
-        if isinstance(headers, SignedHeaders) and headers.is_signed and headers.token != ours:
-            self._is_signed_by_session = True
-            return False
         if self.auth.our_token(self.request, self.origin) is not None:
             return True
         if ours:
@@ -354,8 +350,6 @@ class Exchange:
     def _conclude(self, response: Response) -> None:
         """Log a refusal once per host and cause until it ends, or raise it for ``raise_errors``."""
         if not issubclass(type(response), Response):  # a test's stand-in, such as a Mock
-            return
-        if self._is_signed_by_session:  # the hook of session.auth concludes
             return
         if self.token:
             keep_out_of_jars(response, self.token.value)
