@@ -12,7 +12,7 @@ from typing import Any
 from requests import PreparedRequest, Response, Session
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from .asked import note_answer, signs_for_itself
+from .asked import note_answer, trail_of
 from .auth import CaveAuth, checked
 from .exchange import Exchange, Options, is_direct, log_decision, origin_of
 from .origins import Origin
@@ -75,15 +75,18 @@ class CaveAdapter(HTTPAdapter):
         :param kwargs: the same.
         :raises CaveAuthError: before anything is sent, if a token or secret file is invalid.
         """
-        options = self._options(*args, **kwargs)
-        origin = self._origin(request, options)
+        return self._exchange(request, args, kwargs)
+
+    def _exchange(self, request: PreparedRequest, args: Any, kwargs: Any) -> Response:
+        options, trail = self._options(*args, **kwargs), trail_of(request)
+        origin, led = self._origin(request, options), trail is not None and trail.leads(request)
         if origin is None:
             log_decision(self.auth, request.url or "", None, None)
             response = self._transmit(request, None, args, kwargs)
-        elif signs_for_itself(request, self.auth):
+        elif trail is not None and trail.is_signed_by_other(self.auth) and not led:
             response = self._transmit(request, None, args, kwargs)
         else:
-            exchange = Exchange.begin(self.auth, request, origin, options, self._lenient)
+            exchange = Exchange.begin(self.auth, request, origin, options, led, self._lenient)
             response = exchange.run(lambda sent: self._transmit(sent, exchange.token, args, kwargs))
         self._note(request, response, origin, options)
         return response

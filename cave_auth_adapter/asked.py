@@ -65,6 +65,10 @@ class Trail:
             return False
         return any(mark.leads(request) for mark in self._marks)
 
+    def is_signed_by_other(self, auth: object) -> bool:
+        """Whether another ``CaveAuth`` than this one prepared the request, so signs it itself."""
+        return self.auth is not None and self.auth != auth
+
     def begins_at(self, request: PreparedRequest) -> bool:
         """Whether a request is the one that the caller made."""
         return self._root is not None and self._root() is request
@@ -125,32 +129,6 @@ def trail_of(request: PreparedRequest) -> Trail | None:
     return None
 
 
-def signs_for_itself(request: PreparedRequest, auth: object) -> bool:
-    """Whether another auth object than this one prepared a request, and signs it where it may.
-
-    An untrusted server's redirect ends that.
-    """
-    trail = trail_of(request)
-    if trail is None or trail.auth is None or trail.auth == auth:
-        return False
-    return not trail.leads(request)
-
-
-def is_led(request: PreparedRequest) -> bool:
-    """Whether a redirect from an untrusted server led to a request.
-
-    >>> request = PreparedRequest()
-    >>> request.prepare("GET", "https://elsewhere.example/")
-    >>> note_answer(request, Response(), None, lambda url: None)
-    >>> there = request.copy()
-    >>> there.url = "https://global.daf-apis.com/auth/api/v1/logout"
-    >>> is_led(request), is_led(there)
-    (False, True)
-    """
-    trail = trail_of(request)
-    return trail is not None and trail.leads(request)
-
-
 def note_answer(
     request: PreparedRequest,
     response: Response,
@@ -161,6 +139,14 @@ def note_answer(
     trail: Trail | None = None,
 ) -> None:
     """Note which hops after an answer an untrusted server leads to.
+
+    >>> request = PreparedRequest()
+    >>> request.prepare("GET", "https://elsewhere.example/")
+    >>> note_answer(request, Response(), None, lambda url: None)
+    >>> there, trail = request.copy(), trail_of(request)
+    >>> there.url = "https://global.daf-apis.com/auth/api/v1/logout"
+    >>> trail.leads(request), trail.leads(there)
+    (False, True)
 
     :param origin: the origin of the request, if it is trusted.
     :param verify: as the request was sent. Without verified TLS, anybody may have answered, so only

@@ -17,7 +17,6 @@ from requests.exceptions import RetryError
 from requests.utils import select_proxy
 from urllib3 import PoolManager
 
-from .asked import is_led
 from .errors import CaveAuthError
 from .headers import (
     SignedHeaders,
@@ -158,14 +157,15 @@ class Exchange:
         request: PreparedRequest,
         origin: Origin,
         options: Options,
-        lenient: bool = False,
+        led: bool,
+        lenient: bool,
     ) -> Exchange:
         """Decide about a request to a trusted host, and sign a copy of it.
 
+        :param led: whether a redirect from an untrusted server led to it.
         :param lenient: whether to log a broken token source and send the request unsigned.
         :raises CaveAuthError: if a source is broken, and ``lenient`` is false.
         """
-        led = is_led(request)
         exchange = cls(auth, request, request, origin, None, options, led=led, lenient=lenient)
         exchange._prepare()
         log_decision(auth, request.url or "", origin, exchange.token, exchange._led)

@@ -57,7 +57,7 @@ class StandIn(CaveAdapter):
         if now is None:  # the adapter was kept, and we were uninstalled
             return self._former_send(request, *args, **kwargs)
         if now.auth is self.auth:
-            return super().send(request, *args, **kwargs)
+            return self._exchange(request, args, kwargs)
         renewed = StandIn(now, self.wrapped, self._in_effect, ("", None), self._notes)
         vars(renewed)["_formers"] = self._formers
         return renewed.send(request, *args, **kwargs)

@@ -12,6 +12,7 @@ from this package.
 from __future__ import annotations
 
 import http.client
+import operator
 import os
 import socket
 import ssl
@@ -185,18 +186,25 @@ def _route() -> tuple[Any, ...]:
 # -- Whether anything differs from what requests and urllib3 ship
 
 
-def _setup(adapter: HTTPAdapter) -> tuple[Any, ...]:
-    """The settings of an adapter, except those that still work when it borrows connections."""
-    own, manager = dict(vars(adapter)), adapter.poolmanager
-    for name in ("poolmanager", "proxy_manager", "max_retries", "_pool_maxsize"):
-        own.pop(name, None)
-    of_manager = dict(vars(manager))
-    pools = of_manager.pop("pools", None)
-    options = dict(of_manager.pop("connection_pool_kw", {}))
-    options.pop("maxsize", None)
-    # All managers share this dictionary, which may have been changed in place.
-    classes = dict(of_manager.pop("pool_classes_by_scheme", {}))
-    return own, type(manager), of_manager, type(pools), options, classes
+class _Settings:
+    """The settings that a new object of requests or urllib3 has.
+
+    :param new: such an object.
+    :param free: the attributes that still work when an adapter borrows connections, or are looked
+        at elsewhere.
+    """
+
+    def __init__(self, new: object, *free: str):
+        own = vars(new)
+        self._names = frozenset(own)
+        self._values = operator.itemgetter(*(name for name in own if name not in free))
+        # Dictionaries may be changed in place, and all managers share one.
+        before = (dict(v) if isinstance(v, dict) else v for v in self._values(own))
+        self._before = tuple(before)
+
+    def are_those_of(self, other: object) -> bool:
+        own = vars(other)
+        return own.keys() == self._names and bool(self._values(own) == self._before)
 
 
 def _surroundings() -> tuple[Any, ...]:
@@ -216,7 +224,9 @@ def _surroundings() -> tuple[Any, ...]:
 
 
 _CLASSES = (HTTPAdapter, PoolManager, HTTPConnection, HTTPSConnection)
-_SETUP = _setup(HTTPAdapter())
+_NEW = HTTPAdapter()
+_OF_ADAPTERS = _Settings(_NEW, "poolmanager", "proxy_manager", "max_retries", "_pool_maxsize")
+_OF_MANAGERS = _Settings(_NEW.poolmanager, "pools", "connection_pool_kw")
 _SURROUNDINGS = _surroundings()
 _METHODS = [dict(vars(each)) for each in _CLASSES]
 
@@ -227,7 +237,10 @@ def _is_pristine(adapter: HTTPAdapter) -> bool:
         _SHAPE_IS_KNOWN
         and hasattr(adapter, "poolmanager")
         and type(adapter.poolmanager) is PoolManager
-        and _setup(adapter) == _SETUP
+        and _OF_MANAGERS.are_those_of(manager := adapter.poolmanager)
+        and type(manager.pools) is type(_NEW.poolmanager.pools)
+        and {**manager.connection_pool_kw, "maxsize": 10} == _NEW.poolmanager.connection_pool_kw
+        and _OF_ADAPTERS.are_those_of(adapter)
         and _surroundings() == _SURROUNDINGS
         and all(vars(each) == was for each, was in zip(_CLASSES, _METHODS, strict=True))
     )

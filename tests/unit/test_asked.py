@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from requests import PreparedRequest, Request, Response
 
-from cave_auth_adapter.asked import is_led, note_answer, trail_of
+from cave_auth_adapter.asked import note_answer, trail_of
 
 STRANGER, CAVE = "http://stranger.example/0", "https://global.daf-apis.com/x"
+
+
+def is_led(request: PreparedRequest) -> bool:
+    trail = trail_of(request)
+    return trail is not None and trail.leads(request)
 
 
 def redirect(request: PreparedRequest, url: str) -> PreparedRequest:
