@@ -214,14 +214,20 @@ def copy_changes(
     {'If-None-Match': '1'}
 
     :param ours: a header that we have added, beside the signature.
-    :param token: our token: headers that hold it are not copied.
+    :param token: our token: what holds it is not copied.
     """
-    headers = CaseInsensitiveDict() if asked.headers is None else asked.headers
-    vars(asked).update(vars(sent), headers=headers, hooks=asked.hooks)
+
+    def is_shown(value: object) -> bool:
+        return not (token and isinstance(value, (str, bytes)) and token in _text(value))
+
+    asked.headers = headers = CaseInsensitiveDict() if asked.headers is None else asked.headers
+    for name, value in vars(sent).items():
+        is_known = name in ("headers", "hooks") or value is getattr(asked, name, None)
+        if not is_known and is_shown(value):
+            setattr(asked, name, value)
     for name, value in sent.headers.items():
-        if name in _SIGNATURE or (name, value) == ours or headers.get(name) == value:
-            continue
-        if not token or token not in _text(value):
+        is_known = name in _SIGNATURE or (name, value) == ours or headers.get(name) == value
+        if not is_known and is_shown(value):
             headers[name] = value
     for name in [*headers]:
         if name not in _SIGNATURE and name not in sent.headers:

@@ -85,6 +85,22 @@ def test_a_header_that_an_adapter_adds_is_shown_unless_it_has_the_token() -> Non
     assert "X-Trace" not in shown
 
 
+class InUrl(Odd):
+    """Moves the token into the URL, as old services want it."""
+
+    def send(self, request: Any, **kwargs: Any) -> requests.Response:
+        request.url += f"?middle_auth_token={TOKEN}"
+        request.method = "POST"
+        return self.inner.send(request)
+
+
+def test_a_url_that_an_adapter_changes_is_shown_unless_it_has_the_token() -> None:
+    odd = InUrl()
+    shown = around(odd).get(CAVE).request
+    assert TOKEN in odd.inner.sent[0].url
+    assert (shown.method, shown.url) == ("POST", f"{CAVE}/")
+
+
 def test_positional_arguments_are_passed_on() -> None:
     odd = Positional()
     request = requests.Request("GET", CAVE).prepare()
