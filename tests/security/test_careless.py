@@ -130,8 +130,8 @@ def test_a_tool_that_starts_with_plain_http_sends_no_token(
         asks("GET", f"http://{host}/start")
     TALLY["combinations"] += 1
     clear = {origin: data for (origin, _), data in world.heard.items() if origin[:5] == "http:"}
-    assert clear, "nothing was sent"
-    if not door.brings_its_own:
+    if not door.brings_its_own:  # these send their own token, or nothing if they find none
+        assert clear, "nothing was sent"
         assert not any_found(TOKENS.values(), *clear.values())
 
 
