@@ -214,9 +214,9 @@ MUTATIONS = [
     ),
     Mutation(
         "headers.py",
-        "if not token or token not in _text(value):",
-        "if True:",
-        "a header that an adapter makes from the token is left in response.request",
+        "return not (token and isinstance(value, (str, bytes)) and token in _text(value))",
+        "return True",
+        "a header or a URL that an adapter makes from the token is left in response.request",
     ),
     # --- which token ---
     Mutation(
