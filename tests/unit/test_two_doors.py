@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import pytest
@@ -38,9 +39,10 @@ def test_the_nearest_identity_signs(around: Around, place: str) -> None:
     if place == "session":
         session.auth = CaveAuth(TOKEN)
     around(session)
-    session.get(CAVE, auth=CaveAuth(TOKEN) if place == "request" else None)
+    response = session.get(CAVE, auth=CaveAuth(TOKEN) if place == "request" else None)
     uninstall()
     assert [sent.headers["Authorization"] for sent in stub.sent] == [BEARER]
+    assert not holds(TOKEN, response)
 
 
 def test_it_signs_after_a_redirect_and_after_a_refusal(around: Around) -> None:
@@ -52,6 +54,18 @@ def test_it_signs_after_a_redirect_and_after_a_refusal(around: Around) -> None:
     uninstall()
     assert not holds(OTHER_TOKEN, *stub.sent)
     assert stub.sent[-1].headers["Authorization"] == BEARER
+
+
+def test_a_refusal_is_logged_once(around: Around, caplog: pytest.LogCaptureFixture) -> None:
+    session = requests.Session()
+    stub = stubbed(session, Answer(401))
+    session.auth = CaveAuth(TOKEN)
+    around(session)
+    with caplog.at_level(logging.WARNING):
+        assert session.get(CAVE).status_code == 401
+    uninstall()
+    assert [sent.headers["Authorization"] for sent in stub.sent] == [BEARER]
+    assert len(caplog.messages) == 1
 
 
 def test_its_hosts_are_all_that_are_signed(around: Around) -> None:
